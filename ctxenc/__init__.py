@@ -1,0 +1,1 @@
+"""Train, sweep and compare Context Encoders (Pathak et al., 2016)."""

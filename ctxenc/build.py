@@ -1,0 +1,118 @@
+"""From configuration to objects: the one place that reads ``_target_``.
+
+A group's node names a function or class of this package and its options::
+
+    _target_: ctxenc.masks.random_box
+    mask_height: 16
+
+The target's annotations are the options' schema, so a new mask, loss, model or dataset needs its
+function and its YAML file and no entry anywhere else. Targets outside a group's own module are
+refused: a configuration from a stranger's run folder runs no code but ours.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import importlib
+import inspect
+import json
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ctxenc.config import Config
+from ctxenc.data.images import Dataset, in_memory
+from ctxenc.errors import UserError
+from ctxenc.step import Gan
+
+ROOMS = {
+    "dataset": "ctxenc.data",
+    "mask": "ctxenc.masks",
+    "loss": "ctxenc.losses",
+    "model": "ctxenc.models",
+    "optimizer": "ctxenc.optimizers",
+}
+
+
+def gan(config: Config) -> Gan:
+    """What a configuration trains. Equal configurations give the same object: one compilation."""
+    nodes = {"mask": config.mask, "loss": config.loss, "model": config.model}
+    nodes["optimizer"] = config.optimizer
+    return _gan(json.dumps(nodes), (config.mask_height, config.mask_width), config.flip)
+
+
+@functools.lru_cache(maxsize=8)
+def _gan(nodes_json: str, hole: tuple[int, int], flip: bool) -> Gan:
+    nodes = json.loads(nodes_json)
+    loss, model = nodes["loss"], nodes["model"]
+    adversarial = loss["adversarial"]
+    judged = adversarial is not None
+    return Gan(
+        generator=target(model["generator"], "model.generator")(output_size=hole),
+        discriminator=target(model["discriminator"], "model.discriminator")() if judged else None,
+        reconstruction=target(loss["reconstruction"], "loss.reconstruction"),
+        adversarial=target(adversarial, "loss.adversarial")() if judged else None,
+        mask=target(nodes["mask"], "mask"),
+        optimizer=target(nodes["optimizer"], "optimizer")(),
+        hole=hole,
+        flip=flip,
+    )
+
+
+def dataset(config: Config) -> Dataset:
+    """The images of a configuration, opened once a process however many jobs ask for them.
+
+    Splits that fit in memory are decoded.
+    """
+    return _dataset(json.dumps(config.dataset), config.image_size)
+
+
+@functools.lru_cache(maxsize=2)
+def _dataset(node_json: str, image_size: int) -> Dataset:
+    opened: Dataset = target(json.loads(node_json), "dataset")(image_size=image_size)
+    return Dataset(opened.name, in_memory(opened.train), in_memory(opened.test))
+
+
+def target(node: dict[str, Any], key: str) -> Callable[..., Any]:
+    """The node's ``_target_`` with the node's options bound.
+
+    Raises:
+        UserError: the target is not one of this package's, or an option is unknown, missing or
+            of the wrong type.
+    """
+    options = dict(node)
+    function = _locate(options.pop("_target_", None), key)
+    parameters = inspect.signature(function, eval_str=True).parameters
+    for name, value in options.items():
+        if name not in parameters:
+            raise UserError(f"{key}.{name}: no such option; it takes {', '.join(parameters)}")
+        if value == MISSING:
+            raise UserError(f"{key}.{name}: it has no default; set {key}.{name}=…")
+    bound = {
+        name: _typed(f"{key}.{name}", value, parameters[name].annotation)
+        for name, value in options.items()
+    }
+    return functools.partial(function, **bound) if bound else function
+
+
+def _locate(path: Any, key: str) -> Callable[..., Any]:
+    room = ROOMS[key.split(".")[0]]
+    module, _, name = str(path).rpartition(".")
+    if f"{module}.".startswith(f"{room}.") and not name.startswith("_"):
+        with contextlib.suppress(ImportError, AttributeError):
+            return getattr(importlib.import_module(module), name)
+    raise UserError(f"{key}._target_={path}: it takes a function or class of {room}")
+
+
+def _typed(key: str, value: Any, annotation: Any) -> Any:
+    """The value as its annotation wants it, lists as tuples so that modules stay hashable."""
+    cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
+    try:
+        typed = OmegaConf.to_container(OmegaConf.structured(cell(value)))["value"]  # type: ignore
+    except OmegaConfBaseException:
+        name = getattr(annotation, "__name__", str(annotation))
+        name = str(annotation) if "[" in str(annotation) or "|" in str(annotation) else name
+        raise UserError(f"{key}={value}: it takes {name}") from None
+    return tuple(typed) if isinstance(typed, list) else typed

@@ -1,0 +1,201 @@
+"""The schema of a run's configuration: what every top-level key means and which values it takes.
+
+The values are in ``conf/``; this module gives them types and ranges. The options inside a group
+(`dataset`, `mask`, …) are typed by the function or class that the group's ``_target_`` names:
+see `ctxenc.build`.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ctxenc.errors import UserError
+
+GROUPS = ("dataset", "mask", "loss", "model", "optimizer")
+
+
+def knob(
+    meaning: str,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    null: str | None = None,
+) -> Any:
+    """A key of the schema: its meaning, its range, and what `null` does where null is allowed."""
+    limits = {"at_least": at_least, "above": above, "at_most": at_most}
+    return dataclasses.field(
+        default=dataclasses.MISSING,
+        metadata={"meaning": meaning, "limits": limits, "null": null},
+    )
+
+
+@dataclass
+class Config:
+    """A whole run. `lambda_rec` is null until `weights` resolves it."""
+
+    name: str = knob("run folders land in experiments/<name>/")
+    seed: int = knob("seed of the initial weights, masks, flips and data order", at_least=0)
+    resume: str | None = knob("run folder to go on with, in place", null="start a new run")
+
+    n_epoch: int = knob("passes over the training split", at_least=1)
+    max_steps: int | None = knob("stop after this many steps", at_least=1, null="n_epoch decides")
+    batch_size: int = knob("images a step, over all devices", at_least=1)
+    learning_rate_g: float = knob("learning rate of the generator", at_least=0)
+    learning_rate_d: float = knob("learning rate of the discriminator", at_least=0)
+    lambda_adv: float = knob("weight of the adversarial loss", at_least=0)
+    lambda_rec: float | None = knob(
+        "weight of the reconstruction loss", at_least=0, null="1 - lambda_adv"
+    )
+
+    image_size: int = knob("images are resized and cropped to this many pixels", at_least=8)
+    mask_height: int = knob("height of the hole in pixels", at_least=1)
+    mask_width: int = knob("width of the hole in pixels", at_least=1)
+    mask_fill: float | str = knob(
+        "what fills the hole: a value, or the training split's mean colour"
+    )
+    flip: bool = knob("flip training images left to right at random")
+    workers: int = knob("threads that decode images of sets too large for memory", at_least=1)
+
+    num_img: int = knob("test images in a sample grid", at_least=1)
+    n_update: int = knob("steps between sample grids", at_least=1)
+    log_every: int = knob("steps between lines of metrics.jsonl", at_least=1)
+    eval_every: int | None = knob(
+        "steps between tests, each with a checkpoint",
+        at_least=1,
+        null="an epoch, or several where they are shorter than 100 steps",
+    )
+    samples_dir: str = knob("sample grids land here, inside the run folder unless absolute")
+    save_dir: str = knob("checkpoints land here, inside the run folder unless absolute")
+
+    dataset: Any = dataclasses.field(default=dataclasses.MISSING)
+    mask: Any = dataclasses.field(default=dataclasses.MISSING)
+    loss: Any = dataclasses.field(default=dataclasses.MISSING)
+    model: Any = dataclasses.field(default=dataclasses.MISSING)
+    optimizer: Any = dataclasses.field(default=dataclasses.MISSING)
+
+    @property
+    def weights(self) -> tuple[float, float]:
+        """(lambda_rec, lambda_adv), with lambda_rec = 1 - lambda_adv where it is null."""
+        rec = 1.0 - self.lambda_adv if self.lambda_rec is None else self.lambda_rec
+        return rec, self.lambda_adv
+
+
+def knobs() -> dict[str, dataclasses.Field]:
+    """The documented top-level keys, in the order of the schema."""
+    return {f.name: f for f in dataclasses.fields(Config) if "meaning" in f.metadata}
+
+
+def takes(field: dataclasses.Field) -> str:
+    """What a key takes, in words: ``a number of at least 0, or null``."""
+    kinds = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+    kind = next((word for type_, word in kinds.items() if type_ in _types(field)), "a value")
+    if field.name == "mask_fill":
+        return "a number of -1 to 1, or mean"
+    words = {"at_least": "of at least", "above": "above", "at_most": "of at most"}
+    limits = [f"{words[k]} {v:g}" for k, v in field.metadata["limits"].items() if v is not None]
+    null = ["or null"] if field.metadata["null"] else []
+    return " ".join([kind, *limits, *null])
+
+
+def check(composed: DictConfig) -> Config:
+    """The composed configuration with every top-level key's type and range checked.
+
+    Raises:
+        UserError: naming the key, what it got and what it takes.
+    """
+    try:
+        values: Any = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {_first_line(error)}") from None
+    unknown = values.keys() - {field.name for field in dataclasses.fields(Config)}
+    if unknown:
+        raise UserError(f"{min(unknown)}: no such key; --help lists every key")
+    for key, field in knobs().items():
+        values[key] = _checked(key, values[key], field)
+    config = Config(**values)
+    _check_together(config)
+    return config
+
+
+def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
+    """One key's value, converted to its type as OmegaConf converts, and within its range."""
+    refusal = UserError(
+        f"{key}={_shown(value)}: it takes {takes(field)} ({field.metadata['meaning']})"
+    )
+    cell = dataclasses.make_dataclass("Cell", [(key, field.type)])
+    try:
+        value = OmegaConf.structured(cell(**{key: value}))[key]
+    except OmegaConfBaseException:
+        raise refusal from None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        limits = field.metadata["limits"]
+        low, above, high = limits["at_least"], limits["above"], limits["at_most"]
+        if (
+            not abs(value) < float("inf")
+            or (low is not None and value < low)
+            or (above is not None and value <= above)
+            or (high is not None and value > high)
+        ):
+            raise refusal
+    if isinstance(value, str) and not value.strip():
+        raise refusal
+    if key == "mask_fill" and not (value == "mean" or _is_pixel(value)):
+        raise refusal
+    return value
+
+
+def _check_together(config: Config) -> None:
+    """Refuse keys that are fine alone and make no sense together."""
+    if config.lambda_rec is None and config.lambda_adv > 1:
+        raise UserError(
+            f"lambda_adv={config.lambda_adv:g}: it takes 0 to 1 while lambda_rec is null, "
+            "since lambda_rec is then 1 - lambda_adv; set lambda_rec to go beyond"
+        )
+    if config.weights == (0.0, 0.0):
+        raise UserError("lambda_rec=0 lambda_adv=0: nothing is left to learn from")
+    if config.lambda_adv > 0 and config.loss.get("adversarial") is None:
+        raise UserError(
+            f"lambda_adv={config.lambda_adv:g}: this loss has no adversarial term; it takes 0"
+        )
+
+
+def config_dir() -> Path:
+    """The folder of the YAML files: inside the package once installed, beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"
+
+
+def choices(group: str) -> dict[str, str]:
+    """Each choice of a group and its one-sentence description: the first line of its file."""
+    files = sorted((config_dir() / group).glob("*.yaml"))
+    return {f.stem: f.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for f in files}
+
+
+def _types(field: dataclasses.Field) -> tuple[Any, ...]:
+    return get_args(field.type) or (field.type,)
+
+
+def _is_pixel(value: Any) -> bool:
+    return isinstance(value, int | float) and -1 <= value <= 1
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0]
+
+
+def folder_name(overrides: str) -> str:
+    """A sweep job's overrides as the name of one folder: no separators, bounded length."""
+    return overrides.replace("/", "_").replace("\\", "_")[:120]
+
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

@@ -1,0 +1,49 @@
+"""Image files of every kind that users have, as RGB arrays."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+MOST_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
+
+Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow refuses at twice this; `read` at this
+
+
+class UnreadableError(Exception):
+    """A file that is not the picture that its name promises."""
+
+
+def read(file: Path, *, at_least: int = 1) -> UInt8[np.ndarray, "height width 3"]:
+    """The picture as RGB: upright (EXIF), transparent parts on white, 16-bit greys scaled to 8.
+
+    Args:
+        file: JPEG, PNG or WebP; the first frame of an animation.
+        at_least: sides that suffice; a large JPEG is decoded at a fraction of its size.
+
+    Raises:
+        UnreadableError: damaged, not a picture, or larger than `MOST_PIXELS`.
+    """
+    try:
+        with Image.open(file, formats=("JPEG", "PNG", "WEBP")) as image:
+            if image.width * image.height > MOST_PIXELS:
+                raise UnreadableError(f"{image.width} × {image.height} pixels are too many")
+            image.draft("RGB", (at_least, at_least))  # only JPEG can; the others ignore it
+            return _rgb(ImageOps.exif_transpose(image))
+    except UnreadableError:
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        raise UnreadableError(f"{type(error).__name__}: {error}") from error
+
+
+def _rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
+    if image.mode.startswith("I"):  # 16-bit grey
+        grey = np.asarray(image).astype(np.int64) // 257
+        return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))

@@ -1,0 +1,29 @@
+"""What a split of images is, in a few bytes: its identity and its mean colour."""
+
+import hashlib
+
+import numpy as np
+from jaxtyping import Float
+
+from ctxenc.data.images import Images, decode
+
+SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, evenly spread
+
+
+def fingerprint(images: Images) -> str:
+    """SHA-256 over every image's identity, in order: equal for equal splits."""
+    digest = hashlib.sha256(f"{len(images)} {images.image_size}".encode())
+    for index in range(len(images)):
+        digest.update(images.identity(index))
+    return digest.hexdigest()
+
+
+def mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
+    """The mean of every pixel, red, green and blue in [-1, 1]."""
+    count = min(len(images), SAMPLE)
+    indices = np.linspace(0, len(images) - 1, count).round().astype(int)
+    total = np.zeros(3)
+    for start in range(0, count, 500):
+        part = decode(images, indices[start : start + 500].tolist())
+        total += part.mean(axis=(1, 2), dtype=np.float64).sum(axis=0)
+    return total / count / 127.5 - 1

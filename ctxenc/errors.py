@@ -1,0 +1,9 @@
+"""The one kind of error that a user is meant to read."""
+
+
+class UserError(Exception):
+    """Something the user can mend: a key, a file, a dataset.
+
+    The message is one line that names the key or file, what it got and what it takes.
+    Programs print it without a traceback and exit with a non-zero status.
+    """

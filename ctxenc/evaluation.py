@@ -1,0 +1,88 @@
+"""The test split under the metric contract: held-out images, frozen masks, every image once."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+from jaxtyping import Array, Float, UInt8
+
+from ctxenc import masks, metrics
+from ctxenc.data.feeds import test_batches
+from ctxenc.data.images import Images
+from ctxenc.step import Gan, Variables, eval_step
+
+PerImage = dict[str, Float[np.ndarray, " images"]]
+Batch = tuple[UInt8[Array, "batch height width 3"], masks.Mask]
+
+
+@dataclass(frozen=True)
+class TestSplit:
+    """Test images with their frozen masks, in batches sharded over the devices."""
+
+    __test__ = False  # not a pytest class
+
+    images: Images
+    gan: Gan
+    batch_size: int
+    sharding: NamedSharding
+
+    def batches(self) -> Iterator[tuple[Batch, int]]:
+        """((images, masks), how many of them count), in index order."""
+        start = 0
+        for images, valid in test_batches(self.images, self.batch_size):
+            indices = jnp.arange(start, start + len(images))
+            mask = _frozen(self.gan.mask, indices, self.images.image_size)
+            yield jax.device_put((images, mask), self.sharding), valid
+            start += valid
+
+    def generator(self, variables: Variables, colour: Float[Array, " 3"]) -> PerImage:
+        """Every image's metrics for the generator's fill."""
+        return self._each(
+            lambda images, mask: eval_step(self.gan, variables, images, mask, colour)[1]
+        )
+
+    def mean_colour(self, colour: Float[Array, " 3"]) -> PerImage:
+        """Every image's metrics for a hole filled with one colour in [-1, 1]."""
+        return self._each(lambda images, mask: _mean_colour(images, mask, colour))
+
+    def context_mean(self) -> PerImage:
+        """Every image's metrics for a hole filled with its own context's mean colour."""
+        return self._each(_context_mean)
+
+    def mask_hash(self) -> str:
+        """SHA-256 of the frozen masks: runs are ranked together only where it is the same."""
+        digest = hashlib.sha256(f"{len(self.images)} {self.images.image_size}".encode())
+        for start in range(0, len(self.images), 1024):
+            indices = jnp.arange(start, min(start + 1024, len(self.images)))
+            mask = np.asarray(_frozen(self.gan.mask, indices, self.images.image_size)) > 0
+            digest.update(np.packbits(mask).tobytes())
+        return digest.hexdigest()
+
+    def _each(self, measure: Callable[..., metrics.PerImage]) -> PerImage:
+        parts = []
+        for (images, mask), valid in self.batches():
+            values = jax.device_get(measure(images, mask))
+            parts.append({name: value[:valid] for name, value in values.items()})
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+@jax.jit
+def _context_mean(images: Array, mask: Array) -> metrics.PerImage:
+    real = masks.to_float(images)
+    return metrics.per_image(real, metrics.context_mean(real, mask), mask)
+
+
+@jax.jit
+def _mean_colour(images: Array, mask: Array, colour: Array) -> metrics.PerImage:
+    real = masks.to_float(images)
+    return metrics.per_image(real, masks.apply(real, mask, colour), mask)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 2))
+def _frozen(strategy: masks.MaskStrategy, indices: Array, image_size: int) -> masks.Mask:
+    return masks.frozen(strategy, indices, image_size, image_size)

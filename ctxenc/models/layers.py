@@ -1,0 +1,133 @@
+"""The layers the networks are made of: parameters around the convolutions."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from flax.typing import Initializer
+from jaxtyping import Array, Float
+
+from ctxenc.models.convolution import Padding, conv, conv_transpose
+
+GAUSSIAN: Initializer = nn.initializers.normal(0.02)
+GLOROT: Initializer = nn.initializers.glorot_uniform()
+
+
+class Conv(nn.Module):
+    """A convolution plus bias.
+
+    Attributes:
+        features: Channels of the output.
+        window: Height and width of the kernel.
+        stride: The step between output positions, in pixels.
+        padding: As `ctxenc.models.convolution.conv` takes it.
+        kernel_init: Where the weights start; the bias starts at zero.
+        dtype: Of the computation; the parameters are float32.
+    """
+
+    features: int
+    window: tuple[int, int] = (4, 4)
+    stride: int = 2
+    padding: Padding = "SAME"
+    kernel_init: Initializer = GAUSSIAN
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch out_height out_width features"]:
+        """Convolves."""
+        kernel = self.param(
+            "kernel", self.kernel_init, (*self.window, x.shape[-1], self.features), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        y = conv(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            stride=self.stride,
+            padding=self.padding,
+        )
+        return y + bias.astype(self.dtype)
+
+
+class ConvTranspose(nn.Module):
+    """An up-convolution plus bias; the attributes are those of `Conv`."""
+
+    features: int
+    window: tuple[int, int] = (4, 4)
+    stride: int = 2
+    padding: Padding = "SAME"
+    kernel_init: Initializer = GAUSSIAN
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch out_height out_width features"]:
+        """Up-convolves."""
+        kernel = self.param(
+            "kernel", self.kernel_init, (*self.window, x.shape[-1], self.features), jnp.float32
+        )
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
+        y = conv_transpose(
+            x.astype(self.dtype),
+            kernel.astype(self.dtype),
+            stride=self.stride,
+            padding=self.padding,
+        )
+        return y + bias.astype(self.dtype)
+
+
+class ChannelwiseDense(nn.Module):
+    """Connects every position to every position within each channel, and no channel to another.
+
+    Each channel's map goes through a matrix of its own, plus bias (Pathak et al. 2016, section
+    3.1): channels * (h * w) * (h' * w') weights, where a dense layer takes channels² times as many
+    as one channel. Its kernel is (channels, h * w, h' * w').
+
+    Attributes:
+        output_size: Height and width of the new maps.
+        dtype: Of the computation; the parameters are float32.
+    """
+
+    output_size: tuple[int, int]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"]
+    ) -> Float[Array, "batch out_height out_width channels"]:
+        """Carries each channel's map to `output_size`."""
+        batch, height, width, channels = x.shape
+        positions, out = height * width, self.output_size[0] * self.output_size[1]
+        # Each output is a sum over positions, so its spread is kept when the weights' is 1/positions.
+        init = nn.initializers.variance_scaling(
+            1.0, "fan_in", "truncated_normal", in_axis=1, out_axis=2, batch_axis=0
+        )
+        kernel = self.param("kernel", init, (channels, positions, out), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (out, channels), jnp.float32)
+        maps = x.astype(self.dtype).reshape(batch, positions, channels)
+        y = jnp.einsum("bpc,cpq->bqc", maps, kernel.astype(self.dtype))
+        return (y + bias.astype(self.dtype)).reshape(batch, *self.output_size, channels)
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation as Keras has it by default: momentum 0.99, epsilon 1e-3.
+
+    The statistics are float32, and over the whole batch however many devices share it.
+
+    Attributes:
+        dtype: Of the output; statistics and parameters are float32.
+    """
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, x: Float[Array, "batch height width channels"], *, train: bool
+    ) -> Float[Array, "batch height width channels"]:
+        """Normalises by this batch's statistics in training, by the moving ones otherwise."""
+        norm = nn.BatchNorm(
+            use_running_average=not train, momentum=0.99, epsilon=1e-3, dtype=self.dtype
+        )
+        return norm(x)

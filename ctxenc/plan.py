@@ -1,0 +1,134 @@
+"""A configuration made ready to run: everything that can be refused is refused here.
+
+A plan is made before a run folder is, so that bad input leaves nothing behind.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from ctxenc import build, devices, step
+from ctxenc.config import Config
+from ctxenc.data.feeds import Order
+from ctxenc.data.fingerprint import fingerprint, mean_colour
+from ctxenc.data.images import Dataset
+from ctxenc.errors import UserError
+from ctxenc.step import Gan, Hyper
+
+SHORTEST_EVAL = 100  # steps: shorter epochs are tested together
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When things happen, in steps; each of them also happens at the last step."""
+
+    steps_per_epoch: int
+    total: int
+    log: int
+    sample: int
+    test: int
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether something that happens every so many steps happens now."""
+        return step % every == 0 or step == self.total
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run trains, on what, in which order and for how long."""
+
+    config: Config
+    gan: Gan
+    dataset: Dataset
+    order: Order
+    schedule: Schedule
+
+    @classmethod
+    def of(cls, config: Config) -> "Plan":
+        """The plan of a checked configuration.
+
+        Raises:
+            UserError: the data cannot be had, or sizes do not fit together.
+        """
+        devices.check_batch(config.batch_size)
+        gan = build.gan(config)
+        _trace(gan, config)
+        dataset = build.dataset(config)
+        order = Order(size=len(dataset.train), batch_size=config.batch_size, seed=config.seed)
+        if config.num_img > len(dataset.test):
+            raise UserError(
+                f"num_img={config.num_img}: the test split has {len(dataset.test)} images; "
+                f"it takes 1 to {len(dataset.test)}"
+            )
+        epoch = order.steps_per_epoch
+        schedule = Schedule(
+            steps_per_epoch=epoch,
+            total=config.max_steps or config.n_epoch * epoch,
+            log=config.log_every,
+            sample=config.n_update,
+            test=config.eval_every or epoch * -(-SHORTEST_EVAL // epoch),
+        )
+        return cls(config, gan, dataset, order, schedule)
+
+    @property
+    def key(self) -> jax.Array:
+        """The run's random key: `fold_in(key, step)` gives a step its masks and flips."""
+        return jax.random.key(self.config.seed)
+
+    @cached_property
+    def mean_colour(self) -> Float[np.ndarray, " 3"]:
+        """The training split's mean colour, in [-1, 1]."""
+        return np.asarray(mean_colour(self.dataset.train), np.float32)
+
+    @property
+    def hyper(self) -> Hyper:
+        """The numeric hyper-parameters as the step takes them."""
+        config, fill = self.config, self.config.mask_fill
+        lambda_rec, lambda_adv = config.weights
+        colour = self.mean_colour if fill == "mean" else np.full(3, fill, np.float32)
+        return Hyper(
+            lambda_rec=_scalar(lambda_rec),
+            lambda_adv=_scalar(lambda_adv),
+            learning_rate_g=_scalar(config.learning_rate_g),
+            learning_rate_d=_scalar(config.learning_rate_d),
+            fill=jnp.asarray(colour),
+        )
+
+    @property
+    def sample_indices(self) -> list[int]:
+        """The test images of the sample grids: `num_img` of them, evenly spread."""
+        last = len(self.dataset.test) - 1
+        return np.linspace(0, last, self.config.num_img).round().astype(int).tolist()
+
+    def describe_data(self) -> dict[str, Any]:
+        """What tells one dataset from another: name, sizes, fingerprints, mean colour."""
+        train, test = self.dataset.train, self.dataset.test
+        return {
+            "name": self.dataset.name,
+            "image_size": self.config.image_size,
+            "train_images": len(train),
+            "test_images": len(test),
+            "train_fingerprint": fingerprint(train),
+            "test_fingerprint": fingerprint(test),
+            "mean_colour": [round(float(c), 6) for c in self.mean_colour],
+        }
+
+
+def _trace(gan: Gan, config: Config) -> None:
+    """Run the step on shapes alone, so that sizes which cannot work are refused at once."""
+    size = config.image_size
+    images = jax.ShapeDtypeStruct((config.batch_size, size, size, 3), jnp.uint8)
+    number = jnp.zeros(())
+    hyper = Hyper(number, number, number, number, jnp.zeros(3))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    state = jax.eval_shape(lambda key: step.init(gan, key, size), key)
+    jax.eval_shape(lambda *args: step.train_step(gan, *args), state, images, hyper, key)
+
+
+def _scalar(value: float) -> Array:
+    return jnp.asarray(value, jnp.float32)

@@ -1,0 +1,57 @@
+"""The picture of a run: the losses of both networks and the test PSNR over the steps."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+Records = list[dict[str, Any]]
+
+GENERATOR = {"generator": "total (weighted)", "pixelwise": "pixel-wise (L2)"}
+DISCRIMINATOR = {"real": "on real holes", "fake": "on filled holes", "discriminator": "mean"}
+
+
+def save(file: Path, train: Records, test: Records, context_mean_db: float | None) -> None:
+    """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all."""
+    judged = any(record.get("discriminator") is not None for record in train)
+    panels = 3 if judged else 2
+    figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
+    axes = iter(figure.subplots(1, panels))
+
+    axis = next(axes)
+    _lines(axis, train, GENERATOR)
+    if judged:
+        twin = axis.twinx()
+        _lines(twin, train, {"adversarial": "adversarial (right)"}, color="tab:red")
+        axis.legend(handles=[*axis.lines, *twin.lines], fontsize=8)
+    axis.set(title="generator loss", xlabel="step")
+    if judged:
+        axis = next(axes)
+        _lines(axis, train, DISCRIMINATOR)
+        axis.axhline(math.log(2), color="grey", lw=0.8, ls=":", label="ln 2: cannot tell")
+        axis.set(title="discriminator loss", xlabel="step")
+        axis.legend(fontsize=8)
+    axis = next(axes)
+    axis.plot([r["step"] for r in test], [r["psnr_db"] for r in test], marker=".", label="model")
+    if context_mean_db is not None:
+        axis.axhline(context_mean_db, color="grey", lw=0.8, ls=":", label="context mean")
+    axis.set(title="test PSNR on the hole (dB)", xlabel="step")
+    axis.legend(fontsize=8)
+
+    temporary = file.with_name(f".{file.name}")
+    figure.savefig(temporary, format="png", dpi=100)
+    temporary.replace(file)
+
+
+def _lines(axis: Axes, records: Records, names: dict[str, str], **style: Any) -> None:
+    steps = [record["step"] for record in records]
+    for name, label in names.items():
+        axis.plot(steps, [record[name] for record in records], lw=1, label=label, **style)
+    axis.grid(alpha=0.2)
+    axis.legend(fontsize=8)

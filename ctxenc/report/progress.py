@@ -1,0 +1,78 @@
+"""What the terminal shows while a run trains; all of it on standard error."""
+
+import logging
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SECONDS_BETWEEN_LINES = 10
+
+
+class Live:
+    """A live bar on a terminal; a plain line every ten seconds elsewhere."""
+
+    def __init__(self, total: int, *, steps_per_epoch: int, batch_size: int):
+        self.console = Console(stderr=True)
+        self._total, self._batch_size = total, batch_size
+        self._epochs = total / steps_per_epoch
+        self._printed = -float("inf")
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[losses]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self._task = self._bar.add_task("", total=total, epoch="", losses="compiling")
+
+    def __enter__(self) -> "Live":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def handler(self) -> logging.Handler:
+        """A log handler whose lines do not tear the bar."""
+        if self.console.is_terminal:
+            return RichHandler(
+                console=self.console, show_path=False, show_time=False, highlighter=None
+            )
+        handler = logging.StreamHandler(self.console.file)
+        handler.setFormatter(logging.Formatter("%(levelname)s %(message)s"))
+        return handler
+
+    def step(self, step: int) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=step)
+
+    def show(self, record: dict[str, Any]) -> None:
+        """Show the losses of a line of ``metrics.jsonl``."""
+        epoch = f"{record['epoch']:.2f}/{self._epochs:.4g}"
+        losses = describe(record)
+        self._bar.update(self._task, epoch=epoch, losses=losses)
+        now = time.monotonic()
+        last = record["step"] == self._total
+        if not self.console.is_terminal and (last or now - self._printed > SECONDS_BETWEEN_LINES):
+            self._printed = now
+            left = (self._total - record["step"]) * self._batch_size / record["images_per_second"]
+            self.console.file.write(
+                f"epoch {epoch} step {record['step']}/{self._total} {losses} {left:.0f} s left\n"
+            )
+            self.console.file.flush()
+
+
+def describe(record: dict[str, Any]) -> str:
+    """A training record in one line: rate, losses, and the discriminator's accuracy."""
+    words = [f"{record['images_per_second']:.0f} images/s", f"G {record['generator']:.4f}"]
+    if record["discriminator"] is not None:
+        words.append(
+            f"D {record['discriminator']:.3f} "
+            f"(right on {record['accuracy_real']:.0%} real, {record['accuracy_fake']:.0%} filled)"
+        )
+    return " ".join(words)

@@ -1,0 +1,255 @@
+"""The run folder: the one module that knows its files, for writers and readers alike.
+
+Every file is plain and readable without ctxenc. Whole files are written atomically (a temporary
+file, then a rename); ``metrics.jsonl`` grows by whole lines, and readers skip a torn last one.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+from omegaconf import DictConfig, OmegaConf
+
+from ctxenc.errors import UserError
+
+PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
+
+
+class Run:
+    """One run folder. Opening it reads nothing; each method reads or writes one file."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path).absolute()
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r})"
+
+    # Readers
+
+    @property
+    def config(self) -> DictConfig:
+        """The composed configuration, as saved.
+
+        Raises:
+            UserError: the folder is not a run, or its configuration cannot be read.
+        """
+        file = self.path / ".hydra" / "config.yaml"
+        try:
+            config = OmegaConf.load(file)
+        except FileNotFoundError:
+            raise UserError(
+                f"{self.path}: not a run folder (it has no .hydra/config.yaml)"
+            ) from None
+        except Exception as error:  # YAML and OmegaConf raise many kinds
+            raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
+        if not isinstance(config, DictConfig):
+            raise UserError(f"{file}: it takes a mapping of keys, and this is a list")
+        return config
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """`state` (running, finished, failed or interrupted), `step`, `seconds` and `error`."""
+        return self._read_json("status.json")
+
+    @property
+    def state(self) -> str | None:
+        """The state of `status`; None before there is any."""
+        return self.status["state"] if (self.path / "status.json").exists() else None
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """`step`, and the test metrics under `last` and `best`."""
+        return self._read_json("summary.json")
+
+    @property
+    def dataset(self) -> dict[str, Any]:
+        """What it was trained and tested on: names, sizes, fingerprints."""
+        return self._read_json("dataset.json")
+
+    def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``: all, or those of one split (`train` or `test`)."""
+        try:
+            text = self._metrics_file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return []
+        lines = []
+        for line in text.splitlines():
+            with contextlib.suppress(json.JSONDecodeError):  # a torn last line
+                lines.append(json.loads(line))
+        return [line for line in lines if split is None or line.get("split") == split]
+
+    @property
+    def log_file(self) -> Path:
+        """The log, with tracebacks."""
+        return self.path / "train.log"
+
+    @property
+    def curves(self) -> Path:
+        """The picture of the loss curves."""
+        return self.path / "curves.png"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard's event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def samples(self) -> Path:
+        """The folder of sample grids, ``<step>.png``."""
+        return self.path / str(self.config.samples_dir)
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of Orbax checkpoints, one a step."""
+        return self.path / str(self.config.save_dir)
+
+    def sample(self, step: int) -> Path:
+        """The sample grid of a step."""
+        return self.samples / f"{step:07d}.png"
+
+    # Writers
+
+    def write_config(self, config: DictConfig, overrides: list[str] | None = None) -> None:
+        """The configuration and the overrides, where Hydra puts those of the jobs it starts."""
+        write_text(self.path / ".hydra" / "config.yaml", OmegaConf.to_yaml(config))
+        if overrides is not None:
+            write_text(self.path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
+
+    def write_status(
+        self, state: str, *, step: int, seconds: float, error: str | None = None
+    ) -> None:
+        """`state` is running, finished, failed or interrupted; `seconds` of all its sittings."""
+        status = {"state": state, "step": step, "seconds": round(seconds, 3), "error": error}
+        self._write_json("status.json", status)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """The test metrics, best and last."""
+        self._write_json("summary.json", summary)
+
+    def write_dataset(self, description: dict[str, Any]) -> None:
+        """What the run is trained and tested on."""
+        self._write_json("dataset.json", description)
+
+    def write_environment(self) -> None:
+        """Versions, commit, devices and command line."""
+        self._write_json("env.json", environment())
+
+    def append_metrics(self, record: dict[str, Any]) -> None:
+        """One more line of ``metrics.jsonl``."""
+        with self._metrics_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Drop the lines that a resumed run is about to write again."""
+        kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
+        write_text(self._metrics_file, "".join(kept))
+
+    @contextlib.contextmanager
+    def logging(self, console: logging.Handler) -> Iterator[None]:
+        """While open, ctxenc's log goes to `console` and, with tracebacks, to ``train.log``."""
+        file = logging.FileHandler(self.log_file, encoding="utf-8")
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        console.setLevel(logging.INFO)
+        ours = logging.getLogger("ctxenc")
+        before = ours.level, ours.propagate
+        ours.setLevel(logging.DEBUG)
+        ours.propagate = False
+        for handler in (file, console):
+            ours.addHandler(handler)
+        try:
+            yield
+        finally:
+            ours.setLevel(before[0])
+            ours.propagate = before[1]
+            for handler in (file, console):
+                ours.removeHandler(handler)
+            file.close()
+
+    @property
+    def _metrics_file(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def _read_json(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        try:
+            value = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UserError(f"{file}: no such file; is {self.path} a run folder?") from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
+        if not isinstance(value, dict):
+            raise UserError(f"{file}: it takes a JSON object")
+        return value
+
+    def _write_json(self, name: str, value: dict[str, Any]) -> None:
+        write_text(self.path / name, json.dumps(value, indent=2) + "\n")
+
+
+def reserve(path: Path) -> Path:
+    """A new folder at `path`, or at `path`-2, -3 … where others started in the same second."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate, number = path, 1
+    while True:
+        try:
+            candidate.mkdir()
+        except FileExistsError:
+            number += 1
+            candidate = path.with_name(f"{path.name}-{number}")
+        else:
+            return candidate.absolute()
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a whole file, or none of it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def environment() -> dict[str, Any]:
+    """Where a run happens: enough to say why two runs of one configuration differ."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
+        "command": sys.argv,
+    }
+
+
+def _commit() -> str | None:
+    """The source checkout's commit, marked where the tree has changes; None outside of one."""
+    git = [
+        "git",
+        "-C",
+        str(Path(__file__).parent),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+    ]
+    try:
+        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None

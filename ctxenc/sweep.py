@@ -1,0 +1,60 @@
+"""Several runs of one command: each in its own folder, a failure never stopping the others."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from ctxenc import launch
+from ctxenc.checkpoints import BEST_BY
+from ctxenc.compose import compose, single_runs
+from ctxenc.errors import UserError
+from ctxenc.runs import Run, reserve
+
+log = logging.getLogger(__name__)
+
+
+def reserve_for(overrides: Sequence[str]) -> Path:
+    """A new folder for a sweep, each of whose values has been checked once.
+
+    Raises:
+        UserError: one of the values is bad; nothing has been written.
+    """
+    if launch.resumed(overrides) is not None:
+        raise UserError("resume: it goes on with one run; leave out --multirun")
+    for single in single_runs(overrides):
+        launch.plan(compose(single))
+    composed = compose(single_runs(overrides)[0], with_hydra=True)
+    return reserve(Path(composed.hydra.sweep.dir))
+
+
+def job(composed: DictConfig, run: Run) -> None:
+    """Train one job; what goes wrong is in its status and log, and the sweep goes on."""
+    print(f"{run.path.name}", file=sys.stderr)
+    try:
+        launch.start(composed, run)
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        if run.state is None:  # it failed before training could say so
+            run.write_status("failed", step=0, seconds=0.0, error=message)
+        print(f"{run.path.name}: {message}", file=sys.stderr)
+
+
+def close(folder: Path) -> list[Run]:
+    """Show how the jobs ended, best first, and return those that did not finish."""
+    runs = [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()]
+    table = Table("run", "status", "step", "test PSNR (dB)", "SSIM", "L1 %", title=str(folder))
+    for run in sorted(runs, key=_score, reverse=True):
+        last = run.summary["last"] if run.state == "finished" else {}
+        figures = [f"{last[k]:.3f}" if k in last else "" for k in (BEST_BY, "ssim", "l1_percent")]
+        table.add_row(run.path.name, run.state, str(run.status["step"]), *figures)
+    Console(stderr=True).print(table)
+    return [run for run in runs if run.state != "finished"]
+
+
+def _score(run: Run) -> float:
+    return run.summary["last"][BEST_BY] if run.state == "finished" else -float("inf")

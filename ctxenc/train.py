@@ -1,0 +1,51 @@
+"""``python -m ctxenc.train [GROUP=CHOICE] [KEY=VALUE] …``: train a context encoder."""
+
+import sys
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from ctxenc import launch, sweep
+from ctxenc.cli import one_line_errors
+from ctxenc.config import config_dir
+from ctxenc.report.help import help_text
+from ctxenc.runs import Run
+
+MULTIRUN = {"-m", "--multirun"}
+
+
+def main() -> None:
+    """Read the command line, train, and print the run folder's path last."""
+    arguments = sys.argv[1:]
+    flags = {a for a in arguments if a.startswith("-")}
+    overrides = [a for a in arguments if not a.startswith("-")]
+    with one_line_errors("ctxenc.train"):
+        if flags & {"-h", "--help"}:
+            print(help_text())
+        elif flags - MULTIRUN:
+            hydra_main()  # --cfg, --info, --config-dir …: Hydra's own
+        elif flags:
+            folder = sweep.reserve_for(overrides)
+            sys.argv = [sys.argv[0], *arguments, f"hydra.sweep.dir='{folder}'"]
+            hydra_main()
+            failed = sweep.close(folder)
+            print(folder)
+            sys.exit(1 if failed else 0)
+        else:
+            print(launch.run(*overrides).path)
+
+
+@hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")
+def hydra_main(composed: DictConfig) -> None:
+    """One job of Hydra's, in the folder that Hydra made for it."""
+    run = Run(HydraConfig.get().runtime.output_dir)
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        sweep.job(composed, run)
+    else:
+        launch.start(composed, run)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,183 @@
+"""The loop: images -> step -> records -> checkpoints, for one run folder."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+
+from ctxenc import devices, evaluation, interruption, masks, metrics, step
+from ctxenc.checkpoints import Checkpoints
+from ctxenc.data.feeds import memory_feed, streamed_feed
+from ctxenc.data.images import MemoryImages, decode
+from ctxenc.errors import UserError
+from ctxenc.plan import Plan
+from ctxenc.recording import Recorder
+from ctxenc.report import grids, progress
+from ctxenc.runs import Run
+from ctxenc.step import GanState, Hyper
+
+log = logging.getLogger(__name__)
+
+
+def train(plan: Plan, run: Run) -> None:
+    """Train in `run`'s folder; where the plan resumes, from the folder's latest checkpoint.
+
+    However it ends, ``status.json`` says so.
+
+    Raises:
+        UserError: a missing or damaged checkpoint, changed data, a loss that is not finite.
+        Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint.
+    """
+    schedule = plan.schedule
+    live = progress.Live(
+        schedule.total,
+        steps_per_epoch=schedule.steps_per_epoch,
+        batch_size=plan.config.batch_size,
+    )
+    with run.logging(live.handler()), live, interruption.requests() as request:
+        sitting = Sitting(run, resumed=plan.config.resume is not None)
+        try:
+            _train(plan, run, sitting, live, request)
+        except interruption.Interrupted as stop:
+            sitting.write("interrupted", str(stop))
+            raise
+        except BaseException as error:
+            log.debug("failed", exc_info=error)
+            sitting.write("failed", f"{type(error).__name__}: {error}")
+            raise
+        sitting.write("finished")
+
+
+class Sitting:
+    """One process's work on a run: keeps ``status.json`` true."""
+
+    def __init__(self, run: Run, *, resumed: bool):
+        self._run, self._began = run, time.monotonic()
+        self._before: float = run.status["seconds"] if resumed else 0.0
+        self.step: int = run.status["step"] if resumed else 0
+        self.write("running")
+
+    def write(self, state: str, error: str | None = None) -> None:
+        """Write the status with the seconds of every sitting so far."""
+        seconds = self._before + time.monotonic() - self._began
+        self._run.write_status(state, step=self.step, seconds=seconds, error=error)
+
+
+def _train(
+    plan: Plan, run: Run, sitting: Sitting, live: progress.Live, request: interruption.Request
+) -> None:
+    config, gan, schedule = plan.config, plan.gan, plan.schedule
+    mesh = devices.mesh()
+    everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+    run.write_environment()
+    with Checkpoints(run.checkpoints) as checkpoints:
+        hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
+        test = evaluation.TestSplit(plan.dataset.test, gan, config.batch_size, divided)
+        describe(plan, run, test)
+        state = initial_state(plan, checkpoints, everywhere)
+        start = sitting.step = int(state.step)
+        run.forget_metrics_after(start)
+        recorder = Recorder(
+            run,
+            live,
+            start=start,
+            batch_size=config.batch_size,
+            steps_per_epoch=schedule.steps_per_epoch,
+            adversarial=gan.adversarial is not None,
+            baselines=baselines(plan, test),
+        )
+        sampler = Sampler(plan, run, hyper, divided)
+        feed = batches(plan, start, divided)
+
+        for done in range(start + 1, schedule.total + 1):
+            state = step.train_step(gan, state, next(feed), hyper, key)
+            sitting.step = done
+            live.step(done)
+            if done == start + 1:
+                jax.block_until_ready(state)  # compiling is not training speed
+                recorder.restart_clock(done)
+            if schedule.due(done, schedule.log):
+                recorder.losses(done, state.window)
+                state = state.replace(window=jax.device_put(step.empty_window(), everywhere))
+            if schedule.due(done, schedule.sample):
+                sampler.save(done, state)
+            if schedule.due(done, schedule.test):
+                recorder.flush()  # stops a run whose losses are not finite before it is saved
+                figures = metrics.summary(test.generator(state.generator.variables, hyper.fill))
+                recorder.test(done, figures)
+                checkpoints.save(done, state, figures)
+                sitting.write("running")
+                recorder.restart_clock(done)
+            if request.signum is not None:
+                recorder.flush()
+                checkpoints.save(done, state)
+                checkpoints.wait()
+                log.warning("step %d: stopped by %s; saved", done, request.name)
+                request.raise_if_made()
+        recorder.close()
+
+
+def initial_state(plan: Plan, checkpoints: Checkpoints, sharding: NamedSharding) -> GanState:
+    """A fresh state, or the latest checkpoint's where the plan resumes."""
+    init = jax.jit(step.init, static_argnums=(0, 2), out_shardings=sharding)
+    if plan.config.resume is None:
+        return init(plan.gan, plan.key, plan.config.image_size)
+    template = jax.eval_shape(lambda: step.init(plan.gan, plan.key, plan.config.image_size))
+    template = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), template
+    )
+    return checkpoints.restore(template)
+
+
+def batches(plan: Plan, start: int, sharding: NamedSharding) -> Iterator[jax.Array]:
+    """Batches of uint8 training images from step `start` on, on the devices."""
+    images = plan.dataset.train
+    if isinstance(images, MemoryImages):
+        return memory_feed(images.array, plan.order, start, sharding)
+    return streamed_feed(images, plan.order, start, sharding, plan.config.workers)
+
+
+def describe(plan: Plan, run: Run, test: evaluation.TestSplit) -> None:
+    """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
+    description = {**plan.describe_data(), "mask_hash": test.mask_hash()}
+    if plan.config.resume is not None and (before := run.dataset) != description:
+        changed = ", ".join(k for k in description if description[k] != before.get(k))
+        raise UserError(f"resume={run.path}: the data is not what it was trained on: {changed}")
+    run.write_dataset(description)
+    log.info("%(name)s: %(train_images)d training and %(test_images)d test images", description)
+
+
+def baselines(plan: Plan, test: evaluation.TestSplit) -> dict[str, dict[str, float]]:
+    """The test figures of the two fills that need no training."""
+    return {
+        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(plan.mean_colour))),
+        "context_mean": metrics.summary(test.context_mean()),
+    }
+
+
+class Sampler:
+    """Writes the sample grids: the same test images and masks every time.
+
+    They go through the test's own program, in a batch of the test's size, so that nothing more is
+    compiled for them.
+    """
+
+    def __init__(self, plan: Plan, run: Run, hyper: Hyper, sharding: NamedSharding):
+        self._gan, self._run, self._colour = plan.gan, run, hyper.fill
+        self._count, size = plan.config.num_img, plan.config.image_size
+        indices = np.resize(plan.sample_indices, max(self._count, plan.config.batch_size))
+        images = decode(plan.dataset.test, indices.tolist())
+        mask = masks.frozen(plan.gan.mask, jnp.asarray(indices), size, size)
+        real = masks.to_float(jnp.asarray(images))
+        masked = masks.apply(real, mask, hyper.fill)
+        self._batch = jax.device_put((images, mask), sharding)
+        self._rows = [np.asarray(row[: self._count]) for row in (real, masked)]
+
+    def save(self, at: int, state: GanState) -> None:
+        """Write the grid of a step: real, masked, filled."""
+        filled, _ = step.eval_step(self._gan, state.generator.variables, *self._batch, self._colour)
+        grids.save(self._run.sample(at), [*self._rows, np.asarray(filled[: self._count])])

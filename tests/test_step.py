@@ -1,0 +1,244 @@
+import functools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ctxenc import losses, masks, step
+from tests.tiny import hyper, tiny_gan
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
+
+
+init = jax.jit(step.init, static_argnums=(0, 2))
+fill = jax.jit(step.fill, static_argnums=0)
+gradients = jax.jit(step.gradients, static_argnums=0)
+
+
+@pytest.fixture(scope="module")
+def gan():
+    return tiny_gan()
+
+
+@pytest.fixture
+def state(gan, key):
+    return init(gan, key, 16)
+
+
+def test_one_step_changes_every_parameter_tensor_of_both_networks(gan, state, images, key):
+    before = jax.tree.map(np.array, state)
+    after = step.train_step(gan, state, images, hyper(), key)
+    assert int(after.step) == 1
+    for old, new in (
+        (before.generator, after.generator),
+        (before.discriminator, after.discriminator),
+    ):
+        changed = jax.tree.map(lambda a, b: bool((a != b).any()), old.params, new.params)
+        assert all(jax.tree.leaves(changed)), changed
+        assert (flat(old.batch_stats) != flat(new.batch_stats)).all()
+
+
+def test_the_discriminator_learns_to_tell_real_from_filled(gan, state, images, key):
+    for _ in range(60):
+        state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
+    window = jax.device_get(state.replace(window=step.empty_window()).window)
+    assert window["steps"] == 0
+    state = state.replace(window=step.empty_window())
+    state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
+    assert float(state.window["discriminator"]) < 0.4
+    assert float(state.window["accuracy_fake"]) > 0.8
+
+
+def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(gan, state, images, key):
+    def gradient(lambda_rec, lambda_adv):
+        weights = hyper(lambda_rec=lambda_rec, lambda_adv=lambda_adv)
+        return flat(gradients(gan, state, images, weights, key)[0])
+
+    one = gradient(0.0, 2.0**-10)
+    assert np.abs(one).max() > 0
+    np.testing.assert_array_equal(gradient(0.0, 2.0**-8), 4 * one)
+    np.testing.assert_array_equal(gradient(0.0, 0.0), 0 * one)
+    both = gradient(1.0, 2.0**-10)
+    np.testing.assert_allclose(both, gradient(1.0, 0.0) + one, rtol=1e-4, atol=1e-7)
+
+
+def test_gradients_are_those_of_the_losses_as_written(gan, state, images, key):
+    """Against a plain differentiation of each network's whole loss, with no shared passes."""
+    weights = hyper(lambda_rec=0.7, lambda_adv=0.3)
+    grads_g, grads_d, _ = gradients(gan, state, images, weights, key)
+    key_flip, key_mask = jax.random.split(key)
+    real = step.random_flip(key_flip, masks.to_float(images))
+    mask = gan.mask(key_mask, *real.shape[:3])
+    holes = masks.crop(real, masks.corners(mask), gan.hole)
+    context = jnp.where(mask > 0, weights.fill, real)
+
+    def run(module, network, params, x, stats=None):
+        stats = network.batch_stats if stats is None else stats
+        variables = {"params": params, "batch_stats": stats}
+        out, new = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return out, new["batch_stats"]
+
+    def generator_loss(params):
+        fills, _ = run(gan.generator, state.generator, params, context)
+        _, stats = run(gan.discriminator, state.discriminator, state.discriminator.params, holes)
+        d = state.discriminator
+        logits, _ = run(gan.discriminator, d, d.params, fills, stats)
+        cross_entropy = -jnp.mean(jnp.log(nn.sigmoid(logits)))
+        return 0.7 * jnp.mean((fills - holes) ** 2) + 0.3 * cross_entropy
+
+    def discriminator_loss(params):
+        fills, _ = run(gan.generator, state.generator, state.generator.params, context)
+        on_real, stats = run(gan.discriminator, state.discriminator, params, holes)
+        on_fake, _ = run(gan.discriminator, state.discriminator, params, fills, stats)
+        real_loss = -jnp.mean(jnp.log(nn.sigmoid(on_real)))
+        return 0.5 * (real_loss - jnp.mean(jnp.log(1 - nn.sigmoid(on_fake))))
+
+    expected_g = jax.jit(jax.grad(generator_loss))(state.generator.params)
+    expected_d = jax.jit(jax.grad(discriminator_loss))(state.discriminator.params)
+    np.testing.assert_allclose(flat(grads_g), flat(expected_g), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(flat(grads_d), flat(expected_d), rtol=1e-3, atol=1e-6)
+
+
+def test_batch_norm_statistics_go_through_real_then_filled(gan, state, images, key):
+    """Two updates by momentum from two batches, in this order; the first layer's mean shows it."""
+    _, _, after = gradients(gan, state, images, hyper(), key)
+    module, network = gan.discriminator, state.discriminator
+    key_flip, key_mask = jax.random.split(key)
+    real = step.random_flip(key_flip, masks.to_float(images))
+    mask = gan.mask(key_mask, *real.shape[:3])
+    holes = masks.crop(real, masks.corners(mask), gan.hole)
+    context = masks.apply(real, mask, jnp.ones(3))
+
+    @jax.jit
+    def threaded():
+        fills, _ = step._run(gan.generator, *_parts(state.generator), context)
+        _, stats = step._run(module, *_parts(network), holes)
+        return step._run(module, network.params, stats, fills)[1]
+
+    np.testing.assert_allclose(
+        flat(after.discriminator.batch_stats), flat(threaded()), rtol=1e-4, atol=1e-6
+    )
+
+
+def _parts(network):
+    return network.params, network.batch_stats
+
+
+class CountingGenerator(nn.Module):
+    calls = 0
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        CountingGenerator.calls += 1
+        x = nn.Conv(3, (3, 3))(x)
+        return jnp.tanh(nn.BatchNorm(use_running_average=not train)(x)[:, :8, :8])
+
+
+def test_the_generator_runs_once_a_step(gan, images, key):
+    counted = step.Gan(**{**vars(gan), "generator": CountingGenerator()})
+    state = init(counted, key, 16)
+    CountingGenerator.calls = 0
+    jax.eval_shape(functools.partial(step.gradients, counted), state, images, hyper(), key)
+    assert CountingGenerator.calls == 1
+
+
+def test_numeric_hyper_parameters_and_seeds_do_not_recompile(gan, images):
+    state = init(gan, jax.random.key(1), 16)
+    state = step.train_step(gan, state, images, hyper(), jax.random.key(1))
+    compiled = step.train_step._cache_size()
+    for i, weights in enumerate((hyper(lambda_adv=0.5), hyper(learning_rate_g=1e-5), hyper(0.1))):
+        state = step.train_step(gan, state, images, weights, jax.random.key(i))
+    assert step.train_step._cache_size() == compiled
+
+
+def test_reconstruction_alone_needs_no_discriminator_and_learns(images, key):
+    alone = tiny_gan(adversarial=False, mask=masks.center_box, flip=False)
+    state = init(alone, key, 16)
+    assert state.discriminator is None
+    found = []
+    for _ in range(40):
+        state = step.train_step(alone, state, images, hyper(1.0, 0.0, learning_rate_g=1e-2), key)
+        found.append(float(state.window["pixelwise"]))
+        state = state.replace(window=step.empty_window())
+    assert found[-1] < 0.8 * found[0]
+
+
+def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(gan, state, images):
+    strategy = functools.partial(masks.random_box, mask_height=8, mask_width=8)
+    mask = masks.frozen(strategy, jnp.arange(8), 16, 16)
+    variables, colour = state.generator.variables, jnp.ones(3)
+    filled = fill(gan, variables, images, mask, colour)
+    real = masks.to_float(images)
+    np.testing.assert_allclose(
+        np.where(mask > 0, 0, filled), np.where(mask > 0, 0, real), atol=1e-6
+    )
+    assert (np.where(mask > 0, filled, 0) != np.where(mask > 0, real, 0)).any()
+    alone = fill(gan, variables, images[3:4], mask[3:4], colour)
+    np.testing.assert_allclose(alone[0], filled[3], atol=1e-5)
+
+
+def test_flips_are_left_to_right_and_for_about_half():
+    images = jnp.arange(2000 * 2, dtype=jnp.float32).reshape(2000, 1, 2, 1)
+    flipped = step.random_flip(jax.random.key(0), images)
+    swapped = np.asarray((flipped != images).any(axis=(1, 2, 3)))
+    np.testing.assert_array_equal(flipped[swapped], images[swapped, :, ::-1])
+    assert 900 < swapped.sum() < 1100
+
+
+FOUR_DEVICES = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import jax, numpy as np, jax.numpy as jnp
+from tests.tiny import hyper, tiny_gan
+from ctxenc import devices, step
+gan = tiny_gan()
+mesh = devices.mesh()
+everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+key = jax.random.key(0)
+state = jax.jit(step.init, static_argnums=(0, 2), out_shardings=everywhere)(gan, key, 16)
+images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
+images = jax.device_put(images, divided)
+arguments = jax.device_put((hyper(), key), everywhere)
+for _ in range(3):
+    state = step.train_step(gan, state, images, *arguments)
+leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables, state.window))
+print(json.dumps({
+    "devices": jax.device_count(),
+    "replicated": all(leaf.sharding.is_fully_replicated for leaf in leaves),
+    "compiled": step.train_step._cache_size(),
+    "values": np.concatenate([np.ravel(leaf) for leaf in leaves]).tolist(),
+}))
+"""
+
+
+def run_on(devices):
+    environment = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    done = subprocess.run(
+        [sys.executable, "-c", FOUR_DEVICES, str(Path(__file__).parents[1])],
+        env={"PATH": "", "JAX_PLATFORMS": "cpu", **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_one_and_four_devices_agree():
+    one, four = run_on(1), run_on(4)
+    assert (one["devices"], four["devices"]) == (1, 4)
+    assert four["replicated"]
+    assert one["compiled"] == four["compiled"] == 1
+    np.testing.assert_allclose(four["values"], one["values"], rtol=2e-3, atol=2e-4)
+
+
+def test_loss_terms_satisfy_the_protocol():
+    loss: losses.Adversarial = losses.NonSaturating()
+    assert loss.real(jnp.zeros(2)) == pytest.approx(np.log(2))

@@ -1,0 +1,28 @@
+"""A context encoder small enough for tests."""
+
+import functools
+
+import jax.numpy as jnp
+
+from ctxenc import losses, masks, optimizers, step
+from ctxenc.models.discriminator import Discriminator
+from ctxenc.models.generator import Generator
+
+
+def tiny_gan(*, adversarial=True, mask=masks.random_box, flip=True):
+    """Both networks with a handful of channels, an 8 × 8 hole in a 16 × 16 image."""
+    return step.Gan(
+        generator=Generator(output_size=(8, 8), widths=(4, 8), decoder_widths=(8,)),
+        discriminator=Discriminator(widths=(4, 8)) if adversarial else None,
+        reconstruction=losses.l2,
+        adversarial=losses.NonSaturating() if adversarial else None,
+        mask=functools.partial(mask, mask_height=8, mask_width=8),
+        optimizer=optimizers.adam(b1=0.9, b2=0.999, eps=1e-7),
+        hole=(8, 8),
+        flip=flip,
+    )
+
+
+def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate_d=1e-3):
+    values = (lambda_rec, lambda_adv, learning_rate_g, learning_rate_d)
+    return step.Hyper(*(jnp.float32(v) for v in values), fill=jnp.ones(3))
