@@ -144,6 +144,8 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
             raise refusal
     if isinstance(value, str) and not value.strip():
         raise refusal
+    if key == "name" and (Path(value).is_absolute() or ".." in Path(value).parts):
+        raise refusal
     if key == "mask_fill" and not (value == "mean" or _is_pixel(value)):
         raise refusal
     return value
@@ -172,9 +174,14 @@ def config_dir() -> Path:
 
 
 def choices(group: str) -> dict[str, str]:
-    """Each choice of a group and its one-sentence description: the first line of its file."""
-    files = sorted((config_dir() / group).glob("*.yaml"))
-    return {f.stem: f.read_text(encoding="utf-8").splitlines()[0].lstrip("# ") for f in files}
+    """Each choice of a group and its one-sentence description: the first comment of its file."""
+    return {f.stem: _description(f) for f in sorted((config_dir() / group).glob("*.yaml"))}
+
+
+def _description(file: Path) -> str:
+    lines = file.read_text(encoding="utf-8").splitlines()
+    comments = (line[2:] for line in lines if line.startswith("# ") and line[2] != "@")
+    return next(comments, "")
 
 
 def _types(field: dataclasses.Field) -> tuple[Any, ...]:

@@ -26,3 +26,15 @@ def tiny_gan(*, adversarial=True, mask=masks.random_box, flip=True):
 def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate_d=1e-3):
     values = (lambda_rec, lambda_adv, learning_rate_g, learning_rate_d)
     return step.Hyper(*(jnp.float32(v) for v in values), fill=jnp.ones(3))
+
+
+TINY = (  # overrides for whole runs that take a second or two once compiled
+    "model.generator.widths=[4,8]",
+    "model.generator.decoder_widths=[8]",
+    "model.discriminator.widths=[4,8]",
+    "image_size=16",
+    "mask_height=8",
+    "mask_width=8",
+    "batch_size=32",
+    "num_img=3",
+)

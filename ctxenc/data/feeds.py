@@ -53,7 +53,9 @@ class Order:
 
 @lru_cache(maxsize=4)
 def _permutation(size: int, seed: int, epoch: int) -> Int[np.ndarray, " size"]:
-    return np.random.default_rng([seed, epoch]).permutation(size)
+    permutation = np.random.default_rng([seed, epoch]).permutation(size)
+    permutation.flags.writeable = False  # the cache hands out views of it
+    return permutation
 
 
 def memory_feed(
@@ -79,11 +81,23 @@ def memory_feed(
 def streamed_feed(
     images: Images, order: Order, start: int, sharding: NamedSharding, workers: int
 ) -> Iterator[UInt8[Array, "batch height width 3"]]:
-    """The same batches as `memory_feed`, decoded ahead by `workers` threads."""
+    """The same batches as `memory_feed`, decoded ahead by `workers` threads.
+
+    Raises:
+        UserError: an image cannot be read any more.
+    """
+
+    def batch_of(step: int) -> UInt8[np.ndarray, "batch height width 3"] | UserError:
+        try:
+            return decode(images, order.indices(int(step)).tolist())
+        except UserError as error:
+            return error  # raised below: Grain adds lines to what is raised in its threads
+
     steps = grain.MapDataset.range(start, np.iinfo(np.int64).max // order.batch_size)
-    batches = steps.map(lambda step: decode(images, order.indices(int(step)).tolist()))
     options = grain.ReadOptions(num_threads=workers, prefetch_buffer_size=2 * workers)
-    for batch in batches.to_iter_dataset(options):
+    for batch in steps.map(batch_of).to_iter_dataset(options):
+        if isinstance(batch, UserError):
+            raise batch
         yield jax.device_put(batch, sharding)
 
 

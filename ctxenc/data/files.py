@@ -16,12 +16,13 @@ class UnreadableError(Exception):
     """A file that is not the picture that its name promises."""
 
 
-def read(file: Path, *, at_least: int = 1) -> UInt8[np.ndarray, "height width 3"]:
+def read(file: Path, *, at_least: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
     """The picture as RGB: upright (EXIF), transparent parts on white, 16-bit greys scaled to 8.
 
     Args:
         file: JPEG, PNG or WebP; the first frame of an animation.
-        at_least: sides that suffice; a large JPEG is decoded at a fraction of its size.
+        at_least: sides that suffice, so that a large JPEG may be decoded at a fraction of its
+            size; None decodes every pixel.
 
     Raises:
         UnreadableError: damaged, not a picture, or larger than `MOST_PIXELS`.
@@ -30,7 +31,8 @@ def read(file: Path, *, at_least: int = 1) -> UInt8[np.ndarray, "height width 3"
         with Image.open(file, formats=("JPEG", "PNG", "WEBP")) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise UnreadableError(f"{image.width} × {image.height} pixels are too many")
-            image.draft("RGB", (at_least, at_least))  # only JPEG can; the others ignore it
+            if at_least is not None:
+                image.draft("RGB", (at_least, at_least))  # only JPEG can; the others ignore it
             return _rgb(ImageOps.exif_transpose(image))
     except UnreadableError:
         raise
@@ -40,7 +42,7 @@ def read(file: Path, *, at_least: int = 1) -> UInt8[np.ndarray, "height width 3"
 
 def _rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:
     if image.mode.startswith("I"):  # 16-bit grey
-        grey = np.asarray(image).astype(np.int64) // 257
+        grey = (np.asarray(image).astype(np.int64) + 128) // 257  # 65535 becomes 255
         return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=-1)
     if image.has_transparency_data:
         image = image.convert("RGBA")

@@ -14,7 +14,7 @@ def fingerprint(images: Images) -> str:
     """SHA-256 over every image's identity, in order: equal for equal splits."""
     digest = hashlib.sha256(f"{len(images)} {images.image_size}".encode())
     for index in range(len(images)):
-        digest.update(images.identity(index))
+        digest.update(hashlib.sha256(images.identity(index)).digest())
     return digest.hexdigest()
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,13 +42,24 @@ class FolderImages:
         try:
             image = files.read(file, at_least=self.image_size)
         except files.UnreadableError as error:
-            raise UserError(f"{file}: could be read at the start and cannot now: {error}") from None
+            raise _changed(file, error) from None
         return geometry.square(image, self.image_size)
 
     def identity(self, index: int) -> bytes:
-        """The file's name and size: cheap, and different after any ordinary change."""
-        name = self.names[index]
-        return f"{name} {(self.root / name).stat().st_size}".encode()
+        """The file's name and size: cheap, and different after any ordinary change.
+
+        Raises:
+            UserError: the file has gone since the folder was opened.
+        """
+        file = self.root / self.names[index]
+        try:
+            return os.fsencode(f"{self.names[index]} {file.stat().st_size}")
+        except OSError as error:
+            raise _changed(file, error) from None
+
+
+def _changed(file: Path, error: Exception) -> UserError:
+    return UserError(f"{file}: could be read at the start and cannot now: {error}")
 
 
 def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
@@ -66,25 +77,28 @@ def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
         UserError: no such folder, or no readable images for one of the splits.
     """
     root = Path(path).expanduser()
-    if not root.is_dir():
+    if not path or not root.is_dir():
         raise UserError(f"dataset.path={path}: no such folder; it takes one of {KINDS} images")
     if not 0 < test_fraction < 1:
         raise UserError(f"dataset.test_fraction={test_fraction}: it takes a number between 0 and 1")
-    names = sorted(
-        file.relative_to(root).as_posix()
-        for file in root.rglob("*")
-        if file.suffix.lower() in files.SUFFIXES and file.is_file()
-    )
+    names = sorted(file.relative_to(root).as_posix() for file in _images_below(root))
     if not names:
         raise UserError(f"dataset.path={path}: no {KINDS} images below it")
     digests = _readable(root, names)
-    train, test = _splits(digests, test_fraction)
+    folders = _split_folders(names)
+    if folders is None:
+        train, test = _by_content(digests, test_fraction)
+    else:
+        train, test = ([n for n in digests if n.startswith(f"{top}/")] for top in folders)
+        if unused := len(digests) - len(train) - len(test):
+            log.info("%s: %d images outside %s/ and %s/ are not used", root, unused, *folders)
     train = _without_copies(train, test, digests)
     for role, chosen in (("training", train), ("test", test)):
         if not chosen:
             raise UserError(
                 f"dataset.path={path}: {len(digests)} readable images, none of them for the "
-                f"{role} split; it takes more images, or folders train/ and test/"
+                f"{role} split; it takes more images, another dataset.test_fraction, or folders "
+                "train/ and test/"
             )
     return Dataset(
         root.resolve().name,
@@ -93,12 +107,29 @@ def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
     )
 
 
+def _images_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """Links to folders are followed, unless they lead back to a folder `above`."""
+    real = folder.resolve()
+    if real in above:
+        return
+    try:
+        entries = list(folder.iterdir())
+    except OSError as error:
+        log.warning("%s: skipped: %s", folder, error.strerror)
+        return
+    for entry in entries:
+        if entry.is_dir():
+            yield from _images_below(entry, (*above, real))
+        elif entry.suffix.lower() in files.SUFFIXES and (entry.is_file() or entry.is_symlink()):
+            yield entry
+
+
 def _readable(root: Path, names: list[str]) -> dict[str, str]:
     """The content hash of each file that decodes; the others are named in the log."""
 
     def digest(name: str) -> str | files.UnreadableError:
         try:
-            files.read(root / name)
+            files.read(root / name, at_least=1)
             return hashlib.sha256((root / name).read_bytes()).hexdigest()
         except files.UnreadableError as error:
             return error
@@ -115,23 +146,25 @@ def _readable(root: Path, names: list[str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
-def _splits(digests: dict[str, str], test_fraction: float) -> tuple[list[str], list[str]]:
-    tops = {name.split("/")[0] for name in digests if "/" in name}
-    held_out = next((top for top in TEST_FOLDERS if top in tops), None)
-    if "train" in tops and held_out:
-        train = [name for name in digests if name.startswith("train/")]
-        return train, [name for name in digests if name.startswith(f"{held_out}/")]
+def _split_folders(names: list[str]) -> tuple[str, str] | None:
+    """The subfolders that are the splits, training first; None where there are none such."""
+    tops = {top.lower(): top for top in (name.split("/")[0] for name in names if "/" in name)}
+    held_out = next((tops[name] for name in TEST_FOLDERS if name in tops), None)
+    return (tops["train"], held_out) if "train" in tops and held_out else None
+
+
+def _by_content(digests: dict[str, str], test_fraction: float) -> tuple[list[str], list[str]]:
     limit = int(test_fraction * 2**32)
     test = [name for name, digest in digests.items() if int(digest[:8], 16) < limit]
-    return sorted(digests.keys() - set(test)), test
+    return sorted(digests.keys() - set(test)), test  # `digests` is in the order of the names
 
 
 def _without_copies(
-    train: Iterable[str], test: Iterable[str], digests: dict[str, str]
+    train: Sequence[str], test: Iterable[str], digests: dict[str, str]
 ) -> list[str]:
     held_out = {digests[name] for name in test}
     kept = [name for name in train if digests[name] not in held_out]
-    copies = len(list(train)) - len(kept)
+    copies = len(train) - len(kept)
     if copies:
         log.warning("%d training images are copies of test images: left out", copies)
     return kept

@@ -8,16 +8,14 @@ from jaxtyping import UInt8
 def square(
     image: UInt8[np.ndarray, "height width 3"], size: int
 ) -> UInt8[np.ndarray, "size size 3"]:
-    """The image's short side resized to `size`, and the centre cropped.
+    """The image's central square, resized to `size`.
 
     Area averaging where it shrinks, so that fine detail does not alias; cubic where it grows.
     """
-    height, width = image.shape[:2]
-    if (height, width) == (size, size):
-        return image
-    image = resize(image, size / min(height, width), at_least=size)
-    top, left = (image.shape[0] - size) // 2, (image.shape[1] - size) // 2
-    return image[top : top + size, left : left + size]
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    centre = image[top : top + side, left : left + side]
+    return centre if side == size else resize(centre, size / side, at_least=size)
 
 
 def resize(

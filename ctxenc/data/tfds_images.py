@@ -3,7 +3,6 @@
 import contextlib
 import io
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,22 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 from jaxtyping import UInt8
+from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.data import geometry
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
+
+BLOCK = 10_000  # records read at once where only their labels are wanted
 
 
 @dataclass(frozen=True)
 class TfdsImages:
     """The chosen images of one split; pixels are decoded when asked for."""
 
-    source: Any
+    records: Any  # serialized examples, by index
     key: str
+    feature: tfds.features.Image
     chosen: Sequence[int]
     image_size: int
     origin: str
@@ -32,10 +35,9 @@ class TfdsImages:
         return len(self.chosen)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        image = self.source[int(self.chosen[index])][self.key]
-        if image.shape[-1] == 1:
-            image = image.repeat(3, axis=-1)
-        return geometry.square(image[..., :3], self.image_size)
+        # TFDS's own parser of examples is several times slower than protobuf's.
+        encoded = _values(self.records[int(self.chosen[index])], self.key).bytes_list.value[0]
+        return geometry.square(_rgb(self.feature.decode_example_np(encoded)), self.image_size)
 
     def identity(self, index: int) -> bytes:
         """Name, version, split and position: prepared sets do not change under one version."""
@@ -66,9 +68,8 @@ def tfds_images(
     Raises:
         UserError: the dataset is not prepared, or not in a form that needs no TensorFlow.
     """
-    builder = prepared(name, data_dir)
     return from_builder(
-        builder,
+        prepared(name, data_dir),
         train_split=train_split,
         test_split=test_split,
         image_key=image_key,
@@ -78,37 +79,22 @@ def tfds_images(
 
 
 def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    """The builder of a dataset whose files are already there.
+    """The builder of a dataset whose files are already there; runs none of the dataset's code.
 
     Raises:
         UserError: they are not; the message says how to get them.
     """
     if name in ("", "???"):
         raise UserError("dataset.name: it takes the name of a TFDS dataset, such as imagenette")
-    where = Path(data_dir).expanduser() if data_dir else None
+    folder = Path(data_dir).expanduser() if data_dir else None
     try:
-        builder = tfds.builder(name, data_dir=where, try_gcs=False)
-    except Exception as error:  # TFDS raises many kinds, TensorFlow's absence among them
-        builder = _from_folder(name, where, error)
-    if not builder.data_path.exists():
-        raise UserError(not_prepared(name, builder.data_path.parent))
-    return builder
-
-
-def _from_folder(name: str, where: Path | None, error: Exception) -> tfds.core.DatasetBuilder:
-    root = (where or Path(tfds.core.constants.DATA_DIR)) / re.split("[:/]", name)[0]
-    versions = sorted(root.rglob("dataset_info.json")) if root.is_dir() else []
-    if not versions:
-        raise UserError(not_prepared(name, root)) from error
-    return tfds.builder_from_directory(versions[-1].parent)
-
-
-def not_prepared(name: str, where: Any) -> str:
-    """One line that says what is missing and what to do."""
-    return (
-        f"dataset.name={name}: not prepared in {where}; set dataset.data_dir to where it is, or, "
-        f"where TensorFlow is installed, run: tfds build {name} --file_format=array_record"
-    )
+        return tfds.core.read_only_builder.builder_from_files(name, data_dir=folder)
+    except (tfds.core.DatasetNotFoundError, ValueError, AttributeError):
+        where = folder or tfds.core.constants.DATA_DIR
+        raise UserError(
+            f"dataset.name={name}: not prepared in {where}; set dataset.data_dir to where it is, "
+            f"or, where TensorFlow is installed, run: tfds build {name} --file_format=array_record"
+        ) from None
 
 
 def from_builder(
@@ -121,74 +107,97 @@ def from_builder(
     image_size: int,
 ) -> Dataset:
     """Both splits of a prepared builder."""
-    _check_apart(builder, train_split, test_split)
-    splits = {}
-    for role, split in (("train", train_split), ("test", test_split)):
-        source = _source(builder, role, split, image_key)
-        chosen = range(len(source)) if classes is None else _of_classes(builder, split, classes)
-        if not len(chosen):
-            raise UserError(f"dataset.{role}_split={split}: it has no images of {classes}")
-        origin = f"{builder.info.full_name} {split}"
-        splits[role] = TfdsImages(source, image_key, chosen, image_size, origin)
-    return Dataset(builder.name, splits["train"], splits["test"])
-
-
-def _source(builder: tfds.core.DatasetBuilder, role: str, split: str, image_key: str) -> Any:
     features = dict(builder.info.features or {})
-    if not isinstance(features.get(image_key), tfds.features.Image):
-        images = [k for k, f in features.items() if isinstance(f, tfds.features.Image)]
-        raise UserError(f"dataset.image_key={image_key}: {builder.name} has images in: {images}")
+    feature = features.get(image_key)
+    if not isinstance(feature, tfds.features.Image):
+        keys = sorted(k for k, f in features.items() if isinstance(f, tfds.features.Image))
+        raise UserError(
+            f"dataset.image_key={image_key}: {builder.name} takes {', '.join(keys) or 'no image'}"
+        )
+    asked = {"train": train_split, "test": test_split}
+    records = {role: _records(builder, role, split) for role, split in asked.items()}
+    _check_apart(builder, train_split, test_split)
+
+    def images(role: str) -> TfdsImages:
+        chosen: Sequence[int] = range(len(records[role]))
+        if classes is not None:
+            chosen = _of_classes(builder, records[role], classes)
+        if not chosen:
+            raise UserError(f"dataset.{role}_split={asked[role]}: it has no images of {classes}")
+        origin = f"{builder.info.full_name} {asked[role]}"
+        return TfdsImages(records[role], image_key, feature, chosen, image_size, origin)
+
+    return Dataset(builder.name, images("train"), images("test"))
+
+
+def _records(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
-        return builder.as_data_source(split=split)
+        if not builder.info.splits[split].num_examples:
+            raise ValueError("no images")
+        return builder.as_data_source(split=split, deserialize_method=raw)
     except NotImplementedError:
         raise UserError(
-            f"{builder.data_path}: prepared as {builder.info.file_format}; it takes array_record, "
-            "which can be read without TensorFlow: tfds build --file_format=array_record"
+            f"{builder.data_path}: prepared as {builder.info.file_format.value}; it takes "
+            "array_record, which can be read without TensorFlow: where TensorFlow is installed, "
+            f"run: tfds build {builder.name} --file_format=array_record"
         ) from None
-    except ValueError as error:
+    except (ValueError, KeyError):
+        known = ", ".join(f"{name} ({s.num_examples})" for name, s in builder.info.splits.items())
         raise UserError(
-            f"dataset.{role}_split={split}: {str(error).splitlines()[0]} "
-            f"(it has: {', '.join(builder.info.splits)})"
+            f"dataset.{role}_split={split}: {builder.name} takes {known}, or slices of them such "
+            "as train[:90%], with an image in them"
         ) from None
 
 
-def _of_classes(builder: tfds.core.DatasetBuilder, split: str, classes: list[str]) -> list[int]:
-    features = dict(builder.info.features or {})
-    label = features.get("label")
+def _of_classes(
+    builder: tfds.core.DatasetBuilder, records: Any, classes: Sequence[str]
+) -> list[int]:
+    label = dict(builder.info.features or {}).get("label")
     if not isinstance(label, tfds.features.ClassLabel):
-        raise UserError(
-            f"dataset.classes={classes}: {builder.name} has no class labels; it takes null"
-        )
-    unknown = [name for name in classes if name not in label.names]
-    if unknown or not classes:
-        shown = ", ".join(unknown)
+        raise UserError(f"dataset.classes={classes}: {builder.name} has no labels; it takes null")
+    if not classes or not set(classes) <= set(label.names):
+        shown = ", ".join(classes)
         raise UserError(f"dataset.classes=[{shown}]: it takes some of {', '.join(label.names)}")
     wanted = {label.str2int(name) for name in classes}
-    undecoded = (k for k, f in features.items() if isinstance(f, tfds.features.Image))
-    decoders = {key: tfds.decode.SkipDecoding() for key in undecoded}
-    source = builder.as_data_source(split=split, decoders=decoders)
-    return [index for index in range(len(source)) if int(source[index]["label"]) in wanted]
+    found = []
+    for start in range(0, len(records), BLOCK):
+        block = range(start, min(start + BLOCK, len(records)))
+        labels = [
+            _values(record, "label").int64_list.value[0] for record in records.__getitems__(block)
+        ]
+        found += [index for index, value in zip(block, labels, strict=True) if value in wanted]
+    return found
 
 
 def _check_apart(builder: tfds.core.DatasetBuilder, train_split: str, test_split: str) -> None:
     """Refuse splits that share an image: what is tested on is never trained on."""
-    try:
-        train, test = (_ranges(builder, split) for split in (train_split, test_split))
-    except Exception:  # an unknown split: `_source` says which
-        return
-    for name, start, end in train:
-        for other, from_, to in test:
-            if name == other and start < to and from_ < end:
+    for name, start, end in _ranges(builder, train_split):
+        for other, first, last in _ranges(builder, test_split):
+            if name == other and start < last and first < end:
                 raise UserError(
                     f"dataset.test_split={test_split}: it shares images with "
                     f"dataset.train_split={train_split}; such as train[:90%] and train[90%:] do not"
                 )
 
 
-def _ranges(builder: tfds.core.DatasetBuilder, split: str) -> Iterator[tuple[str, int, int]]:
-    for part in builder.info.splits[split].file_instructions:
-        size = part.examples_in_shard if part.take == -1 else part.take
-        yield str(part.filename), part.skip, part.skip + size
+def _ranges(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int, int]]:
+    """The records of a split: (file, first, one past the last)."""
+    parts = builder.info.splits[split].file_instructions
+    return [(str(part.filename), part.skip, part.skip + part.take) for part in parts]
+
+
+def _values(record: bytes, key: str) -> Any:
+    return tf_example_pb2.Example.FromString(record).features.feature[key]
+
+
+def _rgb(image: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
+    """Greys three times, opacity left out, 16 bits scaled to 8."""
+    if image.dtype == np.uint16:
+        image = (image // 257).astype(np.uint8)
+    if image.shape[-1] < 3:
+        image = image[..., :1].repeat(3, axis=-1)
+    return image[..., :3]
 
 
 @contextlib.contextmanager

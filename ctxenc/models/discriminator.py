@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ctxenc.errors import UserError
 from ctxenc.models.layers import GLOROT, BatchNorm, Conv
 
 
@@ -32,7 +33,14 @@ class Discriminator(nn.Module):
 
         Returns:
             Logits, not probabilities: above zero for what it takes to be real.
+
+        Raises:
+            UserError: A width is not a positive number.
         """
+        if min(self.widths, default=1) < 1:
+            raise UserError(
+                f"model.discriminator.widths={list(self.widths)}: it takes numbers, each 1 or more"
+            )
         for width in self.widths:
             x = nn.leaky_relu(Conv(width, dtype=self.dtype)(x), 0.2)
             x = BatchNorm(dtype=self.dtype)(x, train=train)

@@ -77,15 +77,25 @@ class Generator(nn.Module):
 
     def _check(self, height: int, width: int) -> None:
         """Refuses sizes that cannot work, naming the key, what it got and what it takes."""
+        for key, widths in (("widths", self.widths), ("decoder_widths", self.decoder_widths)):
+            if not widths or min(widths) < 1:
+                raise UserError(
+                    f"model.generator.{key}={list(widths)}: it takes one or more numbers, "
+                    f"each 1 or more"
+                )
+        if self.bottleneck is not None and self.bottleneck < 1:
+            raise UserError(
+                f"model.generator.bottleneck={self.bottleneck}: it takes null or 1 and more"
+            )
         for size in (height, width):
             _check_multiple("image_size", size, len(self.widths), "encoder halves")
         for key, size in zip(("mask_height", "mask_width"), self.output_size, strict=True):
             _check_multiple(key, size, len(self.decoder_widths), "decoder doubles")
-        if self.bottleneck is None and self.decoder_widths[:1] != self.widths[-1:]:
+        if self.bottleneck is None and self.decoder_widths[0] != self.widths[-1]:
             raise UserError(
                 f"model.generator.decoder_widths={list(self.decoder_widths)}: the channel-wise "
                 f"layer keeps the encoder's channels; it takes lists that start with "
-                f"{self.widths[-1:][0]}"
+                f"{self.widths[-1]}"
             )
 
 

@@ -100,7 +100,7 @@ class ChannelwiseDense(nn.Module):
         """Carries each channel's map to `output_size`."""
         batch, height, width, channels = x.shape
         positions, out = height * width, self.output_size[0] * self.output_size[1]
-        # Each output is a sum over positions, so its spread is kept when the weights' is 1/positions.
+        # Each output is a sum over positions: a variance of 1/positions keeps its spread.
         init = nn.initializers.variance_scaling(
             1.0, "fan_in", "truncated_normal", in_axis=1, out_axis=2, batch_axis=0
         )
@@ -112,7 +112,11 @@ class ChannelwiseDense(nn.Module):
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation as Keras has it by default: momentum 0.99, epsilon 1e-3.
+    """Batch normalisation with momentum 0.9, as in the authors' Torch code, and Keras's epsilon.
+
+    Keras's momentum, 0.99, is what the seed has. It forgets the moving variance's start, 1, so
+    slowly (initial activations have variances near 0.01) that after 420 steps a test with it shows
+    a network 10 dB worse than it is.
 
     The statistics are float32, and over the whole batch however many devices share it.
 
@@ -128,6 +132,6 @@ class BatchNorm(nn.Module):
     ) -> Float[Array, "batch height width channels"]:
         """Normalises by this batch's statistics in training, by the moving ones otherwise."""
         norm = nn.BatchNorm(
-            use_running_average=not train, momentum=0.99, epsilon=1e-3, dtype=self.dtype
+            use_running_average=not train, momentum=0.9, epsilon=1e-3, dtype=self.dtype
         )
         return norm(x)

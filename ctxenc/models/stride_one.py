@@ -14,7 +14,7 @@ from ctxenc.models import winograd
 
 Image = Float[Array, "batch image_height image_width depth"]
 Output = Float[Array, "batch height width features"]
-Window = tuple[int, int]
+Window = tuple[int, ...]
 
 
 @jax.custom_vjp
@@ -80,7 +80,7 @@ def _spread(output: Output, kernel: Array, *, flip: bool) -> Image:
 
 
 def _kernel_gradient(
-    image: Image, output: Output, shape: tuple[int, int, int, int], *, flip: bool
+    image: Image, output: Output, shape: tuple[int, ...], *, flip: bool
 ) -> Float[Array, "rows columns from to"]:
     if winograd.fits(shape, *output.shape[1:3]):
         parts = zip(winograd.cut_image(image), winograd.cut_output(output), strict=True)
@@ -130,8 +130,9 @@ def _sum_taps(
     image: Float[Array, "batch rows columns to"], kernel: Float[Array, "rows columns from to"]
 ) -> Float[Array, "batch 1 1 from"]:
     matrices = kernel.reshape(-1, *kernel.shape[2:])
-    taps = lax.dot_general(_taps_first(image), matrices, (((2,), (2,)), ((0,), (0,))))
-    return taps.sum(0)[:, None, None]
+    # The large operand comes first: the second is the one that gets packed for the product.
+    taps = lax.dot_general(matrices, _taps_first(image), (((2,), (2,)), ((0,), (0,))))
+    return taps.sum(0).T[:, None, None]
 
 
 def _outer_taps(

@@ -14,39 +14,51 @@ from matplotlib.figure import Figure
 Records = list[dict[str, Any]]
 
 GENERATOR = {"generator": "total (weighted)", "pixelwise": "pixel-wise (L2)"}
+REFERENCE: dict[str, Any] = {"color": "grey", "lw": 0.8, "ls": ":"}
 DISCRIMINATOR = {"real": "on real holes", "fake": "on filled holes", "discriminator": "mean"}
 
 
-def save(file: Path, train: Records, test: Records, context_mean_db: float | None) -> None:
+def save(file: Path, train: Records, test: Records, context_mean_db: float) -> None:
     """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all."""
     judged = any(record.get("discriminator") is not None for record in train)
     panels = 3 if judged else 2
     figure = Figure(figsize=(4.6 * panels, 3.6), layout="constrained")
     axes = iter(figure.subplots(1, panels))
 
-    axis = next(axes)
-    _lines(axis, train, GENERATOR)
+    _generator(next(axes), train, judged)
     if judged:
-        twin = axis.twinx()
-        _lines(twin, train, {"adversarial": "adversarial (right)"}, color="tab:red")
-        axis.legend(handles=[*axis.lines, *twin.lines], fontsize=8)
-    axis.set(title="generator loss", xlabel="step")
-    if judged:
-        axis = next(axes)
-        _lines(axis, train, DISCRIMINATOR)
-        axis.axhline(math.log(2), color="grey", lw=0.8, ls=":", label="ln 2: cannot tell")
-        axis.set(title="discriminator loss", xlabel="step")
-        axis.legend(fontsize=8)
-    axis = next(axes)
-    axis.plot([r["step"] for r in test], [r["psnr_db"] for r in test], marker=".", label="model")
-    if context_mean_db is not None:
-        axis.axhline(context_mean_db, color="grey", lw=0.8, ls=":", label="context mean")
-    axis.set(title="test PSNR on the hole (dB)", xlabel="step")
-    axis.legend(fontsize=8)
+        _discriminator(next(axes), train)
+    _quality(next(axes), test, context_mean_db)
 
     temporary = file.with_name(f".{file.name}")
     figure.savefig(temporary, format="png", dpi=100)
     temporary.replace(file)
+
+
+def _generator(axis: Axes, train: Records, judged: bool) -> None:
+    """The generator's losses; the adversarial one is of another size, so it has its own scale."""
+    _lines(axis, train, GENERATOR)
+    lines = [*axis.lines]
+    if judged:
+        twin = axis.twinx()
+        _lines(twin, train, {"adversarial": "adversarial (right)"}, color="tab:red")
+        lines += twin.lines
+    axis.set(title="generator loss", xlabel="step")
+    axis.legend(handles=lines, fontsize=8)
+
+
+def _discriminator(axis: Axes, train: Records) -> None:
+    _lines(axis, train, DISCRIMINATOR)
+    axis.axhline(math.log(2), label="ln 2: cannot tell", **REFERENCE)
+    axis.set(title="discriminator loss", xlabel="step")
+    axis.legend(fontsize=8)
+
+
+def _quality(axis: Axes, test: Records, context_mean_db: float) -> None:
+    _lines(axis, test, {"psnr_db": "model"}, marker=".")
+    axis.axhline(context_mean_db, label="context mean", **REFERENCE)
+    axis.set(title="test PSNR on the hole (dB)", xlabel="step")
+    axis.legend(fontsize=8)
 
 
 def _lines(axis: Axes, records: Records, names: dict[str, str], **style: Any) -> None:
@@ -54,4 +66,3 @@ def _lines(axis: Axes, records: Records, names: dict[str, str], **style: Any) ->
     for name, label in names.items():
         axis.plot(steps, [record[name] for record in records], lw=1, label=label, **style)
     axis.grid(alpha=0.2)
-    axis.legend(fontsize=8)

@@ -1,0 +1,260 @@
+import hashlib
+import http.server
+import io
+import json
+import os
+import shutil
+import tarfile
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ctxenc.data import cifar10 as module
+from ctxenc.data.cifar10 import NAMES, cifar10
+from ctxenc.data.images import decode
+from ctxenc.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+REAL = Path(os.environ.get("CTXENC_REAL_DATA", ROOT.parent / "shared" / "data")) / "tfds"
+EACH = 4  # records a file
+
+
+def records(number):
+    """(labels, images) of one file: by turns a cat and something else."""
+    labels = np.array([3, number, 3, 9], np.uint8)
+    pixels = np.random.default_rng(number).integers(0, 256, (EACH, 32, 32, 3), np.uint8)
+    return labels, pixels
+
+
+TRAIN = [records(number) for number in range(5)]
+TEST = [records(5)]
+
+
+def binary(labels, pixels):
+    planes = pixels.transpose(0, 3, 1, 2).reshape(len(labels), -1)
+    return np.concatenate([labels[:, None], planes], axis=1).tobytes()
+
+
+def archive(*, without=None):
+    """A small archive in the format of CIFAR-10's binary one."""
+    content = {f"data_batch_{n + 1}.bin": binary(*batch) for n, batch in enumerate(TRAIN)}
+    content["test_batch.bin"] = binary(*TEST[0])
+    content["batches.meta.txt"] = ("\n".join(NAMES) + "\n\n").encode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        for name, data in content.items():
+            if name != without:
+                entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
+                entry.size = len(data)
+                tar.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+class Server:
+    """The archive on a local address."""
+
+    def __init__(self, content):
+        self.content, self.asked = content, []
+        server = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.asked.append(self.path)
+                found = server.content is not None
+                self.send_response(200 if found else 404)
+                self.send_header("Content-Length", str(len(server.content or b"")))
+                self.end_headers()
+                self.wfile.write(server.content or b"")
+
+            def log_message(self, *args):
+                pass
+
+        self.http = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_address[1]}/{module.ARCHIVE}"
+
+
+@pytest.fixture
+def server(monkeypatch):
+    served = Server(archive())
+    monkeypatch.setattr(module, "URL", served.url)
+    monkeypatch.setattr(module, "SHA256", hashlib.sha256(served.content).hexdigest())
+    thread = threading.Thread(target=served.http.serve_forever, args=(0.01,))
+    thread.start()
+    yield served
+    served.http.shutdown()
+    served.http.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(url, timeout):
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(module.urllib.request, "urlopen", refuse)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """A folder in which the small archive was put by hand and prepared."""
+    folder = tmp_path_factory.mktemp("cifar10")
+    (folder / module.ARCHIVE).write_bytes(archive())
+    opened(folder)
+    return folder
+
+
+def opened(folder, classes=None, image_size=32):
+    return cifar10(data_dir=str(folder), classes=classes, image_size=image_size)
+
+
+def as_set(pixels):
+    return {image.tobytes() for image in pixels}
+
+
+def shown(images):
+    return as_set(decode(images, range(len(images))))
+
+
+def test_every_image_comes_through_without_loss_in_its_own_split(prepared):
+    data = opened(prepared)
+    assert data.name == "cifar10"
+    assert (len(data.train), len(data.test)) == (5 * EACH, EACH)
+    assert shown(data.train) == as_set(np.concatenate([pixels for _, pixels in TRAIN]))
+    assert shown(data.test) == as_set(TEST[0][1])
+
+
+def test_classes_are_kept_by_name(prepared):
+    cats = opened(prepared, ["cat"])
+    expected = [pixels[labels == 3] for labels, pixels in TRAIN]
+    assert shown(cats.train) == as_set(np.concatenate(expected))
+    assert len(cats.train) == 11  # in the fourth file, three of four
+    assert shown(cats.test) == as_set(TEST[0][1][[0, 2]])
+    both = opened(prepared, ["truck", "cat"])
+    assert len(both.train) == 11 + 5
+    assert set(cats.train.chosen) < set(both.train.chosen)
+
+
+def test_it_is_prepared_under_the_name_version_and_layout_of_tfds(prepared):
+    folder = prepared / "cifar10" / "3.0.2"
+    assert json.loads((folder / "dataset_info.json").read_text())["fileFormat"] == "array_record"
+    assert (folder / "label.labels.txt").read_text().split() == list(NAMES)
+    assert (folder / "cifar10-test.array_record-00000-of-00001").exists()
+    builder = module.tfds.builder_from_directory(folder)
+    assert builder.info.full_name == "cifar10/3.0.2"
+    by_id = {example["id"].decode(): example for example in builder.as_data_source("train")}
+    assert sorted(by_id) == [f"train_{number:05d}" for number in range(5 * EACH)]
+    np.testing.assert_array_equal(by_id["train_00006"]["image"], TRAIN[1][1][2])
+    assert by_id["train_00005"]["label"] == TRAIN[1][0][1]
+    assert {e["id"].decode()[:5] for e in builder.as_data_source("test")} == {"test_"}
+
+
+def test_images_are_resized(prepared):
+    data = opened(prepared, image_size=16)
+    assert decode(data.train, [0]).shape == (1, 16, 16, 3)
+
+
+def test_a_prepared_copy_needs_no_network(prepared, no_network):
+    assert len(opened(prepared).train) == 5 * EACH
+
+
+def test_it_downloads_and_prepares_itself_once(tmp_path, server):
+    folder = tmp_path / "new" / "folder"
+    data = opened(folder)
+    assert shown(data.test) == as_set(TEST[0][1])
+    assert hashlib.sha256((folder / module.ARCHIVE).read_bytes()).hexdigest() == module.SHA256
+    asked = len(server.asked)
+    assert asked
+    assert shown(opened(folder).test) == shown(data.test)
+    assert len(server.asked) == asked
+
+
+def test_another_process_may_prepare_it_meanwhile(tmp_path, prepared, monkeypatch):
+    class Waiting:
+        """The lock of a folder that another process prepares before it lets go."""
+
+        def __init__(self, file):
+            pass
+
+        def __enter__(self):
+            shutil.copytree(prepared / "cifar10", tmp_path / "cifar10")
+
+        def __exit__(self, *args):
+            pass
+
+    (tmp_path / module.ARCHIVE).write_bytes(archive())
+    monkeypatch.setattr(module.filelock, "FileLock", Waiting)
+    data = opened(tmp_path, ["cat"])
+    assert (len(data.train), len(data.test)) == (11, 2)
+
+
+def test_without_network_one_line_says_what_to_do_and_nothing_is_written(tmp_path, no_network):
+    folder = tmp_path / "nothing"
+    with pytest.raises(UserError, match=r"no prepared cifar10/3.0.2 there") as raised:
+        opened(folder)
+    message = str(raised.value)
+    assert f"dataset.data_dir={folder}" in message
+    assert module.URL in message
+    assert "\n" not in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_archive_that_is_not_served_is_no_network_either(tmp_path, server):
+    server.content = None
+    with pytest.raises(UserError, match="404"):
+        opened(tmp_path / "nothing")
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_archive_than_the_known_one_is_refused_and_not_kept(tmp_path, server):
+    server.content = server.content[:-1]
+    with pytest.raises(UserError, match="not the archive it was"):
+        opened(tmp_path)
+    assert not list(tmp_path.glob("*.gz")) + list(tmp_path.glob("*.part"))
+    assert not (tmp_path / "cifar10" / "3.0.2").exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"no archive", archive()[:1000], archive(without="data_batch_3.bin")],
+    ids=["empty", "text", "truncated", "incomplete"],
+)
+def test_a_damaged_archive_leaves_nothing_prepared(tmp_path, content, no_network):
+    (tmp_path / module.ARCHIVE).write_bytes(content)
+    with pytest.raises(UserError, match=r"making it failed") as raised:
+        opened(tmp_path)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "cifar10" / "3.0.2").exists()
+    (tmp_path / module.ARCHIVE).write_bytes(archive())
+    assert len(opened(tmp_path).train) == 5 * EACH
+
+
+@pytest.mark.parametrize("classes", [["cats"], ["cat", "kitten"], []])
+def test_unknown_classes_are_refused_with_the_ten_names(tmp_path, classes):
+    with pytest.raises(UserError, match=r"^dataset.classes=\[.*\]: it takes") as raised:
+        opened(tmp_path, classes)
+    assert all(name in str(raised.value) for name in NAMES)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_copy_prepared_in_another_format_is_refused_with_what_to_do(tmp_path, prepared):
+    folder = tmp_path / "cifar10" / "3.0.2"
+    shutil.copytree(prepared / "cifar10" / "3.0.2", folder)
+    info = json.loads((folder / "dataset_info.json").read_text())
+    (folder / "dataset_info.json").write_text(json.dumps({**info, "fileFormat": "tfrecord"}))
+    with pytest.raises(UserError, match=r"prepared as tfrecord; it takes array_record"):
+        opened(tmp_path)
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no prepared CIFAR-10 in {REAL}")
+def test_the_real_cats():
+    data = opened(REAL, ["cat"])
+    assert (len(data.train), len(data.test)) == (5000, 1000)
+    pixels = decode(data.test, range(100))
+    assert pixels.shape == (100, 32, 32, 3)
+    assert 20 < pixels.std(axis=(1, 2)).mean() < 100  # photographs: neither flat nor noise
+    rows = np.abs(np.diff(pixels.astype(int), axis=1)).mean()
+    assert rows < 25
+    label = module.tfds.builder_from_directory(REAL / "cifar10" / "3.0.2").as_data_source("test")
+    assert {int(label[int(index)]["label"]) for index in data.test.chosen[:20]} == {3}

@@ -1,0 +1,178 @@
+import itertools
+import os
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax.sharding import NamedSharding, PartitionSpec
+
+from ctxenc.data import feeds
+from ctxenc.data.feeds import Order, memory_feed, streamed_feed
+from ctxenc.data.images import MemoryImages
+from ctxenc.errors import UserError
+
+
+def numbered(count, size=2):
+    """Images that show their own index."""
+    pixels = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    return np.ascontiguousarray(np.broadcast_to(pixels, (count, size, size, 3)))
+
+
+def one_device():
+    mesh = jax.make_mesh((1,), ("data",), devices=jax.devices()[:1])
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def memory(count, order, start=0):
+    return memory_feed(numbered(count), order, start, one_device())
+
+
+def streamed(count, order, start=0, workers=2):
+    return streamed_feed(MemoryImages(numbered(count)), order, start, one_device(), workers)
+
+
+def shown(feed, steps):
+    """The indices of the images in the next batches."""
+    return [np.asarray(batch)[:, 0, 0, 0].tolist() for batch in itertools.islice(feed, steps)]
+
+
+FEEDS = pytest.mark.parametrize("feed", [memory, streamed])
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_both_feeds_give_the_same_batches(workers):
+    order = Order(size=10, batch_size=3, seed=7)
+    assert order.steps_per_epoch == 3
+    gathered, decoded = memory(10, order), streamed(10, order, workers=workers)
+    for here, there in itertools.islice(zip(gathered, decoded, strict=True), 7):
+        assert here.dtype == there.dtype == np.uint8
+        np.testing.assert_array_equal(here, there)
+
+
+@FEEDS
+def test_a_batch_is_the_images_that_the_order_names(feed):
+    order = Order(size=10, batch_size=3, seed=7)
+    assert shown(feed(10, order), 7) == [order.indices(step).tolist() for step in range(7)]
+
+
+@FEEDS
+@pytest.mark.parametrize("start", [1, 3, 4, 100])  # an epoch has 3 steps
+def test_starting_at_a_step_is_skipping_to_it(feed, start):
+    order = Order(size=10, batch_size=3, seed=0)
+    assert shown(feed(10, order, start), 4) == shown(feed(10, order), start + 4)[start:]
+
+
+@given(batch=st.integers(1, 5), steps=st.integers(1, 6), seed=st.integers(0, 2**31 - 1))
+@settings(deadline=None)
+def test_an_epoch_holds_each_image_once(batch, steps, seed):
+    order = Order(size=batch * steps, batch_size=batch, seed=seed)
+    for epoch in range(3):
+        drawn = [order.indices(epoch * steps + step) for step in range(steps)]
+        assert sorted(np.concatenate(drawn)) == list(range(batch * steps))
+
+
+def test_images_left_over_are_dropped_and_others_the_next_epoch():
+    order = Order(size=10, batch_size=4, seed=0)
+    epochs = [np.concatenate([order.indices(2 * e), order.indices(2 * e + 1)]) for e in range(20)]
+    assert all(len(set(epoch.tolist())) == 8 for epoch in epochs)
+    assert set(np.concatenate(epochs).tolist()) == set(range(10))
+
+
+def test_epochs_and_seeds_differ_and_nothing_else_matters():
+    order = Order(size=50, batch_size=50, seed=1)
+    again, other = Order(size=50, batch_size=50, seed=1), Order(size=50, batch_size=50, seed=2)
+    assert not np.array_equal(order.indices(0), order.indices(1))
+    assert not np.array_equal(order.indices(0), other.indices(0))
+    for step in (9, 0, 1000, 0):  # in any sequence, and after others were asked for
+        np.testing.assert_array_equal(order.indices(step), again.indices(step))
+    halves = Order(size=50, batch_size=25, seed=1)
+    np.testing.assert_array_equal(
+        np.concatenate([halves.indices(2), halves.indices(3)]), order.indices(1)
+    )
+
+
+def test_changing_a_batch_of_indices_changes_no_later_one():
+    order = Order(size=6, batch_size=6, seed=0)
+    before = order.indices(0).tolist()
+    order.indices(0).copy().fill(0)
+    with pytest.raises(ValueError, match="read-only"):
+        order.indices(0)[:] = 0
+    assert order.indices(0).tolist() == before
+
+
+def test_a_batch_larger_than_the_split_is_refused_by_name():
+    with pytest.raises(UserError, match=r"batch_size=11: .* 10 images; it takes 1 to 10"):
+        Order(size=10, batch_size=11, seed=0)
+    assert Order(size=10, batch_size=10, seed=0).steps_per_epoch == 1
+
+
+@pytest.mark.parametrize("size", [1, 5, 6, 7])
+def test_test_batches_cover_each_image_once_in_order_and_pad_the_last(size):
+    given = list(feeds.test_batches(MemoryImages(numbered(size)), 3))
+    assert all(batch.shape == (3, 2, 2, 3) for batch, _ in given)
+    counted = np.concatenate([batch[:valid, 0, 0, 0] for batch, valid in given])
+    assert counted.tolist() == list(range(size))
+    last, valid = given[-1]
+    assert (last[valid:] == size - 1).all()
+
+
+class Vanishing:
+    """Images of which one cannot be read any more."""
+
+    image_size = 2
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        if index == 3:
+            raise UserError("/photos/gone.jpg: could be read at the start and cannot now")
+        return numbered(4)[index]
+
+    def identity(self, index):
+        return bytes([index])
+
+
+def test_an_image_that_cannot_be_read_stops_the_stream_and_is_named():
+    order = Order(size=4, batch_size=2, seed=0)
+    feed = streamed_feed(Vanishing(), order, 0, one_device(), workers=2)
+    with pytest.raises(UserError, match=r"^/photos/gone.jpg: could be read .* now$"):
+        shown(feed, order.steps_per_epoch)
+
+
+ON_FOUR_DEVICES = """
+import itertools
+import jax, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec
+from ctxenc.data.feeds import Order, memory_feed, streamed_feed
+from ctxenc.data.images import MemoryImages
+
+assert len(jax.devices()) == 4
+images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 3), np.uint8)
+sharding = NamedSharding(jax.make_mesh((4,), ("data",)), PartitionSpec("data"))
+order = Order(size=20, batch_size=8, seed=0)
+gathered = memory_feed(images, order, 1, sharding)
+decoded = streamed_feed(MemoryImages(images), order, 1, sharding, workers=2)
+for step, here, there in zip((1, 2, 3), gathered, decoded):
+    for batch in (here, there):
+        assert batch.sharding.is_equivalent_to(sharding, 4), batch.sharding
+        assert [s.data.shape[0] for s in batch.addressable_shards] == [2] * 4
+        np.testing.assert_array_equal(batch, images[order.indices(step)])
+print("same on four devices")
+"""
+
+
+def test_each_of_four_devices_gets_its_quarter_of_the_same_batch():
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", ON_FOUR_DEVICES],
+        env={**os.environ, **flags},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "same on four devices", done.stderr

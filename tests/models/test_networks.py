@@ -1,0 +1,175 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from ctxenc.errors import UserError
+from ctxenc.models.discriminator import Discriminator
+from ctxenc.models.generator import Generator
+from ctxenc.models.layers import ChannelwiseDense
+from ctxenc.models.parameters import count_parameters
+
+KEY = jax.random.key(0)
+SMALL = {"widths": (4, 6), "decoder_widths": (6, 5)}
+
+
+def images(height, width, channels=3, batch=4):
+    return jax.random.uniform(jax.random.key(1), (batch, height, width, channels), minval=-1)
+
+
+def shapes(network, x):
+    return jax.eval_shape(partial(network.init, train=True), KEY, x)
+
+
+def output(network, x, train=True):
+    """What a freshly initialised network makes of `x`, and its variables afterwards."""
+
+    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    def run(x):
+        variables = network.init(KEY, x, train=train)
+        y, updates = network.apply(variables, x, train=train, mutable=["batch_stats"])
+        return y, variables | updates
+
+    return run(x)
+
+
+def test_the_seed_counts_its_parameters_so():
+    generator = Generator(output_size=(16, 16), bottleneck=4000)
+    assert count_parameters(shapes(generator, images(32, 32))) == 70_285_347
+    assert count_parameters(shapes(Discriminator(), images(16, 16))) == 661_697
+
+
+@pytest.mark.parametrize("choice", ["cifar", "seed"])
+def test_every_choice_in_conf_names_the_networks_fields(choice, request):
+    conf = OmegaConf.load(request.config.rootpath / "conf" / "model" / f"{choice}.yaml")
+    for name, network, given in (
+        ("generator", Generator, {"output_size": (16, 16)}),
+        ("discriminator", Discriminator, {}),
+    ):
+        options = OmegaConf.to_container(conf[name])
+        assert options.pop("_target_") == f"{network.__module__}.{network.__name__}"
+        options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
+        hash(network(**given, **options))  # or it could not be a static argument of jit
+
+
+def test_cifar_and_seed_differ_in_what_joins_encoder_and_decoder():
+    cifar, seed = (
+        shapes(Generator(output_size=(16, 16), bottleneck=bottleneck), images(32, 32))["params"]
+        for bottleneck in (None, 4000)
+    )
+    assert cifar["ChannelwiseDense_0"]["kernel"].shape == (512, 16, 16)
+    assert seed["Conv_3"]["kernel"].shape == (4, 4, 512, 4000)
+    assert seed["ConvTranspose_0"]["kernel"].shape == (4, 4, 4000, 512)
+    assert cifar["Conv_2"] == seed["Conv_2"]
+
+
+@pytest.mark.parametrize("bottleneck", [None, 7])
+@pytest.mark.parametrize(("image", "hole"), [((16, 16), (8, 8)), ((16, 24), (4, 12))])
+def test_generator_makes_the_hole(image, hole, bottleneck):
+    generator = Generator(output_size=hole, bottleneck=bottleneck, **SMALL)
+    run = partial(generator.init_with_output, train=True)
+    y, _ = jax.eval_shape(run, KEY, images(*image))
+    assert (y.shape, y.dtype) == ((4, *hole, 3), jnp.float32)
+
+
+def test_generator_stays_between_black_and_white():
+    y, _ = output(Generator(output_size=(8, 8), **SMALL), 100 * images(16, 16))
+    assert float(jnp.abs(y).max()) <= 1
+    assert float(y.std()) > 0
+
+
+def test_generator_takes_more_channels():
+    shape = shapes(Generator(output_size=(8, 8), **SMALL), images(16, 16, channels=4))
+    assert shape["params"]["Conv_0"]["kernel"].shape == (4, 4, 4, 4)
+
+
+def test_widths_follow_the_options():
+    generator = Generator(output_size=(16, 16), widths=(4, 6, 8), decoder_widths=(8, 3, 2))
+    params = shapes(generator, images(32, 32))["params"]
+    encoder = [params[f"Conv_{i}"]["bias"].shape[0] for i in range(3)]
+    decoder = [params[f"ConvTranspose_{i}"]["bias"].shape[0] for i in range(3)]
+    assert (encoder, decoder) == ([4, 6, 8], [3, 2, 3])
+    params = shapes(Discriminator(widths=(5, 7)), images(16, 16))["params"]
+    assert [params[f"Conv_{i}"]["bias"].shape[0] for i in range(2)] == [5, 7]
+    assert params["Dense_0"]["kernel"].shape == (4 * 4 * 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("image", "hole", "options", "message"),
+    [
+        ((32, 32), (15, 16), {}, "mask_height=15: .* decoder .* multiples of 4"),
+        ((32, 32), (16, 2), {}, "mask_width=2: .* decoder .* multiples of 4"),
+        ((30, 32), (16, 16), {}, "image_size=30: .* encoder halves 3 times.* multiples of 8"),
+        ((32, 32), (16, 16), {"widths": (8,)}, r"decoder_widths=\[512, 256\]: .* start with 8"),
+        ((32, 32), (16, 16), {"widths": ()}, r"generator\.widths=\[\]"),
+        ((32, 32), (16, 16), {"decoder_widths": ()}, r"generator\.decoder_widths=\[\]"),
+        ((32, 32), (16, 16), {"bottleneck": 0}, r"generator\.bottleneck=0"),
+    ],
+)
+def test_sizes_that_cannot_work_are_refused(image, hole, options, message):
+    with pytest.raises(UserError, match=message) as refused:
+        shapes(Generator(output_size=hole, **options), images(*image))
+    assert "\n" not in str(refused.value)
+
+
+def test_discriminator_gives_logits():
+    x = images(8, 8)
+    y, variables = output(Discriminator(widths=(4, 6)), x)
+    assert (y.shape, y.dtype) == ((4,), jnp.float32)
+    # A shift of the last bias shifts the output as much: nothing squashes it.
+    bias = variables["params"]["Dense_0"]["bias"]
+    shifted = variables["params"] | {
+        "Dense_0": variables["params"]["Dense_0"] | {"bias": bias + 100}
+    }
+    network = Discriminator(widths=(4, 6))
+    run = partial(network.apply, train=True, mutable=["batch_stats"])
+    z, _ = jax.jit(run)(variables | {"params": shifted}, x)
+    np.testing.assert_allclose(z, y + 100, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("network", "x"),
+    [
+        (Generator(output_size=(8, 8), **SMALL), images(16, 16)),
+        (Discriminator(widths=(4, 6)), images(8, 8)),
+    ],
+)
+def test_bfloat16_computes_what_float32_does_and_keeps_its_variables(network, x):
+    y32, _ = output(network, x)
+    y16, variables = output(network.clone(dtype=jnp.bfloat16), x)
+    assert y16.dtype == jnp.float32
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    assert 0 < float(jnp.abs(y16 - y32).max()) < 0.1 * float(jnp.abs(y32).max())
+
+
+def test_batch_norm_learns_in_training_only():
+    network = Discriminator(widths=(4,))
+    _, trained = output(network, images(8, 8))
+    _, evaluated = output(network, images(8, 8), train=False)
+    before = evaluated["batch_stats"]["BatchNorm_0"]["BatchNorm_0"]
+    after = trained["batch_stats"]["BatchNorm_0"]["BatchNorm_0"]
+    np.testing.assert_array_equal(before["mean"], np.zeros(4))
+    assert float(jnp.abs(after["mean"]).max()) > 0
+    # Momentum 0.9: one batch moves the variance a tenth of the way from 1 to nearly 0.
+    assert 0.9 < float(after["var"].max()) < 0.91
+
+
+def test_channelwise_dense_mixes_positions_and_not_channels():
+    layer = ChannelwiseDense((2, 3))
+    x = jax.random.normal(KEY, (1, 3, 4, 5))
+    variables = layer.init(KEY, x)
+    assert count_parameters(variables) == 5 * (12 * 6) + 5 * 6
+    jacobian = jax.jacobian(lambda x: layer.apply(variables, x[None])[0])(x[0])
+    reaches = jacobian != 0  # out_row, out_column, out_channel, row, column, channel
+    same = np.eye(5, dtype=bool)[None, None, :, None, None, :]
+    np.testing.assert_array_equal(reaches, np.broadcast_to(same, reaches.shape))
+
+
+def test_channelwise_dense_keeps_the_spread_of_its_input():
+    x = jax.random.normal(KEY, (8, 6, 6, 64))
+    layer = ChannelwiseDense((4, 4))
+    y = layer.apply(layer.init(KEY, x), x)
+    assert 0.9 < float(y.std()) < 1.1

@@ -1,0 +1,184 @@
+"""Every configuration composes, and every bad value is one line that names it."""
+
+import itertools
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from ctxenc import build
+from ctxenc.compose import compose, single_runs
+from ctxenc.config import GROUPS, check, choices, config_dir, folder_name, knobs
+from ctxenc.errors import UserError
+from ctxenc.plan import _trace
+from ctxenc.report.help import help_text
+
+SEED_FLAGS = {
+    "learning_rate_g": 5e-4,
+    "learning_rate_d": 1e-4,
+    "n_epoch": 20,
+    "batch_size": 64,
+    "lambda_adv": 1e-3,
+    "mask_height": 16,
+    "mask_width": 16,
+    "n_update": 50,
+    "num_img": 6,
+    "samples_dir": "samples",
+    "save_dir": "checkpoints",
+}
+
+
+def test_the_seeds_flags_are_top_level_keys_with_its_defaults():
+    config = check(compose())
+    assert {key: getattr(config, key) for key in SEED_FLAGS} == SEED_FLAGS
+
+
+def test_the_schema_and_the_yaml_name_the_same_keys():
+    composed = set(compose().keys())
+    assert composed == set(knobs()) | set(GROUPS)
+
+
+@pytest.mark.parametrize(
+    ("mask", "loss", "model"),
+    itertools.product(choices("mask"), choices("loss"), choices("model")),
+)
+def test_every_combination_builds_and_traces_a_step(mask, loss, model):
+    config = check(compose([f"mask={mask}", f"loss={loss}", f"model={model}", "batch_size=2"]))
+    _trace(build.gan(config), config)
+
+
+@pytest.mark.parametrize("dataset", choices("dataset"))
+def test_every_dataset_composes(dataset):
+    config = check(compose([f"dataset={dataset}"]))
+    assert config.dataset["_target_"].startswith("ctxenc.data.")
+
+
+@pytest.mark.parametrize("experiment", choices("experiment"))
+def test_every_experiment_composes(experiment):
+    config = check(compose([f"+experiment={experiment}"]))
+    assert config.name == experiment
+
+
+def test_the_seed_recipe_is_the_seeds():
+    config = check(compose(["+experiment=seed"]))
+    assert {key: getattr(config, key) for key in SEED_FLAGS} == SEED_FLAGS
+    assert config.model["generator"]["bottleneck"] == 4000
+    assert config.mask["_target_"].endswith("random_box")
+    cats = check(compose(["+experiment=seed_cats"]))
+    assert cats.dataset["classes"] == ["cat"]
+    assert cats.mask["_target_"].endswith("center_box")
+
+
+def test_what_the_user_gives_wins_over_a_recipe():
+    assert check(compose(["+experiment=seed", "n_epoch=3", "mask=center"])).n_epoch == 3
+
+
+def test_lambda_rec_is_one_minus_lambda_adv_unless_set():
+    assert check(compose(["lambda_adv=0.25"])).weights == (0.75, 0.25)
+    assert check(compose(["lambda_adv=0.25", "lambda_rec=2"])).weights == (2.0, 0.25)
+    assert check(compose(["loss=reconstruction"])).weights == (1.0, 0.0)
+
+
+BAD = {
+    "lambda_adv=abc": "lambda_adv=abc: it takes a number of at least 0",
+    "lambda_adv=-1": "lambda_adv=-1: it takes a number of at least 0",
+    "lambda_adv=nan": "lambda_adv=nan: it takes",
+    "lambda_adv=inf": "lambda_adv=inf: it takes",
+    "lambda_adv=null": "lambda_adv=null: it takes",
+    "lambda_adv=2": "lambda_adv=2: it takes 0 to 1 while lambda_rec is null",
+    "batch_size=0": "batch_size=0: it takes a whole number of at least 1",
+    "batch_size=1.5": "batch_size=1.5: it takes a whole number",
+    "seed=-1": "seed=-1: it takes a whole number of at least 0",
+    "flip=perhaps": "flip=perhaps: it takes true or false",
+    "name=''": "name=: it takes text",
+    "name=../../elsewhere": "name=../../elsewhere: it takes",
+    "mask_fill=2": "mask_fill=2: it takes a number of -1 to 1, or mean",
+    "mask_fill=grey": "mask_fill=grey: it takes a number of -1 to 1, or mean",
+    "mask=nope": "mask=nope: it takes center, random",
+    "+experiment=nope": "experiment=nope: it takes seed, seed_cats",
+    "learning_rate=1": "learning_rate: no such key; did you mean learning_rate_g or learning",
+    "nonsense=1": "nonsense: no such key",
+    "+nonsense=1": "nonsense: no such key",
+    "mask.nonsense=1": "mask.nonsense: no such key",
+    "+mask.nonsense=1": "mask.nonsense: no such option",
+    "model.generator.widths=abc": "model.generator.widths=abc: it takes",
+    "optimizer.b1=[1]": "optimizer.b1=[1]: it takes float",
+    "mask._target_=os.system": "mask._target_=os.system: it takes a function or class of ctxenc.m",
+    "mask._target_=ctxenc.runs.reserve": "mask._target_=ctxenc.runs.reserve: it takes",
+    "mask_height=33": "mask_height=33: ",
+    "mask_width=18": "mask_width=18: ",
+    "mask_height=0": "mask_height=0: it takes a whole number of at least 1",
+    "image_size=30": "image_size=30: ",
+    "lambda_adv=0,1": "lambda_adv=0,1: several values take --multirun",
+    "lambda_adv=[": "lambda_adv=[: Hydra cannot read this",
+}
+
+
+@pytest.mark.parametrize("override", BAD)
+def test_bad_input_is_refused_in_one_line_that_names_it(override):
+    def attempt():
+        config = check(compose([override]))
+        _trace(build.gan(config), config)
+
+    with pytest.raises(UserError) as refusal:
+        attempt()
+    assert str(refusal.value).startswith(BAD[override])
+    assert "\n" not in str(refusal.value)
+
+
+def test_keys_that_make_no_sense_together_are_refused():
+    with pytest.raises(UserError, match="no adversarial term"):
+        check(compose(["loss=reconstruction", "lambda_adv=1e-3"]))
+    with pytest.raises(UserError, match="nothing is left"):
+        check(compose(["lambda_rec=0", "lambda_adv=0"]))
+
+
+def test_a_sweep_is_tried_one_value_at_a_time():
+    runs = single_runs(["seed=1,2,3", "mask=center,random", "n_epoch=2"])
+    assert runs[0] == ["n_epoch=2", "seed=1", "mask=center"]
+    assert sorted(map(tuple, runs[1:])) == [
+        ("n_epoch=2", "seed=1", "mask=random"),
+        ("n_epoch=2", "seed=2", "mask=center"),
+        ("n_epoch=2", "seed=3", "mask=center"),
+    ]
+    assert single_runs(["seed=range(0,2)"]) == [["seed=0"], ["seed=1"]]
+
+
+def test_help_explains_every_knob_and_lists_every_choice():
+    text = help_text()
+    for name, field in knobs().items():
+        assert f"  {name}=" in text
+        assert field.metadata["meaning"].split()[0] in text
+    for group in GROUPS:
+        for choice, description in choices(group).items():
+            assert f"{group}={choice}" in text
+            assert description.split()[0] in text
+            assert description.endswith((".", "…"))
+    assert max(map(len, text.splitlines())) <= 100
+
+
+def test_equal_configurations_share_one_gan_and_so_one_compilation():
+    one = build.gan(check(compose(["lambda_adv=0.5", "seed=1", "learning_rate_g=1"])))
+    assert one is build.gan(check(compose()))
+    assert one is not build.gan(check(compose(["mask=random"])))
+
+
+def test_a_jobs_folder_name_is_one_folder():
+    assert "/" not in folder_name("dataset.path=/a/b,seed=1")
+    assert len(folder_name("x" * 1000)) < 200
+
+
+def test_the_yaml_files_are_found_from_anywhere(tmp_path):
+    code = "from ctxenc.compose import compose; print(compose().n_epoch)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "20"
+
+
+def test_every_yaml_file_is_plain_and_described():
+    for file in Path(config_dir()).rglob("*.yaml"):
+        assert file.read_text().startswith("# "), file
+        OmegaConf.load(file)

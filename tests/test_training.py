@@ -1,0 +1,253 @@
+"""Whole runs, small: what a run folder holds, resume to the bit, failures that say so."""
+
+import contextlib
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc import build, launch, recording, step, training
+from ctxenc.checkpoints import Checkpoints
+from ctxenc.errors import UserError
+from ctxenc.interruption import Interrupted
+from ctxenc.metrics import NAMES
+from ctxenc.plan import Plan
+from ctxenc.report import grids
+from tests.tiny import TINY
+
+SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
+TIMES = ("images_per_second",)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def final_state(run):
+    """Every array of the last checkpoint, by its path."""
+    plan = Plan.of(launch.check(run.config))
+    template = jax.eval_shape(lambda: step.init(plan.gan, plan.key, plan.config.image_size))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    template = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template
+    )
+    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
+        restored = checkpoints.restore(template)
+    leaves = jax.tree_util.tree_leaves_with_path(restored)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def without_times(run):
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    with contextlib.chdir(tmp_path_factory.mktemp("undisturbed")):
+        return launch.run(*SHORT)
+
+
+def test_a_run_folder_has_everything(undisturbed):
+    run = undisturbed
+    assert run.path.parent.name == "context_encoder"
+    for name in ("train.log", "status.json", "env.json", "metrics.jsonl", "summary.json"):
+        assert (run.path / name).stat().st_size > 0, name
+    assert run.status["state"] == "finished"
+    assert (run.status["step"], run.status["error"]) == (24, None)
+    assert run.status["seconds"] > 0
+    assert sorted(p.name for p in run.samples.iterdir()) == ["0000013.png", "0000024.png"]
+    assert Image.open(run.curves).size[0] > 500
+    assert any(p.name.startswith("events") for p in run.tensorboard.iterdir())
+    assert "jax" in json.loads((run.path / "env.json").read_text())["packages"]
+    assert run.config.max_steps == 24
+    assert "max_steps=24" in (run.path / ".hydra" / "overrides.yaml").read_text()
+
+
+def test_metrics_lines_and_summary(undisturbed):
+    run = undisturbed
+    train, test = run.metrics("train"), run.metrics("test")
+    assert [line["step"] for line in train] == [5, 10, 15, 20, 24]
+    assert [line["step"] for line in test] == [10, 20, 24]
+    assert set(step.LOSSES) < set(train[0])
+    assert all(np.isfinite(line[name]) for line in train for name in step.LOSSES)
+    total = 0.999 * train[0]["pixelwise"] + 1e-3 * train[0]["adversarial"]
+    assert train[0]["generator"] == pytest.approx(total, rel=1e-5)
+    assert train[0]["discriminator"] == pytest.approx(
+        (train[0]["real"] + train[0]["fake"]) / 2, rel=1e-5
+    )
+    summary = run.summary
+    assert summary["step"] == summary["last"]["step"] == 24
+    assert summary["best"]["psnr_db"] == max(line["psnr_db"] for line in test)
+    for figures in (summary["last"], summary["best"], *summary["baselines"].values()):
+        assert set(NAMES) <= set(figures)
+
+
+def test_the_latest_and_the_best_checkpoint_are_kept(undisturbed):
+    saved = {int(p.name) for p in undisturbed.checkpoints.iterdir() if p.name.isdigit()}
+    assert saved == {24, undisturbed.summary["best"]["step"]}
+
+
+def test_the_sample_grid_shows_real_masked_and_filled(undisturbed):
+    picture = np.asarray(Image.open(undisturbed.sample(24)))
+    scale = -(-grids.SMALLEST_TILE // 16)
+    tiles = picture[::scale, ::scale][grids.GAP :, grids.GAP :]
+    step_, tile = 16 + grids.GAP, 16
+    real, masked, filled = (tiles[r * step_ : r * step_ + tile, :tile] for r in range(3))
+    hole = (masked == 255).all(axis=-1)
+    assert hole.sum() >= 64
+    np.testing.assert_array_equal(real[~hole], masked[~hole])
+    np.testing.assert_array_equal(real[~hole], filled[~hole])
+    assert (filled[hole] != 255).any()
+    assert (filled[hole] != real[hole]).any()
+
+
+def stop_at(monkeypatch, when, action):
+    """Do `action` once, in the middle of the run, right after step `when` was taken."""
+    taken = step.train_step
+
+    def train_step(gan, state, *rest):
+        state = taken(gan, state, *rest)
+        if not isinstance(state.step, jax.core.Tracer) and int(state.step) == when:
+            monkeypatch.setattr(training.step, "train_step", taken)
+            action()
+        return state
+
+    monkeypatch.setattr(training.step, "train_step", train_step)
+
+
+def crash():
+    raise RuntimeError("power cut")
+
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("action", "error", "state", "saved"),
+    [(crash, RuntimeError, "failed", 10), (terminate, Interrupted, "interrupted", 13)],
+)
+def test_a_stopped_run_resumes_to_the_bit(
+    undisturbed, monkeypatch, action, error, state, saved, tmp_path
+):
+    """Step 13 lies between checkpoints (10, 20), log lines (10, 15) and epochs (8, 16)."""
+    assert undisturbed.metrics("test")[0]["epoch"] == 10 / 8
+    stop_at(monkeypatch, 13, action)
+    with pytest.raises(error):
+        launch.run(*SHORT)
+    (folder,) = (tmp_path / "experiments" / "context_encoder").iterdir()
+    stopped = launch.Run(folder)
+    assert stopped.status["state"] == state
+    assert max(int(p.name) for p in stopped.checkpoints.iterdir() if p.name.isdigit()) == saved
+    seconds = stopped.status["seconds"]
+
+    resumed = launch.run(f"resume={folder}")
+    assert resumed.path == folder
+    assert resumed.status["state"] == "finished"
+    assert resumed.status["seconds"] > seconds
+    expected, found = final_state(undisturbed), final_state(resumed)
+    assert expected.keys() == found.keys()
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    assert without_times(resumed) == without_times(undisturbed)
+    assert resumed.summary == undisturbed.summary
+    assert resumed.sample(24).read_bytes() == undisturbed.sample(24).read_bytes()
+
+
+def test_resume_refuses_what_would_start_from_scratch_or_change_the_run(tmp_path):
+    run = launch.run(*TINY, "max_steps=2")
+    with pytest.raises(UserError, match=r"lambda_adv=0.*only n_epoch and max_steps"):
+        launch.run(f"resume={run.path}", "lambda_adv=0")
+    newest = run.checkpoints / "2"
+    for file in newest.rglob("*"):
+        if file.is_file() and file.stat().st_size > 100 and "ocdbt" in str(file):
+            file.write_bytes(b"\0" * 50)
+    with pytest.raises(UserError, match="damaged"):
+        launch.run(f"resume={run.path}")
+    assert run.status["state"] == "failed"
+    newest.rename(tmp_path / "gone")
+    with pytest.raises(UserError, match="no whole checkpoint"):
+        launch.run(f"resume={run.path}")
+    with pytest.raises(UserError, match="not a run folder"):
+        launch.run(f"resume={tmp_path}")
+
+
+def test_resume_can_go_further():
+    run = launch.run(*TINY, "max_steps=3")
+    launch.run(f"resume={run.path}", "max_steps=5")
+    assert run.status["step"] == run.summary["step"] == 5
+    assert run.config.max_steps == 5
+    assert run.config.resume is None
+
+
+def test_samples_and_checkpoints_go_where_they_are_told(tmp_path):
+    places = [f"samples_dir={tmp_path / 'grids'}", "save_dir=models"]
+    run = launch.run(*TINY, "max_steps=2", *places)
+    assert (tmp_path / "grids" / "0000002.png").exists()
+    assert (run.path / "models" / "2").is_dir()
+    with pytest.raises(UserError, match="new or empty folder"):
+        launch.run(*TINY, "max_steps=2", *places)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(monkeypatch):
+    real = step.gradients
+
+    def gradients(gan, state, images, hyper, key):
+        grads_g, grads_d, after = real(gan, state, images, hyper, key)
+        spoil = jax.numpy.where(state.step == 6, jax.numpy.nan, 0.0)
+        window = {**after.window, "pixelwise": after.window["pixelwise"] + spoil}
+        return grads_g, grads_d, after.replace(window=window)
+
+    monkeypatch.setattr(step, "gradients", gradients)
+    build._gan.cache_clear()  # a new Gan, so that the step is traced with the above
+    with pytest.raises(recording.DivergedError, match="pixelwise loss is nan"):
+        launch.run(*TINY, "max_steps=12", "eval_every=4", "log_every=2", "name=nan")
+    build._gan.cache_clear()
+    (folder,) = launch.Path("experiments/nan").iterdir()
+    run = launch.Run(folder)
+    assert run.status["state"] == "failed"
+    assert "pixelwise" in run.status["error"]
+    assert [p.name for p in run.checkpoints.iterdir() if p.name.isdigit()] == ["4"]
+
+
+def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
+    class Quiet:
+        def show(self, record):
+            pass
+
+    run = launch.Run(tmp_path)
+    baselines = {"context_mean": {"psnr_db": 1.0}}
+    recorder = recording.Recorder(
+        run,
+        Quiet(),
+        start=0,
+        batch_size=1,
+        steps_per_epoch=10,
+        adversarial=True,
+        baselines=baselines,
+    )
+    window = dict.fromkeys(step.LOSSES, np.float32(0.5)) | {"steps": np.float32(1)}
+    stuck = window | {"discriminator": np.float32(np.log(2))}
+    for at in range(10, 100, 10):
+        recorder.losses(at, stuck if at != 50 else window)
+    recorder.flush()
+    assert "ln 2" not in caplog.text
+    for at in range(100, 300, 10):
+        recorder.losses(at, stuck)
+    recorder.close()
+    assert caplog.text.count("stayed at ln 2") == 1
+
+
+def test_the_test_split_is_never_trained_on_and_the_loss_falls_on_real_crops():
+    run = launch.run(*TINY, "max_steps=150", "log_every=10", "learning_rate_g=5e-3", "flip=true")
+    train = run.metrics("train")
+    assert train[-1]["pixelwise"] < 0.7 * train[0]["pixelwise"]
+    plan = Plan.of(launch.check(run.config))
+    seen = {plan.dataset.train[i].tobytes() for i in range(len(plan.dataset.train))}
+    tested = {plan.dataset.test[i].tobytes() for i in range(len(plan.dataset.test))}
+    assert not seen & tested
