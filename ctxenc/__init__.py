@@ -1,1 +1,30 @@
-"""Train, sweep and compare Context Encoders (Pathak et al., 2016)."""
+"""Train, sweep and compare Context Encoders (Pathak et al., 2016).
+
+From Python, a run is one call with the overrides of the command line::
+
+    import ctxenc
+
+    run = ctxenc.run("mask=random", "max_steps=200")
+    run.summary["last"]["psnr_db"]
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ctxenc.launch import run
+    from ctxenc.runs import Run
+
+__all__ = ["Run", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import JAX and the rest only once a run is asked for."""
+    if name == "run":
+        from ctxenc.launch import run
+
+        return run
+    if name == "Run":
+        from ctxenc.runs import Run
+
+        return Run
+    raise AttributeError(f"module 'ctxenc' has no attribute {name!r}")

@@ -1,0 +1,116 @@
+import json
+import logging
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from omegaconf import OmegaConf
+
+from ctxenc import runs
+from ctxenc.errors import UserError
+from ctxenc.runs import Run
+
+
+def test_many_that_start_in_one_second_get_folders_of_their_own(tmp_path):
+    reserved, wanted = [], tmp_path / "name" / "2026-01-01_00-00-00"
+    threads = [
+        threading.Thread(target=lambda: reserved.append(runs.reserve(wanted))) for _ in range(50)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(set(reserved)) == 50
+    assert all(folder.is_dir() for folder in reserved)
+    assert wanted in reserved
+
+
+def test_a_torn_last_line_of_the_metrics_is_skipped(tmp_path):
+    run = Run(tmp_path)
+    run.append_metrics({"split": "train", "step": 1})
+    run.append_metrics({"split": "test", "step": 2})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"split": "train", "st')
+    assert [line["step"] for line in run.metrics()] == [1, 2]
+    assert [line["step"] for line in run.metrics("test")] == [2]
+
+
+@given(text=st.binary(max_size=200))
+def test_no_content_of_a_run_folder_is_more_than_a_user_error(tmp_path_factory, text):
+    folder = tmp_path_factory.mktemp("run")
+    (folder / ".hydra").mkdir()
+    for name in ("status.json", "summary.json", "metrics.jsonl", ".hydra/config.yaml"):
+        (folder / name).write_bytes(text)
+    run = Run(folder)
+    assert isinstance(run.metrics(), list)
+    for read in (lambda: run.status, lambda: run.summary, lambda: run.config):
+        try:
+            read()
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
+def test_a_folder_that_is_not_a_run_is_named(tmp_path):
+    with pytest.raises(UserError, match="not a run folder"):
+        _ = Run(tmp_path).config
+    with pytest.raises(UserError, match=r"status\.json: no such file"):
+        _ = Run(tmp_path).status
+    assert Run(tmp_path).state is None
+    assert Run(tmp_path).metrics() == []
+
+
+def test_a_resumed_run_forgets_what_it_will_write_again(tmp_path):
+    run = Run(tmp_path)
+    for step in (5, 10, 15):
+        run.append_metrics({"split": "train", "step": step})
+    run.forget_metrics_after(10)
+    assert [line["step"] for line in run.metrics()] == [5, 10]
+
+
+def test_a_whole_file_or_none_of_it(tmp_path, monkeypatch):
+    file = tmp_path / "status.json"
+    runs.write_text(file, "before")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(runs.os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        runs.write_text(file, "after")
+    assert file.read_text() == "before"
+    assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
+
+
+def test_the_log_has_the_traceback_and_the_console_only_the_line(tmp_path, capsys):
+    run, console = Run(tmp_path), logging.StreamHandler()
+    log = logging.getLogger("ctxenc.somewhere")
+    with run.logging(console):
+        log.info("hello")
+        try:
+            raise ValueError("broken")
+        except ValueError as error:
+            log.debug("failed", exc_info=error)
+    log.info("afterwards")
+    text = run.log_file.read_text()
+    assert "hello" in text
+    assert "Traceback" in text
+    assert "afterwards" not in text
+    shown = capsys.readouterr().err
+    assert "hello" in shown
+    assert "Traceback" not in shown
+
+
+def test_the_configuration_is_read_back_as_written(tmp_path):
+    run = Run(tmp_path)
+    run.write_config(OmegaConf.create({"samples_dir": "s", "save_dir": "/far"}), ["a=1"])
+    assert run.samples == tmp_path / "s"
+    assert str(run.checkpoints) == "/far"
+    assert OmegaConf.load(tmp_path / ".hydra" / "overrides.yaml") == ["a=1"]
+
+
+def test_the_environment_names_versions_and_devices():
+    environment = runs.environment()
+    assert environment["packages"]["jax"]
+    assert environment["devices"][0].startswith("cpu")
+    json.dumps(environment)

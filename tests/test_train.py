@@ -1,0 +1,157 @@
+"""The program, as a user starts it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ctxenc.runs import Run
+from tests.tiny import TINY
+
+
+def ctxenc_train(*arguments, cwd, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "ctxenc.train", *arguments],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def trained(home):
+    return ctxenc_train(*TINY, "max_steps=12", "name=once", cwd=home)
+
+
+def test_the_last_line_of_standard_output_is_the_run_folder(trained, home):
+    assert trained.returncode == 0, trained.stderr
+    (line,) = trained.stdout.splitlines()
+    assert Path(line).parent == home / "experiments" / "once"
+    assert Run(line).status["state"] == "finished"
+
+
+def test_progress_is_plain_lines_where_there_is_no_terminal(trained):
+    lines = [line for line in trained.stderr.splitlines() if line.startswith("epoch")]
+    assert "step 12/12" in lines[-1]
+    for word in ("images/s", "s left", "G ", "D ", "right on"):
+        assert word in lines[-1]
+    assert "\x1b" not in trained.stderr
+    assert "test PSNR" in trained.stderr
+    assert "Traceback" not in trained.stderr
+    assert "WARNING" not in trained.stderr
+
+
+BAD = (
+    ["lambda_adv=abc"],
+    ["mask=nope"],
+    ["mask_height=33"],
+    ["learning_rate=1"],
+    ["dataset=folder", "dataset.path=/nowhere"],
+    ["dataset=folder", "dataset.path=."],
+    ["dataset=cifar10", "dataset.data_dir=nothing"],
+    ["resume=/nowhere"],
+    ["--multirun", "lambda_adv=0,abc"],
+    ["batch_size=0"],
+)
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=" ".join)
+def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(arguments, tmp_path):
+    # An address where nobody listens stands for a machine without a network.
+    proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
+    done = ctxenc_train(*arguments, cwd=tmp_path, **proxy)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ctxenc.train: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_gives_each_job_a_folder_and_outlives_a_failing_one(home):
+    # Together 64 and 128 pass the check of single values; job 1 fails once it trains.
+    arguments = ["--multirun", *TINY, "max_steps=3", "name=sweep", "seed=1,2"]
+    done = ctxenc_train(*arguments, "learning_rate_g=1e-3,1e30", cwd=home)
+    folder = Path(done.stdout.splitlines()[-1])
+    assert folder.parent == home / "experiments" / "sweep"
+    jobs = sorted(p for p in folder.iterdir() if p.is_dir())
+    assert [job.name.split("-")[0] for job in jobs] == ["0", "1", "2", "3"]
+    assert "seed=1" in jobs[0].name
+    states = {job.name: Run(job).status["state"] for job in jobs}
+    for job in jobs:
+        expected = "failed" if "1e+30" in job.name or "1e30" in job.name else "finished"
+        assert states[job.name] == expected, done.stderr
+        assert (job / "train.log").stat().st_size > 0
+        assert (job / ".hydra" / "config.yaml").exists()
+    assert list(states.values()).count("failed") == 2
+    assert done.returncode == 1
+    assert done.stderr.count("finished") == 2
+
+
+def test_a_sweep_without_failures_exits_with_zero(home):
+    done = ctxenc_train("--multirun", *TINY, "max_steps=2", "lambda_adv=0,1e-3", cwd=home)
+    assert done.returncode == 0, done.stderr
+    runs = [Run(p) for p in Path(done.stdout.splitlines()[-1]).iterdir() if p.is_dir()]
+    assert sorted(run.config.lambda_adv for run in runs) == [0, 1e-3]
+
+
+def test_sigterm_leaves_a_checkpoint_and_resume_goes_on(home):
+    command = [sys.executable, "-m", "ctxenc.train", *TINY, "max_steps=100000", "name=stopped"]
+    process = subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    folder = home / "experiments" / "stopped"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list(folder.glob("*/metrics.jsonl")):
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, stderr.decode()
+    (run,) = map(Run, folder.iterdir())
+    assert run.status["state"] == "interrupted"
+    stopped_at = run.status["step"]
+    assert [int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()][-1] == stopped_at
+
+    done = ctxenc_train(f"resume={run.path}", f"max_steps={stopped_at + 3}", cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(run.path)
+    assert run.status["step"] == stopped_at + 3
+
+
+def test_a_damaged_checkpoint_is_one_line(trained, home):
+    run = Run(trained.stdout.strip())
+    for file in (run.checkpoints / "12").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    done = ctxenc_train(f"resume={run.path}", "max_steps=20", cwd=home)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert str(run.checkpoints / "12") in done.stderr.splitlines()[-1]
+
+
+def test_hydras_own_flags_work(tmp_path):
+    done = ctxenc_train("--cfg", "job", "mask=random", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "ctxenc.masks.random_box" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_one_call_from_python(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    import ctxenc
+
+    run = ctxenc.run(*TINY, "mask=random", "max_steps=2")
+    assert run.summary["last"]["psnr_db"] > 0
+    assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
+    again = ctxenc.Run(run.path)
+    assert again.metrics("test") == run.metrics("test")
