@@ -19,6 +19,10 @@ def _score(metrics: dict[str, float]) -> float:
     return metrics[BEST_BY]
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [""])[0][:200]
+
+
 class Checkpoints:
     """The checkpoints of one run; use it as a context manager, so that saves are waited for.
 
@@ -36,16 +40,20 @@ class Checkpoints:
             ]
         )
         self.folder = folder.absolute()
-        self._manager = ocp.CheckpointManager(
-            self.folder,
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=keep,
-                best_fn=_score,
-                read_only=read_only,
-                create=not read_only,
-            ),
-            item_handlers=ocp.StandardCheckpointHandler(),
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=keep,
+            best_fn=_score,
+            read_only=read_only,
+            create=not read_only,
         )
+        try:
+            self._manager = ocp.CheckpointManager(
+                self.folder, options=options, item_handlers=ocp.StandardCheckpointHandler()
+            )
+        except (ValueError, KeyError) as error:  # it reads every checkpoint's metrics
+            raise UserError(
+                f"{self.folder}: a checkpoint in here is damaged ({_first_line(error)})"
+            ) from error
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -95,6 +103,6 @@ class Checkpoints:
             others = [s for s in steps if s != step]
             raise UserError(
                 f"{self.folder / str(step)}: the checkpoint is damaged or of another model "
-                f"({type(error).__name__}: {str(error).splitlines()[0][:200]}); "
+                f"({type(error).__name__}: {_first_line(error)}); "
                 f"other saved steps: {others or 'none'}"
             ) from error

@@ -1,6 +1,7 @@
 """What the programs share: errors as one line and an exit status."""
 
 import contextlib
+import logging
 import sys
 from collections.abc import Iterator
 
@@ -16,6 +17,7 @@ def one_line_errors(program: str) -> Iterator[None]:
     cannot be written), and with 128 + signal number for an interruption. Anything else is a fault
     of this package and keeps its traceback.
     """
+    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax and TFDS; their errors reach us
     try:
         yield
     except UserError as error:

@@ -200,9 +200,9 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def folder_name(overrides: str) -> str:
-    """A sweep job's overrides as the name of one folder: no separators, bounded length."""
-    return overrides.replace("/", "_").replace("\\", "_")[:120]
+def folder_name(number: int, overrides: str) -> str:
+    """A sweep job's number and overrides as the name of one folder, of bounded length."""
+    return f"{number}-{overrides}".rstrip("-").replace("/", "_").replace("\\", "_")[:120]
 
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

@@ -69,24 +69,25 @@ class Recorder:
         """Write the pending window.
 
         Raises:
-            DivergedError: one of its losses is not finite.
+            DivergedError: one of its losses is not finite; nothing of it is written.
         """
         if self._pending is None:
             return
         step, window = self._pending
         self._pending = None
         record = self._record(step, jax.device_get(window))
+        self._check(record)
         self._run.append_metrics(record)
         self._live.show(record)
         for name in (*LOSSES, "images_per_second"):
             if record[name] is not None:
                 self._board.add_scalar(f"train/{name}", record[name], step)
-        self._check(record)
 
     def _record(self, step: int, sums: dict[str, Any]) -> dict[str, Any]:
         count = float(sums["steps"])
         now = time.monotonic()
         steps, seconds = step - self._clock_step, now - self._clock
+        rate = round(steps * self._batch_size / seconds, 1) if steps else None  # only compiled
         self.restart_clock(step)
         judged = {name: self._adversarial or name in ("generator", "pixelwise") for name in LOSSES}
         return {
@@ -94,7 +95,7 @@ class Recorder:
             "step": step,
             "epoch": round(step / self._steps_per_epoch, 4),
             **{n: float(sums[n]) / count if judged[n] else None for n in LOSSES},
-            "images_per_second": round(steps * self._batch_size / max(seconds, 1e-9), 1),
+            "images_per_second": rate,
         }
 
     def _check(self, record: dict[str, Any]) -> None:

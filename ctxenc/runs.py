@@ -79,13 +79,14 @@ class Run:
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of one split (`train` or `test`)."""
         try:
-            text = self._metrics_file.read_text(encoding="utf-8")
+            text = self._metrics_file.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:
             return []
         lines = []
-        for line in text.splitlines():
-            with contextlib.suppress(json.JSONDecodeError):  # a torn last line
+        for line in text.split("\n"):
+            with contextlib.suppress(ValueError, RecursionError):  # a torn or damaged line
                 lines.append(json.loads(line))
+        lines = [line for line in lines if isinstance(line, dict)]
         return [line for line in lines if split is None or line.get("split") == split]
 
     @property
@@ -185,7 +186,7 @@ class Run:
             value = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise UserError(f"{file}: no such file; is {self.path} a run folder?") from None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(value, dict):
             raise UserError(f"{file}: it takes a JSON object")
@@ -239,6 +240,8 @@ def environment() -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The source checkout's commit, marked where the tree has changes; None outside of one."""
+    if not (Path(__file__).parents[1] / ".git").exists():
+        return None  # installed: a repository further up would be another project's
     git = [
         "git",
         "-C",

@@ -11,15 +11,18 @@ from rich.table import Table
 
 from ctxenc import launch
 from ctxenc.checkpoints import BEST_BY
-from ctxenc.compose import compose, single_runs
+from ctxenc.compose import compose, parse, single_runs
 from ctxenc.errors import UserError
 from ctxenc.runs import Run, reserve
 
 log = logging.getLogger(__name__)
 
 
-def reserve_for(overrides: Sequence[str]) -> Path:
-    """A new folder for a sweep, each of whose values has been checked once.
+def prepare(overrides: Sequence[str]) -> tuple[Path, list[str]]:
+    """A new folder for a sweep, once each of its values has been checked.
+
+    Returns:
+        (the folder, Hydra's overrides for it: jobs are named by what they differ in).
 
     Raises:
         UserError: one of the values is bad; nothing has been written.
@@ -29,7 +32,12 @@ def reserve_for(overrides: Sequence[str]) -> Path:
     for single in single_runs(overrides):
         launch.plan(compose(single))
     composed = compose(single_runs(overrides)[0], with_hydra=True)
-    return reserve(Path(composed.hydra.sweep.dir))
+    folder = reserve(Path(composed.hydra.sweep.dir))
+    same = ",".join(o.get_key_element() for o in parse(overrides) if not o.is_sweep_override())
+    return folder, [
+        f"hydra.sweep.dir='{folder}'",
+        f"hydra.job.config.override_dirname.exclude_keys=[{same}]",
+    ]
 
 
 def job(composed: DictConfig, run: Run) -> None:

@@ -27,8 +27,8 @@ def main() -> None:
         elif flags - MULTIRUN:
             hydra_main()  # --cfg, --info, --config-dir …: Hydra's own
         elif flags:
-            folder = sweep.reserve_for(overrides)
-            sys.argv = [sys.argv[0], *arguments, f"hydra.sweep.dir='{folder}'"]
+            folder, hydras = sweep.prepare(overrides)
+            sys.argv = [sys.argv[0], *arguments, *hydras]
             hydra_main()
             failed = sweep.close(folder)
             print(folder)

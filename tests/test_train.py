@@ -80,17 +80,16 @@ def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(arguments, tm
 
 
 def test_a_sweep_gives_each_job_a_folder_and_outlives_a_failing_one(home):
-    # Together 64 and 128 pass the check of single values; job 1 fails once it trains.
     arguments = ["--multirun", *TINY, "max_steps=3", "name=sweep", "seed=1,2"]
     done = ctxenc_train(*arguments, "learning_rate_g=1e-3,1e30", cwd=home)
     folder = Path(done.stdout.splitlines()[-1])
     assert folder.parent == home / "experiments" / "sweep"
     jobs = sorted(p for p in folder.iterdir() if p.is_dir())
     assert [job.name.split("-")[0] for job in jobs] == ["0", "1", "2", "3"]
-    assert "seed=1" in jobs[0].name
+    assert jobs[0].name == "0-learning_rate_g=0.001,seed=1"
     states = {job.name: Run(job).status["state"] for job in jobs}
     for job in jobs:
-        expected = "failed" if "1e+30" in job.name or "1e30" in job.name else "finished"
+        expected = "failed" if "learning_rate_g=1e+30" in job.name else "finished"
         assert states[job.name] == expected, done.stderr
         assert (job / "train.log").stat().st_size > 0
         assert (job / ".hydra" / "config.yaml").exists()
@@ -136,7 +135,7 @@ def test_a_damaged_checkpoint_is_one_line(trained, home):
     assert done.returncode == 1
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    assert str(run.checkpoints / "12") in done.stderr.splitlines()[-1]
+    assert str(run.checkpoints) in done.stderr.splitlines()[-1]
 
 
 def test_hydras_own_flags_work(tmp_path):

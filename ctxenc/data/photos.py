@@ -55,14 +55,14 @@ def photos(*, data_dir: str | None, image_size: int) -> Dataset:
             "other datasets resize"
         )
     folder = Path(data_dir).expanduser() if data_dir else user_cache_path("ctxenc") / "tfds"
-    builder = Photos(data_dir=str(folder), config=PhotosConfig(image_size))
+    builder = _builder(folder, image_size)
     try:
         if not builder.data_path.exists():  # else the folder need not be one that can be written
             folder.mkdir(parents=True, exist_ok=True)
             with quiet(), filelock.FileLock(folder / f"photos-{image_size}.lock"):
                 builder.download_and_prepare(file_format="array_record")
             # It may be another process that prepared it.
-            builder = Photos(data_dir=str(folder), config=PhotosConfig(image_size))
+            builder = _builder(folder, image_size)
     except OSError as error:
         raise UserError(
             f"dataset.data_dir={data_dir}: cannot prepare the crops in {folder} "
@@ -76,6 +76,11 @@ def photos(*, data_dir: str | None, image_size: int) -> Dataset:
         classes=None,
         image_size=image_size,
     )
+
+
+def _builder(folder: Path, crop_size: int) -> "Photos":
+    with quiet():
+        return Photos(data_dir=str(folder), config=PhotosConfig(crop_size))
 
 
 class PhotosConfig(tfds.core.BuilderConfig):

@@ -60,16 +60,20 @@ class Live:
         last = record["step"] == self._total
         if not self.console.is_terminal and (last or now - self._printed > SECONDS_BETWEEN_LINES):
             self._printed = now
-            left = (self._total - record["step"]) * self._batch_size / record["images_per_second"]
+            images_left = (self._total - record["step"]) * self._batch_size
+            rate = record["images_per_second"]
+            left = f" {images_left / rate:.0f} s left" if rate else ""
             self.console.file.write(
-                f"epoch {epoch} step {record['step']}/{self._total} {losses} {left:.0f} s left\n"
+                f"epoch {epoch} step {record['step']}/{self._total} {losses}{left}\n"
             )
             self.console.file.flush()
 
 
 def describe(record: dict[str, Any]) -> str:
     """A training record in one line: rate, losses, and the discriminator's accuracy."""
-    words = [f"{record['images_per_second']:.0f} images/s", f"G {record['generator']:.4f}"]
+    rate = record["images_per_second"]
+    words = [f"{rate:.0f} images/s"] if rate else []
+    words.append(f"G {record['generator']:.4f}")
     if record["discriminator"] is not None:
         words.append(
             f"D {record['discriminator']:.3f} "

@@ -1,0 +1,92 @@
+"""What is promised of the repository itself: the wheel, the README."""
+
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import jax
+import pytest
+
+import ctxenc
+from ctxenc import build, masks
+from ctxenc.config import GROUPS, choices
+from tests.tiny import TINY
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+def test_the_wheel_carries_its_configuration(tmp_path):
+    build_wheel = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build_wheel, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    command = [sys.executable, "-m", "ctxenc.train"]
+    where = [sys.executable, "-c", "import ctxenc; print(ctxenc.__file__)"]
+    run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    assert str(tmp_path) in subprocess.run(where, check=True, **run).stdout
+    assert "mask=random" in subprocess.run([*command, "--help"], check=True, **run).stdout
+    done = subprocess.run([*command, *TINY, "max_steps=1"], check=False, **run)
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).parents[2] == tmp_path
+
+
+def test_the_notebook_lines_of_the_readme(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (lines,) = [block for block in blocks("python") if "ctxenc.run(" in block]
+    real, given = ctxenc.run, []
+
+    def small(*overrides):
+        given.extend(overrides)
+        return real(*overrides, *TINY, "max_steps=2")
+
+    monkeypatch.setattr(ctxenc, "run", small, raising=False)
+    exec("\n".join([*lines.splitlines()[:-1], f"result = {lines.splitlines()[-1]}"]), found := {})
+    assert given
+    assert 0 < found["result"] < 100
+
+
+def test_the_mask_that_the_readme_adds(monkeypatch):
+    (function,) = [block for block in blocks("python") if "def corner_box" in block]
+    (yaml,) = blocks("yaml")
+    exec(function, vars(masks))
+    monkeypatch.setattr(masks, "corner_box", masks.corner_box, raising=False)
+    assert "_target_: ctxenc.masks.corner_box" in yaml
+    node = {"_target_": "ctxenc.masks.corner_box", "mask_height": 4, "mask_width": 4}
+    mask = build.target(node, "mask")(jax.random.key(0), 2, 8, 8)
+    del masks.corner_box
+    assert mask[:, :4, :4].all()
+    assert mask.sum() == 2 * 16
+
+
+def test_the_readmes_map_names_what_is_there():
+    map_ = README.split("## The rooms")[1].split("```")[1]
+    named = set(re.findall(r"(\w+\.py)", map_))
+    there = {p.name for p in (ROOT / "ctxenc").glob("*.py")} - {
+        "__init__.py",
+        "errors.py",
+        "cli.py",
+    }
+    assert named == there
+    for group in (*GROUPS, "experiment"):
+        assert f"{group}/" in map_
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
+def test_the_readmes_links_lead_somewhere(link):
+    assert (ROOT / link).exists()
+
+
+def test_the_readmes_commands_name_keys_and_choices_that_exist():
+    for group, values in re.findall(r"\b(dataset|mask|loss|model)=([a-z0-9_,]+)", README):
+        for value in values.split(","):
+            assert value in choices(group) or value == "corner"
