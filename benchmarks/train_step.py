@@ -1,0 +1,153 @@
+"""Times one training step: ctxenc, the same with plain `lax` convolutions, and PyTorch.
+
+    pip install -e ".[bench]"
+    python benchmarks/train_step.py [--batch 64] [--rounds 15] [--models cifar seed]
+
+The contenders take turns within each round, so that a machine whose speed drifts slows all of them.
+PyTorch's best of eager, eager channels-last and compiled channels-last counts. The arithmetic floor
+is the step's floating-point operations (XLA's count for plain convolutions) at the rate this machine
+multiplies 2048 × 2048 matrices, measured in the same rounds. The last line printed is one JSON object.
+"""
+
+import argparse
+import functools
+import json
+import statistics
+import time
+from collections.abc import Callable
+from unittest import mock
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+import torch_gan
+from jax import lax
+from rich.console import Console
+from rich.table import Table
+from torch._functorch import config as functorch_config
+
+from ctxenc import build, step
+from ctxenc.compose import compose
+from ctxenc.config import check
+from ctxenc.models import layers
+from ctxenc.models.convolution import LAYOUT
+
+Step = Callable[[], object]
+
+MATRIX = 2048
+SLOW = ("lax",)  # taken once in four rounds: they are several times slower and need fewer samples
+
+
+def images(batch: int) -> np.ndarray:
+    """Noise: speed does not depend on what is in a picture."""
+    return np.random.default_rng(0).integers(0, 256, (batch, 32, 32, 3), np.uint8)
+
+
+def ours(model: str, batch: int, *, plain: bool) -> tuple[Step, float]:
+    """(a function that takes one step, its floating-point operations by XLA's count)."""
+    config = check(compose([f"model={model}", f"batch_size={batch}"]))
+    gan = build.gan(config)
+    hyper = step.Hyper(*map(jnp.float32, (0.999, 1e-3, 5e-4, 1e-4)), fill=jnp.ones(3))
+    key, pixels = jax.random.key(0), jnp.asarray(images(batch))
+    state = jax.jit(step.init, static_argnums=(0, 2))(gan, key, 32)
+    # A function of its own, so that no trace is shared between the two ways to convolve.
+    one = functools.partial(step.train_step.__wrapped__, gan)
+    patches = {"conv": lax_conv, "conv_transpose": lax_conv_transpose} if plain else {}
+    with mock.patch.multiple(layers, **patches) if plain else mock.MagicMock():
+        program = jax.jit(one, donate_argnums=0).lower(state, pixels, hyper, key).compile()
+    holder = [state]
+
+    def take() -> object:
+        holder[0] = program(holder[0], pixels, hyper, key)
+        return jax.block_until_ready(holder[0])
+
+    return take, float(program.cost_analysis()["flops"])
+
+
+def lax_conv(x: jax.Array, kernel: jax.Array, *, stride: int, padding: str) -> jax.Array:
+    """XLA's own convolution."""
+    strides = (stride, stride)
+    return lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=LAYOUT)
+
+
+def lax_conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding: str) -> jax.Array:
+    """XLA's own transposed convolution."""
+    return lax.conv_transpose(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+def torchs(model: str, batch: int) -> dict[str, Step]:
+    """PyTorch's steps, by name."""
+    pixels = torch.from_numpy(images(batch).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
+    bottleneck = {"cifar": None, "seed": 4000}[model]
+    make = functools.partial(torch_gan.train_step, bottleneck, pixels)
+    return {
+        "torch eager": make(channels_last=False, compiled=False),
+        "torch eager, channels last": make(channels_last=True, compiled=False),
+        "torch compiled, channels last": make(channels_last=True, compiled=True),
+    }
+
+
+def matrix_product() -> Step:
+    """One product of two large float32 matrices."""
+    a = jnp.ones((MATRIX, MATRIX))
+    multiply = jax.jit(jnp.dot)
+    return lambda: jax.block_until_ready(multiply(a, a))
+
+
+def measure(contenders: dict[str, Step], rounds: int) -> dict[str, float]:
+    """Each contender's median milliseconds; they take turns."""
+    times: dict[str, list[float]] = {name: [] for name in contenders}
+    for contender in contenders.values():
+        contender()  # compiles
+        contender()
+    for turn in range(rounds):
+        for name, contender in contenders.items():
+            if name in SLOW and turn % 4:
+                continue
+            start = time.perf_counter()
+            contender()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def compare(model: str, batch: int, rounds: int, console: Console) -> dict[str, float]:
+    """Print one model's table and return its ratios."""
+    take, _ = ours(model, batch, plain=False)
+    plain, flops = ours(model, batch, plain=True)
+    contenders = {"ctxenc": take, "lax": plain, **torchs(model, batch), "matrix": matrix_product()}
+    ms = measure(contenders, rounds)
+    rate = 2 * MATRIX**3 / ms.pop("matrix") * 1e3
+    best_torch = min(value for name, value in ms.items() if name.startswith("torch"))
+    floor = flops / rate * 1e3
+    table = Table("", "ms a step", "images/s", "ctxenc is", title=f"model={model}, batch {batch}")
+    for name, value in sorted(ms.items(), key=lambda item: item[1]):
+        ratio = f"{value / ms['ctxenc']:.2f} × as fast"
+        table.add_row(name, f"{value:.0f}", f"{1e3 * batch / value:.0f}", ratio)
+    table.add_row(f"floor: {flops / 1e9:.1f} GFLOP at {rate / 1e9:.0f} GFLOP/s", f"{floor:.0f}")
+    console.print(table)
+    return {
+        "ratio_vs_torch": round(best_torch / ms["ctxenc"], 3),
+        "ratio_vs_lax": round(ms["lax"] / ms["ctxenc"], 3),
+        "fraction_of_matrix_rate": round(floor / ms["ctxenc"], 3),
+    }
+
+
+def main() -> None:
+    """Read the options, measure each model, print the tables and the JSON line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--models", nargs="+", default=["cifar", "seed"])
+    options = parser.parse_args()
+    # Nested autograd through a compiled network needs its buffers kept.
+    functorch_config.donated_buffer = False
+    console = Console(width=100)
+    found = {
+        model: compare(model, options.batch, options.rounds, console) for model in options.models
+    }
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
