@@ -12,6 +12,7 @@ from PIL import Image
 
 from ctxenc import build, launch, recording, step, training
 from ctxenc.checkpoints import Checkpoints
+from ctxenc.data import images
 from ctxenc.errors import UserError
 from ctxenc.interruption import Interrupted
 from ctxenc.metrics import NAMES
@@ -251,3 +252,14 @@ def test_the_test_split_is_never_trained_on_and_the_loss_falls_on_real_crops():
     seen = {plan.dataset.train[i].tobytes() for i in range(len(plan.dataset.train))}
     tested = {plan.dataset.test[i].tobytes() for i in range(len(plan.dataset.test))}
     assert not seen & tested
+
+
+def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch):
+    """The two feeds give the same batches, so the two runs are the same to the bit."""
+    at_once = launch.run(*TINY, "max_steps=4")
+    monkeypatch.setattr(images, "MEMORY_LIMIT", 1000)
+    build._dataset.cache_clear()
+    streamed = launch.run(*TINY, "max_steps=4")
+    build._dataset.cache_clear()
+    assert without_times(streamed) == without_times(at_once)
+    assert streamed.summary == at_once.summary
