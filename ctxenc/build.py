@@ -19,6 +19,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -40,18 +41,21 @@ def gan(config: Config) -> Gan:
     """What a configuration trains. Equal configurations give the same object: one compilation."""
     nodes = {"mask": config.mask, "loss": config.loss, "model": config.model}
     nodes["optimizer"] = config.optimizer
-    return _gan(json.dumps(nodes), (config.mask_height, config.mask_width), config.flip)
+    hole = (config.mask_height, config.mask_width)
+    return _gan(json.dumps(nodes), hole, config.flip, config.precision)
 
 
 @functools.lru_cache(maxsize=8)
-def _gan(nodes_json: str, hole: tuple[int, int], flip: bool) -> Gan:
-    nodes = json.loads(nodes_json)
+def _gan(nodes_json: str, hole: tuple[int, int], flip: bool, precision: str) -> Gan:
+    nodes, dtype = json.loads(nodes_json), jnp.dtype(precision)
     loss, model = nodes["loss"], nodes["model"]
     adversarial = loss["adversarial"]
     judged = adversarial is not None
     return Gan(
-        generator=target(model["generator"], "model.generator")(output_size=hole),
-        discriminator=target(model["discriminator"], "model.discriminator")() if judged else None,
+        generator=target(model["generator"], "model.generator")(output_size=hole, dtype=dtype),
+        discriminator=(
+            target(model["discriminator"], "model.discriminator")(dtype=dtype) if judged else None
+        ),
         reconstruction=target(loss["reconstruction"], "loss.reconstruction"),
         adversarial=target(adversarial, "loss.adversarial")() if judged else None,
         mask=target(nodes["mask"], "mask"),

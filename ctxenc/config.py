@@ -24,13 +24,14 @@ def knob(
     at_least: float | None = None,
     above: float | None = None,
     at_most: float | None = None,
+    one_of: tuple[str, ...] | None = None,
     null: str | None = None,
 ) -> Any:
     """A key of the schema: its meaning, its range, and what `null` does where null is allowed."""
     limits = {"at_least": at_least, "above": above, "at_most": at_most}
     return dataclasses.field(
         default=dataclasses.MISSING,
-        metadata={"meaning": meaning, "limits": limits, "null": null},
+        metadata={"meaning": meaning, "limits": limits, "one_of": one_of, "null": null},
     )
 
 
@@ -57,6 +58,10 @@ class Config:
     mask_width: int = knob("width of the hole in pixels", at_least=1)
     mask_fill: float | str = knob(
         "what fills the hole: a value, or the training split's mean colour"
+    )
+    precision: str = knob(
+        "of the networks' arithmetic; parameters, statistics and losses are float32",
+        one_of=("float32", "bfloat16"),
     )
     flip: bool = knob("flip training images left to right at random")
     workers: int = knob("threads that decode images of sets too large for memory", at_least=1)
@@ -96,6 +101,8 @@ def takes(field: dataclasses.Field) -> str:
     kind = next((word for type_, word in kinds.items() if type_ in _types(field)), "a value")
     if field.name == "mask_fill":
         return "a number of -1 to 1, or mean"
+    if field.metadata["one_of"]:
+        return " or ".join(field.metadata["one_of"])
     words = {"at_least": "of at least", "above": "above", "at_most": "of at most"}
     limits = [f"{words[k]} {v:g}" for k, v in field.metadata["limits"].items() if v is not None]
     null = ["or null"] if field.metadata["null"] else []
@@ -143,6 +150,8 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
         ):
             raise refusal
     if isinstance(value, str) and not value.strip():
+        raise refusal
+    if field.metadata["one_of"] and value not in field.metadata["one_of"]:
         raise refusal
     if key == "name" and (Path(value).is_absolute() or ".." in Path(value).parts):
         raise refusal

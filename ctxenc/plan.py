@@ -121,13 +121,20 @@ class Plan:
 
 def _trace(gan: Gan, config: Config) -> None:
     """Run the step on shapes alone, so that sizes which cannot work are refused at once."""
-    size = config.image_size
-    images = jax.ShapeDtypeStruct((config.batch_size, size, size, 3), jnp.uint8)
+    size, mesh = config.image_size, devices.mesh()
+    shape = (config.batch_size, size, size, 3)
+    images = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=devices.split(mesh))
     number = jnp.zeros(())
     hyper = Hyper(number, number, number, number, jnp.zeros(3))
+    state = jax.eval_shape(lambda: step.init(gan, jax.random.key(0), size))
     key = jax.eval_shape(lambda: jax.random.key(0))
-    state = jax.eval_shape(lambda key: step.init(gan, key, size), key)
-    jax.eval_shape(lambda *args: step.train_step(gan, *args), state, images, hyper, key)
+    # With the shardings of the run, so that the run finds this trace and need not make another.
+    everywhere = devices.replicated(mesh)
+    state, hyper, key = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+        (state, hyper, key),
+    )
+    step.train_step.eval_shape(gan, state, images, hyper, key)
 
 
 def _scalar(value: float) -> Array:

@@ -94,7 +94,8 @@ def _train(
         state = initial_state(plan, checkpoints, everywhere)
         start = int(state.step)
         sitting.begin(start)
-        run.forget_metrics_after(start)
+        if start:
+            run.forget_metrics_after(start)
         recorder = Recorder(
             run,
             live,

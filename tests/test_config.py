@@ -91,6 +91,7 @@ BAD = {
     "batch_size=0": "batch_size=0: it takes a whole number of at least 1",
     "batch_size=1.5": "batch_size=1.5: it takes a whole number",
     "seed=-1": "seed=-1: it takes a whole number of at least 0",
+    "precision=float16": "precision=float16: it takes float32 or bfloat16",
     "flip=perhaps": "flip=perhaps: it takes true or false",
     "name=''": "name=: it takes text",
     "name=../../elsewhere": "name=../../elsewhere: it takes",

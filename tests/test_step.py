@@ -242,3 +242,19 @@ def test_one_and_four_devices_agree():
 def test_loss_terms_satisfy_the_protocol():
     loss: losses.Adversarial = losses.NonSaturating()
     assert loss.real(jnp.zeros(2)) == pytest.approx(np.log(2))
+
+
+def test_bfloat16_agrees_with_float32_and_keeps_its_state_in_float32(gan, state, images, key):
+    half = tiny_gan(dtype=jnp.bfloat16)
+    grads = flat(gradients(gan, state, images, hyper(), key)[0])
+    grads_half = flat(gradients(half, state, images, hyper(), key)[0])
+    cosine = grads @ grads_half / np.linalg.norm(grads) / np.linalg.norm(grads_half)
+    assert cosine > 0.98
+    assert (grads != grads_half).any()
+    one = step.train_step(gan, jax.tree.map(jnp.copy, state), images, hyper(), key)
+    other = step.train_step(half, jax.tree.map(jnp.copy, state), images, hyper(), key)
+    for name, value in one.window.items():
+        assert float(other.window[name]) == pytest.approx(float(value), rel=0.05, abs=0.15)
+    kinds = {leaf.dtype for leaf in jax.tree.leaves((other.generator, other.discriminator))}
+    assert kinds == {jnp.dtype("float32"), jnp.dtype("int32")}  # int32: Adam's count
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(other.window))

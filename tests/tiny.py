@@ -9,11 +9,11 @@ from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.generator import Generator
 
 
-def tiny_gan(*, adversarial=True, mask=masks.random_box, flip=True):
+def tiny_gan(*, adversarial=True, mask=masks.random_box, flip=True, dtype=jnp.float32):
     """Both networks with a handful of channels, an 8 × 8 hole in a 16 × 16 image."""
     return step.Gan(
-        generator=Generator(output_size=(8, 8), widths=(4, 8), decoder_widths=(8,)),
-        discriminator=Discriminator(widths=(4, 8)) if adversarial else None,
+        generator=Generator(output_size=(8, 8), widths=(4, 8), decoder_widths=(8,), dtype=dtype),
+        discriminator=Discriminator(widths=(4, 8), dtype=dtype) if adversarial else None,
         reconstruction=losses.l2,
         adversarial=losses.NonSaturating() if adversarial else None,
         mask=functools.partial(mask, mask_height=8, mask_width=8),
