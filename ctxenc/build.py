@@ -36,6 +36,8 @@ ROOMS = {
     "optimizer": "ctxenc.optimizers",
 }
 
+OURS = ("image_size", "output_size", "dtype", "parent")  # given by us or by Flax
+
 
 def gan(config: Config) -> Gan:
     """What a configuration trains. Equal configurations give the same object: one compilation."""
@@ -52,14 +54,14 @@ def _gan(nodes_json: str, hole: tuple[int, int], flip: bool, precision: str) -> 
     adversarial = loss["adversarial"]
     judged = adversarial is not None
     return Gan(
-        generator=target(model["generator"], "model.generator")(output_size=hole, dtype=dtype),
+        generator=_made(model["generator"], "model.generator", output_size=hole, dtype=dtype),
         discriminator=(
-            target(model["discriminator"], "model.discriminator")(dtype=dtype) if judged else None
+            _made(model["discriminator"], "model.discriminator", dtype=dtype) if judged else None
         ),
         reconstruction=target(loss["reconstruction"], "loss.reconstruction"),
-        adversarial=target(adversarial, "loss.adversarial")() if judged else None,
+        adversarial=_made(adversarial, "loss.adversarial") if judged else None,
         mask=target(nodes["mask"], "mask"),
-        optimizer=target(nodes["optimizer"], "optimizer")(),
+        optimizer=_made(nodes["optimizer"], "optimizer"),
         hole=hole,
         flip=flip,
     )
@@ -75,7 +77,7 @@ def dataset(config: Config) -> Dataset:
 
 @functools.lru_cache(maxsize=2)
 def _dataset(node_json: str, image_size: int) -> Dataset:
-    opened: Dataset = target(json.loads(node_json), "dataset")(image_size=image_size)
+    opened: Dataset = _made(json.loads(node_json), "dataset", image_size=image_size)
     return Dataset(opened.name, in_memory(opened.train), in_memory(opened.test))
 
 
@@ -86,9 +88,11 @@ def target(node: dict[str, Any], key: str) -> Callable[..., Any]:
         UserError: the target is not one of this package's, or an option is unknown, missing or
             of the wrong type.
     """
+    if not isinstance(node, dict):
+        raise UserError(f"{key}={node}: it takes a _target_ and its options")
     options = dict(node)
     function = _locate(options.pop("_target_", None), key)
-    parameters = inspect.signature(function, eval_str=True).parameters
+    parameters = _options(function)
     for name, value in options.items():
         if name not in parameters:
             raise UserError(f"{key}.{name}: no such option; it takes {', '.join(parameters)}")
@@ -106,8 +110,30 @@ def _locate(path: Any, key: str) -> Callable[..., Any]:
     module, _, name = str(path).rpartition(".")
     if f"{module}.".startswith(f"{room}.") and not name.startswith("_"):
         with contextlib.suppress(ImportError, AttributeError):
-            return getattr(importlib.import_module(module), name)
+            found = getattr(importlib.import_module(module), name)
+            # Defined there, and not merely imported: a configuration runs no code but ours.
+            if inspect.isroutine(found) | inspect.isclass(found) and found.__module__ == module:
+                return found
     raise UserError(f"{key}._target_={path}: it takes a function or class of {room}")
+
+
+def _options(function: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """What a configuration may set: a function's keyword-only parameters, a module's fields."""
+    parameters = inspect.signature(function, eval_str=True).parameters
+    if inspect.isclass(function):
+        return {name: p for name, p in parameters.items() if name not in (*OURS, "name")}
+    return {
+        name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name not in OURS
+    }
+
+
+def _made(node: dict[str, Any], key: str, **ours: Any) -> Any:
+    """The object that a node describes, with what is ours to give."""
+    make = target(node, key)
+    try:
+        return make(**ours)
+    except TypeError as error:  # a target that is not of the kind its key takes
+        raise UserError(f"{key}: {node['_target_']} cannot be used here ({error})") from None
 
 
 def _typed(key: str, value: Any, annotation: Any) -> Any:

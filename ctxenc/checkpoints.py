@@ -30,7 +30,8 @@ class Checkpoints:
     checkpoint whole. The latest is kept, and the one with the best test `psnr_db`.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False):
+    def __init__(self, folder: Path, *, read_only: bool = False, create: bool = True):
+        self._saved: set[int] = set()
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
                 checkpoint_managers.LatestN(1),
@@ -44,7 +45,7 @@ class Checkpoints:
             preservation_policy=keep,
             best_fn=_score,
             read_only=read_only,
-            create=not read_only,
+            create=create and not read_only,
         )
         try:
             self._manager = ocp.CheckpointManager(
@@ -63,8 +64,11 @@ class Checkpoints:
 
     def save(self, step: int, state: Any, metrics: dict[str, float] | None = None) -> None:
         """Start saving `state`; without `metrics` it can be the latest, never the best."""
-        if step in self._manager.all_steps():
+        if step in self._saved:
             return
+        if step in self._manager.all_steps():
+            raise UserError(f"{self.folder / str(step)}: already there, and of another run")
+        self._saved.add(step)
         self._manager.save(step, args=ocp.args.StandardSave(state), metrics=metrics)
 
     def wait(self) -> None:

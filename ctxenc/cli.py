@@ -26,6 +26,8 @@ def one_line_errors(program: str) -> Iterator[None]:
         _leave(program, f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
     except Interrupted as stop:
         _leave(program, f"stopped by {stop}; resume=RUN goes on", 128 + stop.signum)
+    except KeyboardInterrupt:
+        _leave(program, "stopped by Ctrl-C", 130)
 
 
 def _leave(program: str, message: str, status: int) -> None:

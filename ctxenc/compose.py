@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Glob, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -27,23 +28,41 @@ def compose(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictC
     for override in parse(overrides):
         if override.is_sweep_override():
             raise UserError(f"{override.input_line}: several values take --multirun")
+    around = GlobalHydra.instance().hydra  # of an application that calls us
     GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(str(config_dir()), version_base="1.3", job_name="train"):
-        try:
-            return hydra.compose("train", list(overrides), return_hydra_config=with_hydra)
-        except MissingConfigException as error:
-            raise UserError(_missing(error, overrides)) from None
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UserError(_refused(error)) from None
+    try:
+        with hydra.initialize_config_dir(str(config_dir()), version_base="1.3", job_name="train"):
+            composed = hydra.compose("train", list(overrides), return_hydra_config=with_hydra)
+    except MissingConfigException as error:
+        raise UserError(_missing(error)) from None
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        raise UserError(_refused(error)) from None
+    finally:
+        GlobalHydra.instance().hydra = around
+    return with_absolute_paths(composed)
+
+
+def with_absolute_paths(composed: DictConfig) -> DictConfig:
+    """The same with the dataset's folders absolute, so that a run can be resumed from anywhere."""
+    node = composed.get("dataset")
+    for key in ("path", "data_dir"):
+        if node and not OmegaConf.is_missing(node, key) and node.get(key):
+            node[key] = str(Path(str(node[key])).expanduser().absolute())
+    return composed
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
     """The overrides as Hydra reads them."""
-    try:
-        return OverridesParser.create().parse_overrides(list(overrides))
-    except HydraException as error:
-        message = str(error).splitlines()[0]
-        raise UserError(f"{' '.join(overrides)}: Hydra cannot read this: {message}") from None
+    parser, read = OverridesParser.create(), []
+    for override in overrides:
+        try:
+            read += parser.parse_overrides([override])
+        except HydraException:
+            raise UserError(
+                f"{override}: Hydra cannot read this; it takes KEY=VALUE, with quotes around a "
+                "value of special characters: KEY=\"'VALUE'\""
+            ) from None
+    return read
 
 
 def single_runs(overrides: Sequence[str]) -> list[list[str]]:
@@ -55,8 +74,8 @@ def single_runs(overrides: Sequence[str]) -> list[list[str]]:
     for text, override in zip(overrides, parse(overrides), strict=True):
         if not override.is_sweep_override():
             fixed.append(text)
-        elif override.is_discrete_sweep():
-            key = override.input_line.split("=")[0] if override.input_line else ""
+        elif override.is_discrete_sweep() and not isinstance(override.value(), Glob):
+            key = text.split("=")[0]
             swept.append([f"{key}={value}" for value in override.sweep_string_iterator()])
     first = [values[0] for values in swept]
     runs = [fixed + first]
@@ -86,7 +105,7 @@ def _refused(error: Exception) -> str:
     return f"{key}: no such key; {hint}"
 
 
-def _missing(error: MissingConfigException, overrides: Sequence[str]) -> str:
+def _missing(error: MissingConfigException) -> str:
     group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
     if not group:
         return _one_line(error)

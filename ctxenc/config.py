@@ -22,13 +22,12 @@ def knob(
     meaning: str,
     *,
     at_least: float | None = None,
-    above: float | None = None,
     at_most: float | None = None,
     one_of: tuple[str, ...] | None = None,
     null: str | None = None,
 ) -> Any:
     """A key of the schema: its meaning, its range, and what `null` does where null is allowed."""
-    limits = {"at_least": at_least, "above": above, "at_most": at_most}
+    limits = {"at_least": at_least, "at_most": at_most}
     return dataclasses.field(
         default=dataclasses.MISSING,
         metadata={"meaning": meaning, "limits": limits, "one_of": one_of, "null": null},
@@ -40,7 +39,9 @@ class Config:
     """A whole run. `lambda_rec` is null until `weights` resolves it."""
 
     name: str = knob("run folders land in experiments/<name>/")
-    seed: int = knob("seed of the initial weights, masks, flips and data order", at_least=0)
+    seed: int = knob(
+        "of the initial weights, masks, flips and data order", at_least=0, at_most=2**32 - 1
+    )
     resume: str | None = knob("run folder to go on with, in place", null="start a new run")
 
     n_epoch: int = knob("passes over the training split", at_least=1)
@@ -103,8 +104,8 @@ def takes(field: dataclasses.Field) -> str:
         return "a number of -1 to 1, or mean"
     if field.metadata["one_of"]:
         return " or ".join(field.metadata["one_of"])
-    words = {"at_least": "of at least", "above": "above", "at_most": "of at most"}
-    limits = [f"{words[k]} {v:g}" for k, v in field.metadata["limits"].items() if v is not None]
+    words = {"at_least": "of at least", "at_most": "of at most"}
+    limits = [f"{words[k]} {v}" for k, v in field.metadata["limits"].items() if v is not None]
     null = ["or null"] if field.metadata["null"] else []
     return " ".join([kind, *limits, *null])
 
@@ -122,6 +123,9 @@ def check(composed: DictConfig) -> Config:
     unknown = values.keys() - {field.name for field in dataclasses.fields(Config)}
     if unknown:
         raise UserError(f"{min(unknown)}: no such key; --help lists every key")
+    absent = [f.name for f in dataclasses.fields(Config) if f.name not in values]
+    if absent:
+        raise UserError(f"{absent[0]}: it has no value; leave its default in place")
     for key, field in knobs().items():
         values[key] = _checked(key, values[key], field)
     config = Config(**values)
@@ -141,11 +145,10 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
         raise refusal from None
     if isinstance(value, int | float) and not isinstance(value, bool):
         limits = field.metadata["limits"]
-        low, above, high = limits["at_least"], limits["above"], limits["at_most"]
+        low, high = limits["at_least"], limits["at_most"]
         if (
             not abs(value) < float("inf")
             or (low is not None and value < low)
-            or (above is not None and value <= above)
             or (high is not None and value > high)
         ):
             raise refusal
@@ -155,6 +158,10 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
         raise refusal
     if key == "name" and (Path(value).is_absolute() or ".." in Path(value).parts):
         raise refusal
+    if key in ("samples_dir", "save_dir"):
+        parts = Path(value).parts
+        if not parts or ".." in parts or parts[0] in (".hydra", "tensorboard"):
+            raise refusal
     if key == "mask_fill" and not (value == "mean" or _is_pixel(value)):
         raise refusal
     return value
@@ -162,6 +169,8 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
 
 def _check_together(config: Config) -> None:
     """Refuse keys that are fine alone and make no sense together."""
+    if Path(config.samples_dir) == Path(config.save_dir):
+        raise UserError(f"save_dir={config.save_dir}: samples_dir is the same; it takes another")
     if config.lambda_rec is None and config.lambda_adv > 1:
         raise UserError(
             f"lambda_adv={config.lambda_adv:g}: it takes 0 to 1 while lambda_rec is null, "
@@ -209,9 +218,13 @@ def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
+LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}  # see runs.check_path
+
+
 def folder_name(number: int, overrides: str) -> str:
     """A sweep job's number and overrides as the name of one folder, of bounded length."""
-    return f"{number}-{overrides}".rstrip("-").replace("/", "_").replace("\\", "_")[:120]
+    name = f"{number}-{overrides}".rstrip("-")
+    return "".join(LETTERS.get(letter, letter) for letter in name)[:80]
 
 
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

@@ -6,11 +6,12 @@ from pathlib import Path
 from omegaconf import DictConfig, open_dict
 
 from ctxenc import compilation
+from ctxenc.checkpoints import Checkpoints
 from ctxenc.compose import compose, parse
 from ctxenc.config import Config, check
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan
-from ctxenc.runs import Run, reserve
+from ctxenc.runs import Run, check_path, reserve
 from ctxenc.training import train
 
 CHANGED_BY_RESUME = ("n_epoch", "max_steps")
@@ -26,22 +27,17 @@ def run(*overrides: str) -> Run:
     Raises:
         UserError: bad input, before anything is written.
     """
-    if (folder := resumed(overrides)) is not None:
-        return resume(folder, [o for o in overrides if not o.startswith("resume=")])
-    composed = compose(overrides, with_hydra=True)
+    folder, rest = split_resume(overrides)
+    if folder is not None:
+        return resume(folder, rest)
+    composed = compose(rest, with_hydra=True)
     wanted = Path(composed.hydra.run.dir)
     with open_dict(composed):
         del composed["hydra"]
     ready = plan(composed)
     begun = Run(reserve_for(ready.config, wanted))
-    begun.write_config(composed, list(overrides))
+    begun.write_config(composed, rest)
     train(ready, begun)
-    return begun
-
-
-def start(composed: DictConfig, begun: Run) -> Run:
-    """Train the composed configuration in a folder that is its own."""
-    train(plan(composed), begun)
     return begun
 
 
@@ -61,18 +57,22 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
     for override in parse(changes):
-        if override.key_or_group not in CHANGED_BY_RESUME:
+        if override.key_or_group not in CHANGED_BY_RESUME or override.is_sweep_override():
             raise UserError(
                 f"{override.input_line}: resume goes on with the run's own configuration; "
                 f"only {' and '.join(CHANGED_BY_RESUME)} can be changed with it"
             )
         composed[override.key_or_group] = override.value()
-    composed["resume"] = str(begun.path)
-    ready = plan(composed)
-    if changes:
-        composed["resume"] = None
-        begun.write_config(composed)
-    train(ready, begun)
+        if override.key_or_group == "n_epoch" and composed.max_steps is not None:
+            raise UserError(f"{override.input_line}: max_steps={composed.max_steps} decides here")
+    resumed = composed.copy()
+    resumed["resume"] = str(begun.path)
+    ready = plan(resumed)
+    with Checkpoints(begun.checkpoints, read_only=True) as checkpoints:
+        latest = checkpoints.latest()
+    if latest is not None and latest > ready.schedule.total:
+        raise UserError(f"{' '.join(changes)}: the run has taken {latest} steps already")
+    train(ready, begun, composed if changes else None)
     return begun
 
 
@@ -82,16 +82,23 @@ def plan(composed: DictConfig) -> Plan:
     return Plan.of(check(composed))
 
 
-def resumed(overrides: Sequence[str]) -> str | None:
-    """The folder of a ``resume=…`` among the overrides."""
-    values = [o.value() for o in parse(overrides) if o.key_or_group == "resume"]
-    return None if not values or values[-1] is None else str(values[-1])
+def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
+    """(the folder of ``resume=…``, the other overrides).
+
+    The folder is taken as it stands, whatever Hydra's grammar would make of its name: those of a
+    sweep's jobs have equals signs and commas.
+    """
+    paths = [o.removeprefix("resume=") for o in overrides if o.startswith("resume=")]
+    rest = [o for o in overrides if not o.startswith("resume=")]
+    path = paths[-1] if paths else ""
+    return (None if path in ("", "null") else path), rest
 
 
 def reserve_for(config: Config, wanted: Path) -> Path:
     """A new run folder, once the folders that its keys name are known to be free."""
     for key in ("samples_dir", "save_dir"):
         folder = Path(getattr(config, key)).expanduser()
+        check_path(folder)
         if folder.is_absolute() and folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{key}={folder}: it takes a new or empty folder, and this one is not")
     return reserve(wanted)

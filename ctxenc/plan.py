@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ctxenc import build, devices, step
+from ctxenc import build, devices, masks, step
 from ctxenc.config import Config
 from ctxenc.data.feeds import Order
 from ctxenc.data.fingerprint import fingerprint, mean_colour
@@ -37,6 +37,10 @@ class Schedule:
         """Whether something that happens every so many steps happens now."""
         return step % every == 0 or step == self.total
 
+    def planned(self, line: dict[str, Any]) -> bool:
+        """Whether a line of metrics is one that a longer run would have too."""
+        return line["step"] % (self.log if line["split"] == "train" else self.test) == 0
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -58,6 +62,7 @@ class Plan:
         devices.check_batch(config.batch_size)
         gan = build.gan(config)
         _trace(gan, config)
+        _check_masks(gan, config.image_size)
         dataset = build.dataset(config)
         order = Order(size=len(dataset.train), batch_size=config.batch_size, seed=config.seed)
         if config.num_img > len(dataset.test):
@@ -135,6 +140,18 @@ def _trace(gan: Gan, config: Config) -> None:
         (state, hyper, key),
     )
     step.train_step.eval_shape(gan, state, images, hyper, key)
+
+
+def _check_masks(gan: Gan, size: int) -> None:
+    """Refuse masks whose missing pixels are not the box that the generator fills."""
+    drawn = masks.frozen(gan.mask, jnp.arange(64), size, size)
+    height, width = gan.hole
+    inside = masks.crop(drawn, masks.corners(drawn), gan.hole)
+    if not bool((inside.sum((1, 2, 3)) == height * width).all() & (drawn.sum() == inside.sum())):
+        raise UserError(
+            f"mask: its missing pixels must fill a box of mask_height × mask_width, "
+            f"{height} × {width}, and do not"
+        )
 
 
 def _scalar(value: float) -> Array:

@@ -17,16 +17,23 @@ from ctxenc.checkpoints import BEST_BY
 from ctxenc.errors import UserError
 from ctxenc.report import curves, progress
 from ctxenc.runs import Run
-from ctxenc.step import LOSSES, Losses
+from ctxenc.step import LOSSES, GanState, Losses, finite
 
 log = logging.getLogger(__name__)
 
+ADVICE = "the last checkpoint is from before; lower learning rates, in a new run, may help"
 STUCK_STEPS = 100
 STUCK_WITHIN = 0.003  # nats of ln 2
 
 
 class DivergedError(UserError):
     """A loss is not finite: going on would only spoil the networks."""
+
+
+def _refuse_not_finite(step: int, found: dict[str, Any]) -> None:
+    for name in LOSSES:
+        if found[name] is not None and not math.isfinite(found[name]):
+            raise DivergedError(f"step {step}: the {name} loss is {found[name]}; {ADVICE}")
 
 
 class Recorder:
@@ -76,7 +83,9 @@ class Recorder:
         step, window = self._pending
         self._pending = None
         record = self._record(step, jax.device_get(window))
-        self._check(record)
+        _refuse_not_finite(step, record)
+        if self._adversarial:
+            self._warn_if_stuck(record)
         self._run.append_metrics(record)
         self._live.show(record)
         for name in (*LOSSES, "images_per_second"):
@@ -98,16 +107,17 @@ class Recorder:
             "images_per_second": rate,
         }
 
-    def _check(self, record: dict[str, Any]) -> None:
-        for name in LOSSES:
-            value = record[name]
-            if value is not None and not math.isfinite(value):
-                raise DivergedError(
-                    f"step {record['step']}: the {name} loss is {value}; the last checkpoint is "
-                    "from before; a lower learning_rate_g or learning_rate_d may help"
-                )
-        if self._adversarial:
-            self._warn_if_stuck(record)
+    def stop_unless_finite(self, step: int, state: GanState) -> None:
+        """Write what is pending, and refuse to go on with a state that is not finite.
+
+        Raises:
+            DivergedError: naming the loss, or the parameters where the losses were finite.
+        """
+        self.flush()
+        if not bool(finite(state)):
+            window = jax.device_get(state.window)
+            _refuse_not_finite(step, window)
+            raise DivergedError(f"step {step}: parameters are not finite; {ADVICE}")
 
     def _warn_if_stuck(self, record: dict[str, Any]) -> None:
         if abs(record["discriminator"] - math.log(2)) > STUCK_WITHIN:
@@ -121,8 +131,7 @@ class Recorder:
             )
 
     def test(self, step: int, figures: dict[str, float]) -> None:
-        """Write the test figures of a step, and what follows from them."""
-        self.flush()
+        """Write the test figures of a step."""
         epoch = round(step / self._steps_per_epoch, 4)
         self._run.append_metrics({"split": "test", "step": step, "epoch": epoch, **figures})
         for name, value in figures.items():
@@ -133,7 +142,6 @@ class Recorder:
             *(step, figures["psnr_db"], context_mean, figures["ssim"]),
             *(figures["l1_percent"], figures["l2_percent"]),
         )
-        self.summarise()
 
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and ``curves.png`` from the lines of ``metrics.jsonl``."""

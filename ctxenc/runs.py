@@ -12,11 +12,12 @@ import platform
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import filelock
 import jax
 from omegaconf import DictConfig, OmegaConf
 
@@ -86,7 +87,7 @@ class Run:
         for line in text.split("\n"):
             with contextlib.suppress(ValueError, RecursionError):  # a torn or damaged line
                 lines.append(json.loads(line))
-        lines = [line for line in lines if isinstance(line, dict)]
+        lines = [line for line in lines if isinstance(line, dict) and "step" in line]
         return [line for line in lines if split is None or line.get("split") == split]
 
     @property
@@ -107,12 +108,12 @@ class Run:
     @property
     def samples(self) -> Path:
         """The folder of sample grids, ``<step>.png``."""
-        return self.path / str(self.config.samples_dir)
+        return self._place("samples_dir")
 
     @property
     def checkpoints(self) -> Path:
         """The folder of Orbax checkpoints, one a step."""
-        return self.path / str(self.config.save_dir)
+        return self._place("save_dir")
 
     def sample(self, step: int) -> Path:
         """The sample grid of a step."""
@@ -148,12 +149,25 @@ class Run:
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of ``metrics.jsonl``."""
         with self._metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record, allow_nan=False) + "\n")
 
-    def forget_metrics_after(self, step: int) -> None:
-        """Drop the lines that a resumed run is about to write again."""
-        kept = [json.dumps(line) + "\n" for line in self.metrics() if line["step"] <= step]
+    def keep_metrics(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
+        """Drop the other lines, which a resumed run is about to write again."""
+        kept = [json.dumps(line) + "\n" for line in self.metrics() if wanted(line)]
         write_text(self._metrics_file, "".join(kept))
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training here; the lock dies with its process.
+
+        Raises:
+            UserError: another process is at it.
+        """
+        try:
+            with filelock.FileLock(self.path / ".lock", blocking=False):
+                yield
+        except filelock.Timeout:
+            raise UserError(f"{self.path}: another process is training this run") from None
 
     @contextlib.contextmanager
     def logging(self, console: logging.Handler) -> Iterator[None]:
@@ -175,6 +189,9 @@ class Run:
             for handler in (file, console):
                 ours.removeHandler(handler)
             file.close()
+
+    def _place(self, key: str) -> Path:
+        return self.path / Path(str(self.config.get(key))).expanduser()
 
     @property
     def _metrics_file(self) -> Path:
@@ -198,6 +215,9 @@ class Run:
 
 def reserve(path: Path) -> Path:
     """A new folder at `path`, or at `path`-2, -3 … where others started in the same second."""
+    if not path.name:
+        raise UserError(f"hydra.run.dir={path}: it takes the path of a new folder")
+    check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate, number = path, 1
     while True:
@@ -208,6 +228,17 @@ def reserve(path: Path) -> Path:
             candidate = path.with_name(f"{path.name}-{number}")
         else:
             return candidate.absolute()
+
+
+def check_path(path: Path) -> None:
+    """Refuse folders below which Orbax 0.12 would save checkpoints that cannot be read again.
+
+    It looks for its own files with glob patterns, and takes the path for a part of them.
+    """
+    if odd := set("*?[") & set(str(path.absolute())):
+        raise UserError(
+            f"{path.absolute()}: checkpoints cannot be kept below a name with {min(odd)}"
+        )
 
 
 def write_text(file: Path, text: str) -> None:

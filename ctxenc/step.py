@@ -226,6 +226,12 @@ def _judge(
     return grads, pull_fake(to_fool)[1], stats, found
 
 
+@jax.jit
+def finite(state: GanState) -> Float[Array, ""]:
+    """Whether every number of the state is finite."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
+
+
 def fill(
     gan: Gan,
     generator: Variables,
@@ -239,7 +245,9 @@ def fill(
     """
     real = masks.to_float(images)
     fills: Any = gan.generator.apply(generator, masks.apply(real, mask, colour), train=False)
-    return jnp.where(mask > 0, masks.paste(real, fills, masks.corners(mask)), real)
+    # Pasted into the masked image: were a missing pixel outside the box, it would show as missing.
+    composite = masks.paste(masks.apply(real, mask, colour), fills, masks.corners(mask))
+    return jnp.where(mask > 0, composite, real)
 
 
 @functools.partial(jax.jit, static_argnums=0)

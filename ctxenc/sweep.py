@@ -7,13 +7,14 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ctxenc import launch
 from ctxenc.checkpoints import BEST_BY
-from ctxenc.compose import compose, parse, single_runs
+from ctxenc.compose import compose, parse, single_runs, with_absolute_paths
 from ctxenc.errors import UserError
 from ctxenc.runs import Run, reserve
+from ctxenc.training import train
 
 log = logging.getLogger(__name__)
 
@@ -27,15 +28,22 @@ def prepare(overrides: Sequence[str]) -> tuple[Path, list[str]]:
     Raises:
         UserError: one of the values is bad; nothing has been written.
     """
-    if launch.resumed(overrides) is not None:
+    if launch.split_resume(overrides)[0] is not None:
         raise UserError("resume: it goes on with one run; leave out --multirun")
     for single in single_runs(overrides):
-        launch.plan(compose(single))
+        config = launch.plan(compose(single)).config
+        for key in ("samples_dir", "save_dir"):
+            if Path(getattr(config, key)).expanduser().is_absolute():
+                value = getattr(config, key)
+                raise UserError(
+                    f"{key}={value}: the runs of a sweep would share it; it takes a name"
+                )
     composed = compose(single_runs(overrides)[0], with_hydra=True)
     folder = reserve(Path(composed.hydra.sweep.dir))
+    escaped = str(folder).replace("\\", "\\\\").replace("'", "\\'")
     same = ",".join(o.get_key_element() for o in parse(overrides) if not o.is_sweep_override())
     return folder, [
-        f"hydra.sweep.dir='{folder}'",
+        f"hydra.sweep.dir='{escaped}'",
         f"hydra.job.config.override_dirname.exclude_keys=[{same}]",
     ]
 
@@ -44,7 +52,10 @@ def job(composed: DictConfig, run: Run) -> None:
     """Train one job; what goes wrong is in its status and log, and the sweep goes on."""
     print(f"{run.path.name}", file=sys.stderr)
     try:
-        launch.start(composed, run)
+        composed = with_absolute_paths(composed)
+        ready = launch.plan(composed)
+        run.write_config(composed)
+        train(ready, run)
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         if run.state is None:  # it failed before training could say so
@@ -54,8 +65,16 @@ def job(composed: DictConfig, run: Run) -> None:
 
 def close(folder: Path) -> list[Run]:
     """Show how the jobs ended, best first, and return those that did not finish."""
-    runs = [Run(path) for path in sorted(folder.iterdir()) if path.is_dir()]
-    table = Table("run", "status", "step", "test PSNR (dB)", "SSIM", "L1 %", title=str(folder))
+    runs = [Run(path) for path in folder.iterdir() if path.is_dir()]
+    table = Table(
+        Column("run", overflow="fold"),
+        "status",
+        "step",
+        "test PSNR (dB)",
+        "SSIM",
+        "L1 %",
+        title=str(folder),
+    )
     for run in sorted(runs, key=_score, reverse=True):
         last = run.summary["last"] if run.state == "finished" else {}
         figures = [f"{last[k]:.3f}" if k in last else "" for k in (BEST_BY, "ssim", "l1_percent")]

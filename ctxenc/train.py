@@ -4,28 +4,41 @@ import sys
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from ctxenc import launch, sweep
 from ctxenc.cli import one_line_errors
 from ctxenc.config import config_dir
+from ctxenc.errors import UserError
 from ctxenc.report.help import help_text
 from ctxenc.runs import Run
 
 MULTIRUN = {"-m", "--multirun"}
+HYDRAS = {
+    "-c",
+    "--cfg",
+    "-i",
+    "--info",
+    "-p",
+    "--package",
+    "--resolve",
+    "--hydra-help",
+    "--version",
+}
 
 
 def main() -> None:
     """Read the command line, train, and print the run folder's path last."""
     arguments = sys.argv[1:]
-    flags = {a for a in arguments if a.startswith("-")}
+    flags = {a.split("=")[0] for a in arguments if a.startswith("-")}
     overrides = [a for a in arguments if not a.startswith("-")]
     with one_line_errors("ctxenc.train"):
         if flags & {"-h", "--help"}:
             print(help_text())
-        elif flags - MULTIRUN:
-            hydra_main()  # --cfg, --info, --config-dir …: Hydra's own
+        elif unknown := flags - MULTIRUN - HYDRAS:
+            raise UserError(f"{min(unknown)}: no such option; --help lists what there is")
+        elif flags & HYDRAS:
+            hydra_main()  # shows something and trains nothing
         elif flags:
             folder, hydras = sweep.prepare(overrides)
             sys.argv = [sys.argv[0], *arguments, *hydras]
@@ -39,12 +52,8 @@ def main() -> None:
 
 @hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")
 def hydra_main(composed: DictConfig) -> None:
-    """One job of Hydra's, in the folder that Hydra made for it."""
-    run = Run(HydraConfig.get().runtime.output_dir)
-    if HydraConfig.get().mode == RunMode.MULTIRUN:
-        sweep.job(composed, run)
-    else:
-        launch.start(composed, run)
+    """One job of a sweep, in the folder that Hydra made for it."""
+    sweep.job(composed, Run(HydraConfig.get().runtime.output_dir))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
+from omegaconf import DictConfig
 
 from ctxenc import devices, evaluation, interruption, masks, metrics, step
 from ctxenc.checkpoints import Checkpoints
@@ -23,13 +24,19 @@ from ctxenc.step import GanState, Hyper
 log = logging.getLogger(__name__)
 
 
-def train(plan: Plan, run: Run) -> None:
+def train(plan: Plan, run: Run, changed: DictConfig | None = None) -> None:
     """Train in `run`'s folder; where the plan resumes, from the folder's latest checkpoint.
 
     However it ends, ``status.json`` says so.
 
+    Args:
+        plan: what to train.
+        run: its folder; one process at a time.
+        changed: a resumed run's new configuration, saved once its state is restored.
+
     Raises:
-        UserError: a missing or damaged checkpoint, changed data, a loss that is not finite.
+        UserError: a missing or damaged checkpoint, changed data, a loss that is not finite,
+            another process at work in the folder.
         Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint.
     """
     schedule = plan.schedule
@@ -38,12 +45,17 @@ def train(plan: Plan, run: Run) -> None:
         steps_per_epoch=schedule.steps_per_epoch,
         batch_size=plan.config.batch_size,
     )
-    sitting = Sitting(run, resumed=plan.config.resume is not None)
-    with run.logging(live.handler()), live, interruption.requests() as request:
+    with (
+        run.lock(),
+        run.logging(live.handler()),
+        live,
+        interruption.requests() as request,
+    ):
+        sitting = Sitting(run, resumed=plan.config.resume is not None)
         try:
-            _train(plan, run, sitting, live, request)
-        except interruption.Interrupted as stop:
-            sitting.write("interrupted", str(stop))
+            _train(plan, run, sitting, live, request, changed)
+        except KeyboardInterrupt as stop:  # Interrupted, or a second Ctrl-C, which saves nothing
+            sitting.write("interrupted", str(stop) or "SIGINT twice: not saved")
             raise
         except BaseException as error:
             log.debug("failed", exc_info=error)
@@ -61,7 +73,7 @@ class Sitting:
 
     def __init__(self, run: Run, *, resumed: bool):
         self._run, self._began = run, time.monotonic()
-        self._before: float = run.status["seconds"] if resumed else 0.0
+        self._before: float = run.status.get("seconds", 0.0) if resumed else 0.0
         self.step, self._begun = 0, False
         if not resumed:
             self.begin(0)
@@ -80,22 +92,30 @@ class Sitting:
 
 
 def _train(
-    plan: Plan, run: Run, sitting: Sitting, live: progress.Live, request: interruption.Request
+    plan: Plan,
+    run: Run,
+    sitting: Sitting,
+    live: progress.Live,
+    request: interruption.Request,
+    changed: DictConfig | None,
 ) -> None:
     config, gan, schedule = plan.config, plan.gan, plan.schedule
     mesh = devices.mesh()
     everywhere, divided = devices.replicated(mesh), devices.split(mesh)
     if config.resume is None:
         run.write_environment()
-    with Checkpoints(run.checkpoints) as checkpoints:
+    resumed = config.resume is not None
+    with Checkpoints(run.checkpoints, create=not resumed) as checkpoints:
         hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
         test = evaluation.TestSplit(plan.dataset.test, gan, config.batch_size, divided)
         describe(plan, run, test)
         state = initial_state(plan, checkpoints, everywhere)
         start = int(state.step)
         sitting.begin(start)
-        if start:
-            run.forget_metrics_after(start)
+        if config.resume is not None and start < schedule.total:
+            run.keep_metrics(lambda line: line["step"] <= start and schedule.planned(line))
+        if changed is not None:
+            run.write_config(changed)
         recorder = Recorder(
             run,
             live,
@@ -117,19 +137,21 @@ def _train(
                 recorder.restart_clock(done)
             if schedule.due(done, schedule.log):
                 recorder.losses(done, state.window)
-                state = state.replace(window=jax.device_put(step.empty_window(), everywhere))
+                if done % schedule.log == 0:  # else a longer run would have gone on summing
+                    state = state.replace(window=jax.device_put(step.empty_window(), everywhere))
             if schedule.due(done, schedule.sample):
                 recorder.flush()  # stops a run whose losses are not finite before it is shown
                 sampler.save(done, state)
             if schedule.due(done, schedule.test):
-                recorder.flush()  # and before it is saved
+                recorder.stop_unless_finite(done, state)
                 figures = metrics.summary(test.generator(state.generator.variables, hyper.fill))
                 recorder.test(done, figures)
                 checkpoints.save(done, state, figures)
+                recorder.summarise()  # after the save: a picture may not cost the weights
                 sitting.write("running")
                 recorder.restart_clock(done)
             if request.signum is not None:
-                recorder.flush()
+                recorder.stop_unless_finite(done, state)
                 checkpoints.save(done, state)
                 checkpoints.wait()
                 log.warning("step %d: stopped by %s; saved", done, request.name)

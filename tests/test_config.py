@@ -12,7 +12,7 @@ from ctxenc import build
 from ctxenc.compose import compose, single_runs
 from ctxenc.config import GROUPS, check, choices, config_dir, folder_name, knobs
 from ctxenc.errors import UserError
-from ctxenc.plan import _trace
+from ctxenc.plan import Plan, _trace
 from ctxenc.report.help import help_text
 
 SEED_FLAGS = {
@@ -114,6 +114,20 @@ BAD = {
     "image_size=30": "image_size=30: ",
     "lambda_adv=0,1": "lambda_adv=0,1: several values take --multirun",
     "lambda_adv=[": "lambda_adv=[: Hydra cannot read this",
+    "model=null": "Config group override must be a string",
+    "~flip": "flip: it has no value",
+    "~mask": "mask: it has no value",
+    "seed=99999999999999999999": "seed=99999999999999999999: it takes",
+    "model.generator=null": "model.generator=None: it takes",
+    "loss.adversarial._target_=ctxenc.losses.l2": "loss.adversarial: ",
+    "mask._target_=ctxenc.masks.jax": "mask._target_=ctxenc.masks.jax: it takes a function",
+    "+mask.batch=3": "mask.batch: no such option",
+    "+model.generator.output_size=[3,3]": "model.generator.output_size: no such option",
+    "optimizer.b1=2": "optimizer.b1=2.0: it takes",
+    "samples_dir=..": "samples_dir=..: it takes",
+    "save_dir=.hydra": "save_dir=.hydra: it takes",
+    "save_dir=samples": "save_dir=samples: ",
+    "dataset.path=1": "dataset.path: no such key",
 }
 
 
@@ -169,6 +183,7 @@ def test_equal_configurations_share_one_gan_and_so_one_compilation():
 def test_a_jobs_folder_name_is_one_folder():
     assert folder_name(3, "dataset.path=/a/b,seed=1") == "3-dataset.path=_a_b,seed=1"
     assert folder_name(0, "") == "0"
+    assert folder_name(1, "model.generator.widths=[4,8]") == "1-model.generator.widths=(4,8)"
     assert len(folder_name(0, "x" * 1000)) < 200
 
 
@@ -178,6 +193,12 @@ def test_the_yaml_files_are_found_from_anywhere(tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "20"
+
+
+def test_masks_that_are_not_the_box_the_generator_fills_are_refused():
+    config = check(compose(["mask.mask_height=12", "mask_height=8"]))
+    with pytest.raises(UserError, match="must fill a box of mask_height × mask_width, 8 × 16"):
+        Plan.of(config)
 
 
 def test_every_yaml_file_is_plain_and_described():

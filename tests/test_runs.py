@@ -63,7 +63,7 @@ def test_a_resumed_run_forgets_what_it_will_write_again(tmp_path):
     run = Run(tmp_path)
     for step in (5, 10, 15):
         run.append_metrics({"split": "train", "step": step})
-    run.forget_metrics_after(10)
+    run.keep_metrics(lambda line: line["step"] <= 10)
     assert [line["step"] for line in run.metrics()] == [5, 10]
 
 

@@ -63,6 +63,8 @@ BAD = (
     ["dataset=cifar10", "dataset.data_dir=nothing"],
     ["resume=/nowhere"],
     ["--multirun", "lambda_adv=0,abc"],
+    ["--multirun", "seed=0,1", "save_dir=/tmp/shared"],
+    ["--config-dir=/tmp", "seed=1"],
     ["batch_size=0"],
 )
 
@@ -103,6 +105,9 @@ def test_a_sweep_without_failures_exits_with_zero(home):
     assert done.returncode == 0, done.stderr
     runs = [Run(p) for p in Path(done.stdout.splitlines()[-1]).iterdir() if p.is_dir()]
     assert sorted(run.config.lambda_adv for run in runs) == [0, 1e-3]
+    more = ctxenc_train(f"resume={runs[0].path}", "max_steps=3", cwd=home)
+    assert more.returncode == 0, more.stderr
+    assert runs[0].status["step"] == 3
 
 
 def test_sigterm_leaves_a_checkpoint_and_resume_goes_on(home):

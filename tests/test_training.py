@@ -4,6 +4,8 @@ import contextlib
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import jax
 import numpy as np
@@ -118,6 +120,7 @@ def stop_at(monkeypatch, when, action):
             action()
         return state
 
+    train_step.eval_shape = taken.eval_shape
     monkeypatch.setattr(training.step, "train_step", train_step)
 
 
@@ -178,12 +181,62 @@ def test_resume_refuses_what_would_start_from_scratch_or_change_the_run(tmp_path
         launch.run(f"resume={tmp_path}")
 
 
-def test_resume_can_go_further():
-    run = launch.run(*TINY, "max_steps=3")
-    launch.run(f"resume={run.path}", "max_steps=5")
-    assert run.status["step"] == run.summary["step"] == 5
-    assert run.config.max_steps == 5
-    assert run.config.resume is None
+def test_a_run_that_went_further_is_the_run_that_was_always_to_go_so_far(undisturbed):
+    """13 steps end between log lines and tests, which the longer run does not have there."""
+    run = launch.run(*SHORT, "max_steps=13")
+    assert [line["step"] for line in run.metrics("train")] == [5, 10, 13]
+    launch.run(f"resume={run.path}", "max_steps=24")
+    assert run.status["step"] == run.summary["step"] == 24
+    assert (run.config.max_steps, run.config.resume) == (24, None)
+    expected, found = final_state(undisturbed), final_state(run)
+    for name in expected:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+    assert without_times(run) == without_times(undisturbed)
+    with pytest.raises(UserError, match="has taken 24 steps already"):
+        launch.run(f"resume={run.path}", "max_steps=14")
+    with pytest.raises(UserError, match="max_steps=24 decides"):
+        launch.run(f"resume={run.path}", "n_epoch=500")
+    assert run.config.max_steps == 24
+
+
+def test_only_one_process_trains_in_a_folder():
+    run = launch.run(*TINY, "max_steps=2")
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD_LOCK, str(run.path)], stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(UserError, match="another process is training"):
+        launch.run(f"resume={run.path}", "max_steps=4")
+    holder.kill()  # the lock dies with its process
+    holder.wait()
+    launch.run(f"resume={run.path}", "max_steps=4")
+    assert run.status["step"] == 4
+
+
+HOLD_LOCK = """
+import sys, time
+from ctxenc.runs import Run
+with Run(sys.argv[1]).lock():
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_run_resumes_from_another_folder_and_by_an_odd_name(tmp_path, monkeypatch):
+    (tmp_path / "pictures").mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(80):
+        picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8))
+        picture.save(tmp_path / "pictures" / f"{i}.png")
+    data = ["dataset=folder", "dataset.path=pictures", "dataset.test_fraction=0.3"]
+    run = launch.run(*TINY, *data, "max_steps=2", "batch_size=16", "hydra.run.dir='a=1,b=(x) é'")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    again = launch.run("resume=../a=1,b=(x) é/", "max_steps=3")
+    assert again.path.samefile(run.path)
+    assert run.status["step"] == 3
+    with pytest.raises(UserError, match=r"below a name with \["):
+        launch.run(*TINY, "max_steps=2", "hydra.run.dir='b=[x]'")
 
 
 def test_samples_and_checkpoints_go_where_they_are_told(tmp_path):
@@ -195,7 +248,11 @@ def test_samples_and_checkpoints_go_where_they_are_told(tmp_path):
         launch.run(*TINY, "max_steps=2", *places)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(monkeypatch):
+@pytest.mark.parametrize("log_every", [2, 100])
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
+    monkeypatch, log_every
+):
+    """Also where the spoilt step lies in a window that is not read before the next test."""
     real = step.gradients
 
     def gradients(gan, state, images, hyper, key):
@@ -207,7 +264,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(m
     monkeypatch.setattr(step, "gradients", gradients)
     build._gan.cache_clear()  # a new Gan, so that the step is traced with the above
     with pytest.raises(recording.DivergedError, match="pixelwise loss is nan"):
-        launch.run(*TINY, "max_steps=12", "eval_every=4", "log_every=2", "name=nan")
+        launch.run(*TINY, "max_steps=12", "eval_every=4", f"log_every={log_every}", "name=nan")
     build._gan.cache_clear()
     (folder,) = launch.Path("experiments/nan").iterdir()
     run = launch.Run(folder)
