@@ -36,7 +36,7 @@ class TestSplit:
         start = 0
         for images, valid in test_batches(self.images, self.batch_size):
             indices = jnp.arange(start, start + len(images))
-            mask = _frozen(self.gan.mask, indices, self.images.image_size)
+            mask = frozen(self.gan.mask, indices, self.images.image_size)
             yield jax.device_put((images, mask), self.sharding), valid
             start += valid
 
@@ -59,7 +59,7 @@ class TestSplit:
         digest = hashlib.sha256(f"{len(self.images)} {self.images.image_size}".encode())
         for start in range(0, len(self.images), 1024):
             indices = jnp.arange(start, min(start + 1024, len(self.images)))
-            mask = np.asarray(_frozen(self.gan.mask, indices, self.images.image_size)) > 0
+            mask = np.asarray(frozen(self.gan.mask, indices, self.images.image_size)) > 0
             digest.update(np.packbits(mask).tobytes())
         return digest.hexdigest()
 
@@ -84,5 +84,6 @@ def _mean_colour(images: Array, mask: Array, colour: Array) -> metrics.PerImage:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
-def _frozen(strategy: masks.MaskStrategy, indices: Array, image_size: int) -> masks.Mask:
+def frozen(strategy: masks.MaskStrategy, indices: Array, image_size: int) -> masks.Mask:
+    """`masks.frozen`, compiled: eagerly it would take a second."""
     return masks.frozen(strategy, indices, image_size, image_size)

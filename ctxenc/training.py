@@ -215,7 +215,7 @@ class Sampler:
         self._count, size = plan.config.num_img, plan.config.image_size
         indices = np.resize(plan.sample_indices, max(self._count, plan.config.batch_size))
         images = decode(plan.dataset.test, indices.tolist())
-        mask = masks.frozen(plan.gan.mask, jnp.asarray(indices), size, size)
+        mask = evaluation.frozen(plan.gan.mask, jnp.asarray(indices), size)
         real = masks.to_float(jnp.asarray(images))
         masked = masks.apply(real, mask, hyper.fill)
         self._batch = jax.device_put((images, mask), sharding)
