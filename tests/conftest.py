@@ -6,8 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 
 from ctxenc import compilation
+
+# The same examples every time, so that a change is never judged by luck; no long shrinking.
+settings.register_profile(
+    "steady", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)
+)
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session", autouse=True)
