@@ -27,7 +27,7 @@ def seconds_to_first_step(cache: str, overrides: list[str]) -> float:
         process = subprocess.Popen(
             command,
             cwd=folder,
-            env={**os.environ, "JAX_COMPILATION_CACHE_DIR": cache},
+            env={**os.environ, "XDG_CACHE_HOME": cache},
             stderr=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
         )

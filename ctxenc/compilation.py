@@ -12,4 +12,5 @@ def keep_programs() -> None:
     """
     if jax.config.values["jax_compilation_cache_dir"] is None:
         jax.config.update("jax_compilation_cache_dir", str(user_cache_path("ctxenc") / "xla"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        # The many small programs of a start, too: reading one takes a fraction of compiling it.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

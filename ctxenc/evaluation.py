@@ -64,11 +64,14 @@ class TestSplit:
         return digest.hexdigest()
 
     def _each(self, measure: Callable[..., metrics.PerImage]) -> PerImage:
-        parts = []
+        parts: list[tuple[metrics.PerImage, int]] = []
         for (images, mask), valid in self.batches():
-            values = jax.device_get(measure(images, mask))
-            parts.append({name: value[:valid] for name, value in values.items()})
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+            parts.append((measure(images, mask), valid))
+            jax.block_until_ready(parts[:-1][-1:])  # one batch under way while the next is made
+        values = jax.device_get(parts)
+        return {
+            n: np.concatenate([part[n][:valid] for part, valid in values]) for n in values[0][0]
+        }
 
 
 @jax.jit

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 
-from ctxenc import compilation
+from ctxenc import allocation, compilation
 from ctxenc.checkpoints import Checkpoints
 from ctxenc.compose import compose, parse
 from ctxenc.config import Config, check
@@ -77,8 +77,9 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
 
 
 def plan(composed: DictConfig) -> Plan:
-    """The composed configuration checked and made ready; the compilation cache is on from here."""
+    """The composed configuration checked and made ready to run, in a process set up for it."""
     compilation.keep_programs()
+    allocation.keep_memory()
     return Plan.of(check(composed))
 
 

@@ -1,27 +1,31 @@
 """What a run writes while it trains: metrics lines, TensorBoard, curves, summary, warnings.
 
 Losses are read from the device one window late, so that reading them never stalls the steps that
-are already under way.
+are already under way. TensorBoard and the curves are written in the background, and their libraries
+imported there: together they take seconds.
 """
 
 import logging
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
-from tensorboardX import SummaryWriter
 
 from ctxenc import metrics
+from ctxenc.background import Background
 from ctxenc.checkpoints import BEST_BY
+from ctxenc.data.feeds import Feed
 from ctxenc.errors import UserError
-from ctxenc.report import curves, progress
+from ctxenc.report import progress
 from ctxenc.runs import Run
 from ctxenc.step import LOSSES, GanState, Losses, finite
 
 log = logging.getLogger(__name__)
 
 ADVICE = "the last checkpoint is from before; lower learning rates, in a new run, may help"
+SPEED = ("images_per_second", "waited_for_data")
 STUCK_STEPS = 100
 STUCK_WITHIN = 0.003  # nats of ln 2
 
@@ -43,6 +47,8 @@ class Recorder:
         self,
         run: Run,
         live: progress.Live,
+        background: Background,
+        feed: Feed,
         *,
         start: int,
         batch_size: int,
@@ -50,22 +56,25 @@ class Recorder:
         adversarial: bool,
         baselines: dict[str, Any],
     ):
-        self._run, self._live, self._baselines = run, live, baselines
+        self._run, self._live, self._background, self._feed = run, live, background, feed
+        self._baselines = baselines
+        self._tests = run.metrics("test")
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
         self._adversarial = adversarial
-        self._board = SummaryWriter(str(run.tensorboard), purge_step=start + 1)
+        self._board = Board(run, start)
         self._pending: tuple[int, Losses] | None = None
-        self._clock, self._clock_step = time.monotonic(), start
+        self.restart_clock(start)
         self._stuck_since, self._stuck_told = start, False
 
     def close(self) -> None:
         """Write what is pending and close the files."""
         self.flush()
-        self._board.close()
+        self._background.submit(self._board.close)
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
         self._clock, self._clock_step = time.monotonic(), step
+        self._clock_waited = self._feed.waited
 
     def losses(self, step: int, window: Losses) -> None:
         """Take a window's sums; they are written when the next window comes, or at `flush`."""
@@ -88,15 +97,15 @@ class Recorder:
             self._warn_if_stuck(record)
         self._run.append_metrics(record)
         self._live.show(record)
-        for name in (*LOSSES, "images_per_second"):
-            if record[name] is not None:
-                self._board.add_scalar(f"train/{name}", record[name], step)
+        self._show_on_board("train", step, {n: record[n] for n in (*LOSSES, *SPEED)})
 
     def _record(self, step: int, sums: dict[str, Any]) -> dict[str, Any]:
         count = float(sums["steps"])
         now = time.monotonic()
         steps, seconds = step - self._clock_step, now - self._clock
-        rate = round(steps * self._batch_size / seconds, 1) if steps else None  # only compiled
+        timed = steps > 0  # else it was only compiled
+        rate = round(steps * self._batch_size / seconds, 1) if timed else None
+        waited = round((self._feed.waited - self._clock_waited) / seconds, 4) if timed else None
         self.restart_clock(step)
         judged = {name: self._adversarial or name in ("generator", "pixelwise") for name in LOSSES}
         return {
@@ -105,7 +114,11 @@ class Recorder:
             "epoch": round(step / self._steps_per_epoch, 4),
             **{n: float(sums[n]) / count if judged[n] else None for n in LOSSES},
             "images_per_second": rate,
+            "waited_for_data": waited,
         }
+
+    def _show_on_board(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
+        self._background.submit(self._board.show, split, step, values)
 
     def stop_unless_finite(self, step: int, state: GanState) -> None:
         """Write what is pending, and refuse to go on with a state that is not finite.
@@ -133,9 +146,10 @@ class Recorder:
     def test(self, step: int, figures: dict[str, float]) -> None:
         """Write the test figures of a step."""
         epoch = round(step / self._steps_per_epoch, 4)
-        self._run.append_metrics({"split": "test", "step": step, "epoch": epoch, **figures})
-        for name, value in figures.items():
-            self._board.add_scalar(f"test/{name}", value, step)
+        line = {"split": "test", "step": step, "epoch": epoch, **figures}
+        self._run.append_metrics(line)
+        self._tests.append(line)
+        self._show_on_board("test", step, figures)
         context_mean = self._baselines["context_mean"][BEST_BY]
         log.info(
             "step %d: test PSNR %.2f dB (context mean %.2f), SSIM %.3f, L1 %.2f %%, L2 %.2f %%",
@@ -144,17 +158,43 @@ class Recorder:
         )
 
     def summarise(self) -> None:
-        """Rewrite ``summary.json`` and ``curves.png`` from the lines of ``metrics.jsonl``."""
-        test = self._run.metrics("test")
-        if test:
-            figures = [{k: line[k] for k in ("step", *metrics.NAMES)} for line in test]
-            self._run.write_summary(
-                {
-                    "step": figures[-1]["step"],
-                    "last": figures[-1],
-                    "best": max(figures, key=lambda line: line[BEST_BY]),
-                    "baselines": self._baselines,
-                }
-            )
-        context_mean = self._baselines["context_mean"][BEST_BY]
-        curves.save(self._run.curves, self._run.metrics("train"), test, context_mean)
+        """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
+        figures = [{k: line[k] for k in ("step", *metrics.NAMES)} for line in self._tests]
+        self._run.write_summary(
+            {
+                "step": figures[-1]["step"],
+                "last": figures[-1],
+                "best": max(figures, key=lambda line: line[BEST_BY]),
+                "baselines": self._baselines,
+            }
+        )
+        self._background.submit(_draw, self._run, self._baselines["context_mean"][BEST_BY])
+
+
+def _draw(run: Run, context_mean_db: float) -> None:
+    from ctxenc.report import curves  # matplotlib: half a second, in the background
+
+    curves.save(run.curves, run.metrics("train"), run.metrics("test"), context_mean_db)
+
+
+class Board:
+    """A run's TensorBoard file, opened by the first values."""
+
+    def __init__(self, run: Run, start: int):
+        self._folder, self._purge_step = str(run.tensorboard), start + 1
+        self._writer: Any = None
+
+    def show(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
+        """Add the values of a step that are not None."""
+        if self._writer is None:
+            from tensorboardX import SummaryWriter  # imports PyTorch, where that is installed
+
+            self._writer = SummaryWriter(self._folder, purge_step=self._purge_step)
+        for name, value in values.items():
+            if value is not None:
+                self._writer.add_scalar(f"{split}/{name}", value, step)
+
+    def close(self) -> None:
+        """Write what it holds back."""
+        if self._writer is not None:
+            self._writer.close()

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,9 @@ from jax.sharding import NamedSharding
 from omegaconf import DictConfig
 
 from ctxenc import devices, evaluation, interruption, masks, metrics, step
+from ctxenc.background import Background
 from ctxenc.checkpoints import Checkpoints
-from ctxenc.data.feeds import memory_feed, streamed_feed
+from ctxenc.data.feeds import Feed, MemoryFeed, StreamedFeed
 from ctxenc.data.images import MemoryImages, decode
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan
@@ -105,7 +106,10 @@ def _train(
     if config.resume is None:
         run.write_environment()
     resumed = config.resume is not None
-    with Checkpoints(run.checkpoints, create=not resumed) as checkpoints:
+    with (
+        Background() as background,
+        Checkpoints(run.checkpoints, create=not resumed) as checkpoints,
+    ):
         hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
         test = evaluation.TestSplit(plan.dataset.test, gan, config.batch_size, divided)
         describe(plan, run, test)
@@ -116,20 +120,22 @@ def _train(
             run.keep_metrics(lambda line: line["step"] <= start and schedule.planned(line))
         if changed is not None:
             run.write_config(changed)
+        feed = training_feed(plan, start, divided)
         recorder = Recorder(
             run,
             live,
+            background,
+            feed,
             start=start,
             batch_size=config.batch_size,
             steps_per_epoch=schedule.steps_per_epoch,
             adversarial=gan.adversarial is not None,
             baselines=baselines(plan, test),
         )
-        sampler = Sampler(plan, run, hyper, divided)
-        feed = batches(plan, start, divided)
+        sampler = Sampler(plan, run, background, hyper, divided)
 
         for done in range(start + 1, schedule.total + 1):
-            state = step.train_step(gan, state, next(feed), hyper, key)
+            state = step.train_step(gan, state, feed.take(state), hyper, key)
             sitting.step = done
             live.step(done)
             if done == start + 1:
@@ -177,12 +183,12 @@ def initial_state(plan: Plan, checkpoints: Checkpoints, sharding: NamedSharding)
     return checkpoints.restore(template)
 
 
-def batches(plan: Plan, start: int, sharding: NamedSharding) -> Iterator[jax.Array]:
+def training_feed(plan: Plan, start: int, sharding: NamedSharding) -> Feed:
     """Batches of uint8 training images from step `start` on, on the devices."""
     images = plan.dataset.train
     if isinstance(images, MemoryImages):
-        return memory_feed(images.array, plan.order, start, sharding)
-    return streamed_feed(images, plan.order, start, sharding, plan.config.workers)
+        return MemoryFeed(images.array, plan.order, start, sharding)
+    return StreamedFeed(images, plan.order, start, sharding, plan.config.workers)
 
 
 def describe(plan: Plan, run: Run, test: evaluation.TestSplit) -> None:
@@ -210,8 +216,16 @@ class Sampler:
     compiled for them.
     """
 
-    def __init__(self, plan: Plan, run: Run, hyper: Hyper, sharding: NamedSharding):
+    def __init__(
+        self,
+        plan: Plan,
+        run: Run,
+        background: Background,
+        hyper: Hyper,
+        sharding: NamedSharding,
+    ):
         self._gan, self._run, self._colour = plan.gan, run, hyper.fill
+        self._background = background
         self._count, size = plan.config.num_img, plan.config.image_size
         indices = np.resize(plan.sample_indices, max(self._count, plan.config.batch_size))
         images = decode(plan.dataset.test, indices.tolist())
@@ -219,9 +233,12 @@ class Sampler:
         real = masks.to_float(jnp.asarray(images))
         masked = masks.apply(real, mask, hyper.fill)
         self._batch = jax.device_put((images, mask), sharding)
-        self._rows = [np.asarray(row[: self._count]) for row in (real, masked)]
+        self._rows = [np.asarray(row)[: self._count] for row in (real, masked)]
 
     def save(self, at: int, state: GanState) -> None:
-        """Write the grid of a step: real, masked, filled."""
+        """Have the grid of a step written: real, masked, filled."""
         filled, _ = step.eval_step(self._gan, state.generator.variables, *self._batch, self._colour)
-        grids.save(self._run.sample(at), [*self._rows, np.asarray(filled[: self._count])])
+        self._background.submit(self._write, self._run.sample(at), filled)
+
+    def _write(self, file: Path, filled: jax.Array) -> None:
+        grids.save(file, [*self._rows, np.asarray(filled)[: self._count]])

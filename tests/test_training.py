@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, launch, recording, step, training
+from ctxenc import build, devices, launch, recording, step, training
+from ctxenc.background import Background
 from ctxenc.checkpoints import Checkpoints
 from ctxenc.data import images
+from ctxenc.data.feeds import MemoryFeed, Order
 from ctxenc.errors import UserError
 from ctxenc.interruption import Interrupted
 from ctxenc.metrics import NAMES
@@ -23,7 +25,7 @@ from ctxenc.report import grids
 from tests.tiny import TINY
 
 SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
-TIMES = ("images_per_second",)
+TIMES = ("images_per_second", "waited_for_data")
 
 
 @pytest.fixture(autouse=True)
@@ -278,11 +280,15 @@ def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
         def show(self, record):
             pass
 
-    run = launch.Run(tmp_path)
+    run, background = launch.Run(tmp_path), Background()
     baselines = {"context_mean": {"psnr_db": 1.0}}
+    pixels = np.zeros((4, 8, 8, 3), np.uint8)
+    feed = MemoryFeed(pixels, Order(4, 1, 0), 0, devices.split(devices.mesh()))
     recorder = recording.Recorder(
         run,
         Quiet(),
+        background,
+        feed,
         start=0,
         batch_size=1,
         steps_per_epoch=10,
@@ -298,6 +304,7 @@ def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
     for at in range(100, 300, 10):
         recorder.losses(at, stuck)
     recorder.close()
+    background.__exit__(None, None, None)
     assert caplog.text.count("stayed at ln 2") == 1
 
 

@@ -5,11 +5,13 @@ iterator state. A split in memory is put on the devices once and gathered there;
 decoded by Grain's threads ahead of need. Both give the same batches.
 """
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Protocol
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -58,10 +60,22 @@ def _permutation(size: int, seed: int, epoch: int) -> Int[np.ndarray, " size"]:
     return permutation
 
 
-def memory_feed(
-    images: UInt8[np.ndarray, "n height width 3"], order: Order, start: int, sharding: NamedSharding
-) -> Iterator[UInt8[Array, "batch height width 3"]]:
-    """The batches from step `start` on, gathered on the devices, endlessly.
+Batch = UInt8[Array, "batch height width 3"]
+
+
+class Feed(Protocol):
+    """Training batches, one after the other, endlessly."""
+
+    waited: float
+    """Seconds that the devices have stood still for want of a batch."""
+
+    def take(self, running: Any) -> Batch:
+        """The next batch; `running` is what the devices are still computing."""
+        ...
+
+
+class MemoryFeed:
+    """Batches gathered on the devices, which hold the whole split.
 
     Args:
         images: the whole split; each device holds a copy.
@@ -69,23 +83,59 @@ def memory_feed(
         start: the first step, counted from 0.
         sharding: of the batch axis.
     """
-    everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-    split = jax.device_put(images, everywhere)
-    take = jax.jit(lambda split, indices: jnp.take(split, indices, axis=0), out_shardings=sharding)
-    step = start
-    while True:
-        yield take(split, jax.device_put(order.indices(step), everywhere))
-        step += 1
+
+    waited = 0.0  # gathering is the devices' own work
+
+    def __init__(
+        self,
+        images: UInt8[np.ndarray, "n height width 3"],
+        order: Order,
+        start: int,
+        sharding: NamedSharding,
+    ):
+        self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+        self._split = jax.device_put(images, self._everywhere)
+        self._gather = jax.jit(lambda s, i: jnp.take(s, i, axis=0), out_shardings=sharding)
+        self._order, self._step = order, start
+
+    def take(self, running: Any) -> Batch:
+        """The next batch."""
+        indices = jax.device_put(self._order.indices(self._step), self._everywhere)
+        self._step += 1
+        return self._gather(self._split, indices)
 
 
-def streamed_feed(
+class StreamedFeed:
+    """The same batches as `MemoryFeed`'s, decoded ahead by `workers` threads."""
+
+    def __init__(
+        self, images: Images, order: Order, start: int, sharding: NamedSharding, workers: int
+    ):
+        self.waited = 0.0
+        self._batches = _decoded(images, order, start, sharding, workers)
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-feed")
+        self._next = self._thread.submit(next, self._batches)
+
+    def take(self, running: Any) -> Batch:
+        """The next batch; where it is not there yet, `waited` grows once `running` is done.
+
+        Raises:
+            UserError: an image cannot be read any more.
+        """
+        if not self._next.done():
+            jax.block_until_ready(running)
+            start = time.monotonic()
+            self._next.exception()  # waits
+            self.waited += time.monotonic() - start
+        batch = self._next.result()
+        self._next = self._thread.submit(next, self._batches)
+        return batch
+
+
+def _decoded(
     images: Images, order: Order, start: int, sharding: NamedSharding, workers: int
-) -> Iterator[UInt8[Array, "batch height width 3"]]:
-    """The same batches as `memory_feed`, decoded ahead by `workers` threads.
-
-    Raises:
-        UserError: an image cannot be read any more.
-    """
+) -> Iterator[Batch]:
+    import grain  # a fifth of a second, which images in memory need not spend
 
     def batch_of(step: int) -> UInt8[np.ndarray, "batch height width 3"] | UserError:
         try:

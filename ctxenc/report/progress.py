@@ -9,6 +9,7 @@ from rich.logging import RichHandler
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 SECONDS_BETWEEN_LINES = 10
+SHOWN_WAIT = 0.01  # of the time
 
 
 class Live:
@@ -73,6 +74,8 @@ def describe(record: dict[str, Any]) -> str:
     """A training record in one line: rate, losses, and the discriminator's accuracy."""
     rate = record["images_per_second"]
     words = [f"{rate:.0f} images/s"] if rate else []
+    if (waited := record["waited_for_data"] or 0) >= SHOWN_WAIT:
+        words.append(f"(waiting for data {waited:.0%} of the time)")
     words.append(f"G {record['generator']:.4f}")
     if record["discriminator"] is not None:
         words.append(

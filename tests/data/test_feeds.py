@@ -1,7 +1,7 @@
-import itertools
 import os
 import subprocess
 import sys
+import time
 
 import jax
 import numpy as np
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ctxenc.data import feeds
-from ctxenc.data.feeds import Order, memory_feed, streamed_feed
+from ctxenc.data.feeds import MemoryFeed, Order, StreamedFeed
 from ctxenc.data.images import MemoryImages
 from ctxenc.errors import UserError
 
@@ -28,16 +28,16 @@ def one_device():
 
 
 def memory(count, order, start=0):
-    return memory_feed(numbered(count), order, start, one_device())
+    return MemoryFeed(numbered(count), order, start, one_device())
 
 
 def streamed(count, order, start=0, workers=2):
-    return streamed_feed(MemoryImages(numbered(count)), order, start, one_device(), workers)
+    return StreamedFeed(MemoryImages(numbered(count)), order, start, one_device(), workers)
 
 
 def shown(feed, steps):
     """The indices of the images in the next batches."""
-    return [np.asarray(batch)[:, 0, 0, 0].tolist() for batch in itertools.islice(feed, steps)]
+    return [np.asarray(feed.take(None))[:, 0, 0, 0].tolist() for _ in range(steps)]
 
 
 FEEDS = pytest.mark.parametrize("feed", [memory, streamed])
@@ -48,7 +48,8 @@ def test_both_feeds_give_the_same_batches(workers):
     order = Order(size=10, batch_size=3, seed=7)
     assert order.steps_per_epoch == 3
     gathered, decoded = memory(10, order), streamed(10, order, workers=workers)
-    for here, there in itertools.islice(zip(gathered, decoded, strict=True), 7):
+    for _ in range(7):
+        here, there = gathered.take(None), decoded.take(None)
         assert here.dtype == there.dtype == np.uint8
         np.testing.assert_array_equal(here, there)
 
@@ -139,26 +140,45 @@ class Vanishing:
 
 def test_an_image_that_cannot_be_read_stops_the_stream_and_is_named():
     order = Order(size=4, batch_size=2, seed=0)
-    feed = streamed_feed(Vanishing(), order, 0, one_device(), workers=2)
+    feed = StreamedFeed(Vanishing(), order, 0, one_device(), workers=2)
     with pytest.raises(UserError, match=r"^/photos/gone.jpg: could be read .* now$"):
         shown(feed, order.steps_per_epoch)
 
 
+class Slow(MemoryImages):
+    """Images that take a while to decode."""
+
+    def __getitem__(self, index):
+        time.sleep(0.05)
+        return super().__getitem__(index)
+
+
+def test_time_without_a_batch_is_counted_and_time_that_the_devices_work_is_not(monkeypatch):
+    order = Order(size=8, batch_size=4, seed=0)
+    slow = StreamedFeed(Slow(numbered(8)), order, 0, one_device(), workers=1)
+    slow.take(None)
+    assert slow.waited > 0.1
+    before = slow.waited
+    monkeypatch.setattr(jax, "block_until_ready", lambda _: time.sleep(0.5))  # a longer step
+    slow.take(None)
+    assert slow.waited - before < 0.1
+    assert memory(8, order).waited == 0
+
+
 ON_FOUR_DEVICES = """
-import itertools
 import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
-from ctxenc.data.feeds import Order, memory_feed, streamed_feed
+from ctxenc.data.feeds import MemoryFeed, Order, StreamedFeed
 from ctxenc.data.images import MemoryImages
 
 assert len(jax.devices()) == 4
 images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 3), np.uint8)
 sharding = NamedSharding(jax.make_mesh((4,), ("data",)), PartitionSpec("data"))
 order = Order(size=20, batch_size=8, seed=0)
-gathered = memory_feed(images, order, 1, sharding)
-decoded = streamed_feed(MemoryImages(images), order, 1, sharding, workers=2)
-for step, here, there in zip((1, 2, 3), gathered, decoded):
-    for batch in (here, there):
+gathered = MemoryFeed(images, order, 1, sharding)
+decoded = StreamedFeed(MemoryImages(images), order, 1, sharding, workers=2)
+for step in (1, 2, 3):
+    for batch in (gathered.take(None), decoded.take(None)):
         assert batch.sharding.is_equivalent_to(sharding, 4), batch.sharding
         assert [s.data.shape[0] for s in batch.addressable_shards] == [2] * 4
         np.testing.assert_array_equal(batch, images[order.indices(step)])

@@ -5,7 +5,8 @@ from rich.console import Console
 from ctxenc.report import progress
 from ctxenc.step import LOSSES
 
-RECORD = {"step": 40, "epoch": 0.4, "images_per_second": 320.0} | dict.fromkeys(LOSSES, 0.5)
+SPEED = {"images_per_second": 320.0, "waited_for_data": 0.0}
+RECORD = {"step": 40, "epoch": 0.4, **SPEED} | dict.fromkeys(LOSSES, 0.5)
 
 
 def live_on(monkeypatch, *, terminal):
@@ -50,3 +51,10 @@ def test_a_rate_that_is_not_known_yet_is_left_out(monkeypatch):
         live.show(RECORD | {"images_per_second": None})
     assert "images/s" not in shown.getvalue()
     assert "left" not in shown.getvalue()
+
+
+def test_waiting_for_data_is_said_where_it_costs_something():
+    assert "waiting" not in progress.describe(RECORD)
+    assert "(waiting for data 25% of the time)" in progress.describe(
+        RECORD | {"waited_for_data": 0.25}
+    )
