@@ -1,0 +1,39 @@
+"""Prints the median seconds of a training step on one batch, nothing else, for `scaling.py`.
+
+python benchmarks/bare_step.py [OVERRIDE …]
+"""
+
+import statistics
+import sys
+import time
+
+import jax
+import numpy as np
+
+from ctxenc import devices, launch, step
+from ctxenc.compose import compose
+
+STEPS = 12
+
+
+def main() -> None:
+    """Compile, measure, print."""
+    plan = launch.plan(compose(sys.argv[1:]))
+    mesh = devices.mesh()
+    everywhere = devices.replicated(mesh)
+    init = jax.jit(step.init, static_argnums=(0, 2), out_shardings=everywhere)
+    state = init(plan.gan, plan.key, plan.config.image_size)
+    hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
+    images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
+    images = jax.device_put(images, devices.split(mesh))
+    times = []
+    for _ in range(STEPS + 2):
+        start = time.perf_counter()
+        state = step.train_step(plan.gan, state, images, hyper, key)
+        jax.block_until_ready(state)
+        times.append(time.perf_counter() - start)
+    print(statistics.median(times[2:]))
+
+
+if __name__ == "__main__":
+    main()

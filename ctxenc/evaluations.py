@@ -1,0 +1,81 @@
+"""The folder of one evaluation, ``RUN/evaluation/<name>/``: the one module that knows its files."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from ctxenc.errors import UserError
+from ctxenc.runs import Run, write_text
+
+PerImage = dict[str, Float[np.ndarray, " images"]]
+
+
+class Evaluation:
+    """One evaluation of a run. Opening it reads nothing."""
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+
+    @classmethod
+    def of(cls, run: Run, name: str) -> "Evaluation":
+        """The run's evaluation of that name, there or not."""
+        return cls(run.path / "evaluation" / name)
+
+    @classmethod
+    def all_of(cls, run: Run) -> "list[Evaluation]":
+        """The run's finished evaluations, by name."""
+        return [cls(f.parent) for f in sorted(run.path.glob("evaluation/*/metrics.json"))]
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``metrics.json`` holds: `mask_hash`, `images`, and figures with intervals by row.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        file = self.path / "metrics.json"
+        try:
+            found = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
+        if not isinstance(found, dict):
+            raise UserError(f"{file}: it takes a JSON object")
+        return found
+
+    @property
+    def grid(self) -> Path:
+        """The picture of the best, median and worst images."""
+        return self.path / "grid.png"
+
+    def per_image(self) -> PerImage:
+        """``per_image.csv`` by column, ``<row>.<metric>``; ``index`` is left out.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        file = self.path / "per_image.csv"
+        try:
+            with file.open(encoding="utf-8", newline="") as lines:
+                names, *rows = csv.reader(lines)
+            values = np.array(rows, float).reshape(len(rows), len(names))
+        except (OSError, ValueError, csv.Error) as error:
+            raise UserError(f"{file}: not readable as CSV ({type(error).__name__})") from None
+        return {n: values[:, i] for i, n in enumerate(names) if n != "index"}
+
+    def write(self, metrics: dict[str, Any], per_image: PerImage) -> None:
+        """Both tables; ``metrics.json`` last, since it says that the evaluation is whole."""
+        columns = list(zip(*per_image.values(), strict=True))
+        lines = [",".join(["index", *per_image])]
+        lines += [f"{i}," + ",".join(f"{v:.8g}" for v in row) for i, row in enumerate(columns)]
+        write_text(self.path / "per_image.csv", "\n".join(lines) + "\n")
+        write_text(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")

@@ -1,0 +1,89 @@
+"""A trained generator, read back from its run folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ctxenc import allocation, build, compilation, devices, step
+from ctxenc.checkpoints import Checkpoints
+from ctxenc.config import Config, check
+from ctxenc.errors import UserError
+from ctxenc.runs import Run
+from ctxenc.step import Gan, Variables
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One checkpoint's generator with what is needed to use it.
+
+    `colour` fills the hole before the generator sees the image, in [-1, 1].
+    """
+
+    run: Run
+    config: Config
+    gan: Gan
+    variables: Variables
+    colour: Float[Array, " 3"]
+    step: int
+
+    @classmethod
+    def load(cls, path: str | Path, checkpoint: str = "best") -> "Trained":
+        """The generator of a run folder.
+
+        Args:
+            path: the run folder.
+            checkpoint: ``best`` (by test PSNR; the latest where no test came before a save),
+                ``latest``, or the number of a saved step.
+
+        Raises:
+            UserError: not a run folder, no such checkpoint, or a damaged one.
+        """
+        run = Run(Path(path).expanduser())
+        composed = run.config
+        compilation.keep_programs()
+        allocation.keep_memory()
+        config = check(composed)
+        gan = build.gan(config)
+        if not run.checkpoints.is_dir():
+            raise UserError(f"{run.path}: it has no checkpoint yet ({run.checkpoints})")
+        with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
+            at = _wanted(checkpoints, checkpoint)
+            template = jax.eval_shape(lambda: step.init(gan, jax.random.key(0), config.image_size))
+            everywhere = devices.replicated(devices.mesh())
+            template = jax.tree.map(
+                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
+                template,
+            )
+            state = checkpoints.restore(template, at)
+        return cls(run, config, gan, state.generator.variables, _colour(run, config), int(at))
+
+
+def _wanted(checkpoints: Checkpoints, name: str) -> int:
+    latest = checkpoints.latest()
+    if latest is None:
+        raise UserError(f"{checkpoints.folder}: no whole checkpoint here")
+    if name == "latest":
+        return latest
+    if name == "best":
+        best = checkpoints.best()
+        return latest if best is None else best
+    if not name.isdecimal():
+        raise UserError(f"checkpoint={name}: it takes best, latest or the number of a saved step")
+    return int(name)
+
+
+def _colour(run: Run, config: Config) -> Float[Array, " 3"]:
+    fill: Any = config.mask_fill
+    if fill == "mean":
+        fill = run.dataset.get("mean_colour")
+        try:
+            return jnp.asarray(fill, jnp.float32).reshape(3)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{run.path / 'dataset.json'}: mean_colour={fill}: it takes three numbers"
+            ) from None
+    return jnp.full(3, fill, jnp.float32)
