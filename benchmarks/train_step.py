@@ -30,7 +30,7 @@ from rich.table import Table
 from torch._functorch import config as functorch_config
 from torch.utils.flop_counter import FlopCounterMode
 
-from ctxenc import build, step
+from ctxenc import allocation, build, step
 from ctxenc.compose import compose
 from ctxenc.config import check
 from ctxenc.models import layers
@@ -152,6 +152,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--models", nargs="+", default=["cifar", "seed"])
     options = parser.parse_args()
+    allocation.keep_memory()  # as every training process does; PyTorch's steps have it too
     # Nested autograd through a compiled network needs its buffers kept.
     functorch_config.donated_buffer = False
     console = Console(width=100)
