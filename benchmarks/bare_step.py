@@ -21,9 +21,8 @@ def main() -> None:
     plan = launch.plan(compose(sys.argv[1:]))
     mesh = devices.mesh()
     everywhere = devices.replicated(mesh)
-    init = jax.jit(step.init, static_argnums=(0, 2), out_shardings=everywhere)
-    state = init(plan.gan, plan.key, plan.config.image_size)
     hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
+    state = step.init(plan.gan, key, plan.config.image_size)
     images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
     images = jax.device_put(images, devices.split(mesh))
     times = []

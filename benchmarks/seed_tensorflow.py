@@ -29,7 +29,7 @@ def main() -> None:
     options = parser.parse_args()
 
     plan = launch.plan(compose(["model=seed", "mask=random"]))
-    state = jax.jit(step.init, static_argnums=(0, 2))(plan.gan, plan.key, 32)
+    state = step.init(plan.gan, plan.key, 32)
     images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
     child = subprocess.Popen(
         [options.tensorflow, str(Path(__file__).with_name("keras_seed.py"))],

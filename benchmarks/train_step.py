@@ -54,7 +54,7 @@ def ours(model: str, batch: int, *, plain: bool) -> Step:
     values = [jnp.float32(value) for value in (0.999, 1e-3, 5e-4, 1e-4)]
     hyper = step.Hyper(values[0], values[1], values[2], values[3], jnp.ones(3))
     key, pixels = jax.random.key(0), jnp.asarray(images(batch))
-    state = jax.jit(step.init, static_argnums=(0, 2))(gan, key, 32)
+    state = step.init(gan, key, 32)
     # A function of its own, so that no trace is shared between the two ways to convolve.
     one = functools.partial(step.train_step.__wrapped__, gan)  # type: ignore[attr-defined]
     with contextlib.ExitStack() as patches:

@@ -131,14 +131,16 @@ def _trace(gan: Gan, config: Config) -> None:
     images = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=devices.split(mesh))
     number = jnp.zeros(())
     hyper = Hyper(number, number, number, number, jnp.zeros(3))
-    state = jax.eval_shape(lambda: step.init(gan, jax.random.key(0), size))
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    # With the shardings of the run, so that the run finds this trace and need not make another.
-    everywhere = devices.replicated(mesh)
-    state, hyper, key = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
-        (state, hyper, key),
-    )
+
+    # With the shardings of the run, so that the run finds these traces and need not make others.
+    def everywhere(tree: Any) -> Any:
+        sharding = devices.replicated(mesh)
+        return jax.tree.map(
+            lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+        )
+
+    hyper, key = everywhere((hyper, jax.eval_shape(lambda: jax.random.key(0))))
+    state = everywhere(step.init.eval_shape(gan, key, size))
     step.train_step.eval_shape(gan, state, images, hyper, key)
 
 

@@ -52,7 +52,7 @@ class Trained:
             raise UserError(f"{run.path}: it has no checkpoint yet ({run.checkpoints})")
         with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
             at = _wanted(checkpoints, checkpoint)
-            template = jax.eval_shape(lambda: step.init(gan, jax.random.key(0), config.image_size))
+            template = step.init.eval_shape(gan, jax.random.key(0), config.image_size)
             everywhere = devices.replicated(devices.mesh())
             template = jax.tree.map(
                 lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),

@@ -18,7 +18,6 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-init = jax.jit(step.init, static_argnums=(0, 2))
 fill = jax.jit(step.fill, static_argnums=0)
 gradients = jax.jit(step.gradients, static_argnums=0)
 
@@ -30,7 +29,7 @@ def gan():
 
 @pytest.fixture
 def state(gan, key):
-    return init(gan, key, 16)
+    return step.init(gan, key, 16)
 
 
 def test_one_step_changes_every_parameter_tensor_of_both_networks(gan, state, images, key):
@@ -144,14 +143,14 @@ class CountingGenerator(nn.Module):
 
 def test_the_generator_runs_once_a_step(gan, images, key):
     counted = step.Gan(**{**vars(gan), "generator": CountingGenerator()})
-    state = init(counted, key, 16)
+    state = step.init(counted, key, 16)
     CountingGenerator.calls = 0
     jax.eval_shape(functools.partial(step.gradients, counted), state, images, hyper(), key)
     assert CountingGenerator.calls == 1
 
 
 def test_numeric_hyper_parameters_and_seeds_do_not_recompile(gan, images):
-    state = init(gan, jax.random.key(1), 16)
+    state = step.init(gan, jax.random.key(1), 16)
     state = step.train_step(gan, state, images, hyper(), jax.random.key(1))
     compiled = step.train_step._cache_size()
     for i, weights in enumerate((hyper(lambda_adv=0.5), hyper(learning_rate_g=1e-5), hyper(0.1))):
@@ -161,7 +160,7 @@ def test_numeric_hyper_parameters_and_seeds_do_not_recompile(gan, images):
 
 def test_reconstruction_alone_needs_no_discriminator_and_learns(images, key):
     alone = tiny_gan(adversarial=False, mask=masks.center_box, flip=False)
-    state = init(alone, key, 16)
+    state = step.init(alone, key, 16)
     assert state.discriminator is None
     found = []
     for _ in range(40):
@@ -203,7 +202,7 @@ gan = tiny_gan()
 mesh = devices.mesh()
 everywhere, divided = devices.replicated(mesh), devices.split(mesh)
 key = jax.random.key(0)
-state = jax.jit(step.init, static_argnums=(0, 2), out_shardings=everywhere)(gan, key, 16)
+state = jax.device_put(step.init(gan, key, 16), everywhere)
 images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
 images = jax.device_put(images, divided)
 arguments = jax.device_put((hyper(), key), everywhere)

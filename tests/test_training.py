@@ -36,7 +36,7 @@ def _elsewhere(tmp_path, monkeypatch):
 def final_state(run):
     """Every array of the last checkpoint, by its path."""
     plan = Plan.of(launch.check(run.config))
-    template = jax.eval_shape(lambda: step.init(plan.gan, plan.key, plan.config.image_size))
+    template = step.init.eval_shape(plan.gan, plan.key, plan.config.image_size)
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     template = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template
