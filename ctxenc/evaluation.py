@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
-from jaxtyping import Array, Float, UInt8
+from jaxtyping import Array, Bool, Float, UInt8
 
 from ctxenc import masks, metrics
 from ctxenc.data.feeds import test_batches
@@ -62,6 +62,17 @@ class TestSplit:
             mask = np.asarray(frozen(self.gan.mask, indices, self.images.image_size)) > 0
             digest.update(np.packbits(mask).tobytes())
         return digest.hexdigest()
+
+    def fixed_mask(self) -> Bool[np.ndarray, "height width"] | None:
+        """Which pixels are missing, where they are the same in every test image; else None."""
+        first = None
+        for start in range(0, len(self.images), 1024):
+            indices = jnp.arange(start, min(start + 1024, len(self.images)))
+            mask = np.asarray(frozen(self.gan.mask, indices, self.images.image_size))[..., 0] > 0
+            first = mask[0] if first is None else first
+            if (mask != first).any():
+                return None
+        return first
 
     def _each(self, measure: Callable[..., metrics.PerImage]) -> PerImage:
         parts: list[tuple[metrics.PerImage, int]] = []

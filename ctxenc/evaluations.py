@@ -1,6 +1,5 @@
 """The folder of one evaluation, ``RUN/evaluation/<name>/``: the one module that knows its files."""
 
-import csv
 import json
 import os
 from pathlib import Path
@@ -57,20 +56,23 @@ class Evaluation:
         """The picture of the best, median and worst images."""
         return self.path / "grid.png"
 
-    def per_image(self) -> PerImage:
-        """``per_image.csv`` by column, ``<row>.<metric>``; ``index`` is left out.
+    def per_image(self, row: str | None = None) -> PerImage:
+        """``per_image.csv`` by column, ``<row>.<metric>``: all of them, or one row's.
 
         Raises:
             UserError: it is missing or damaged.
         """
         file = self.path / "per_image.csv"
         try:
-            with file.open(encoding="utf-8", newline="") as lines:
-                names, *rows = csv.reader(lines)
-            values = np.array(rows, float).reshape(len(rows), len(names))
-        except (OSError, ValueError, csv.Error) as error:
+            head, *lines = file.read_text(encoding="utf-8").splitlines()
+            names = head.split(",")
+            if names[0] != "index" or not lines:
+                raise ValueError
+            wanted = [i for i, n in enumerate(names) if i and row in (None, n.split(".")[0])]
+            values = np.loadtxt(lines, delimiter=",", usecols=wanted, ndmin=2)
+        except (OSError, ValueError) as error:
             raise UserError(f"{file}: not readable as CSV ({type(error).__name__})") from None
-        return {n: values[:, i] for i, n in enumerate(names) if n != "index"}
+        return {names[i]: values[:, column] for column, i in enumerate(wanted)}
 
     def write(self, metrics: dict[str, Any], per_image: PerImage) -> None:
         """Both tables; ``metrics.json`` last, since it says that the evaluation is whole."""

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import jax
 from omegaconf import DictConfig, OmegaConf
 
 from ctxenc.errors import UserError
@@ -259,6 +258,8 @@ def write_text(file: Path, text: str) -> None:
 
 def environment() -> dict[str, Any]:
     """Where a run happens: enough to say why two runs of one configuration differ."""
+    import jax  # a second: reading a run folder does not wait for it
+
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -1,0 +1,72 @@
+"""``python -m ctxenc.compare DIR…``: what differs between runs, and what came of it."""
+
+import argparse
+import sys
+
+from ctxenc import comparison, pairing, selection
+from ctxenc.cli import one_line_errors
+from ctxenc.report import comparison_table
+from ctxenc.report.tables import FORMATS, render
+
+
+def main() -> None:
+    """Read the command line, compare, print the table or the page's path."""
+    options = _options()
+    with one_line_errors("ctxenc.compare"):
+        records = comparison.load(options.folders)
+        if options.group_by is not None:
+            selection.check_key(options.group_by, records, "--group-by", ())
+        compared = comparison.compare(
+            records,
+            sort=options.sort,
+            top=None if options.group_by else options.top,
+            filters=options.filter,
+            baseline=options.baseline,
+        )
+        pairs, left_out = pairing.pairs(compared.ranked, compared.baselines)
+        for line in left_out:
+            print(f"ctxenc.compare: left out: {line}", file=sys.stderr)
+        tables = comparison_table.tables(
+            compared,
+            pairs,
+            group_by=options.group_by,
+            top=options.top,
+            everything=options.all,
+        )
+        if options.html is not None:
+            from ctxenc.report import page  # Pillow and plotly, half a second
+
+            page.save(options.html, compared, tables)
+            print(options.html, file=sys.stdout if options.format is None else sys.stderr)
+        if options.html is None or options.format is not None:
+            print(render(tables, options.format or "table"))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m ctxenc.compare",
+        description="Compare runs: a table of the keys that differ, the status and the test "
+        "metrics of every run at or below the folders. Runs whose test masks or images differ "
+        "get tables of their own.",
+    )
+    add = parser.add_argument
+    add("folders", nargs="+", metavar="DIR", help="run folders, sweeps, or folders of them")
+    add(
+        "--sort",
+        default=selection.DEFAULT_SORT,
+        metavar="KEY",
+        help="psnr_db (default), ssim, l1_percent, l2_percent, psnr_pooled_db; best.psnr_db …; "
+        "run, state, step, seconds, or a key of the configuration; --sort=-KEY reverses",
+    )
+    add("--top", type=int, metavar="N", help="only the first N of each table")
+    add("--filter", action="append", default=[], metavar="KEY=VALUE", help="only such runs; repeat")
+    add("--all", action="store_true", help="every key and every metric")
+    add("--group-by", metavar="KEY", help="mean ± standard deviation over this key, e.g. seed")
+    add("--baseline", metavar="RUN", help="what changes are against (default: the first run)")
+    add("--format", choices=FORMATS, help="how the table is printed (default: table)")
+    add("--html", metavar="FILE", help="write one self-contained page instead of the table")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

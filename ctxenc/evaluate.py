@@ -1,0 +1,79 @@
+"""``python -m ctxenc.evaluate RUN [OVERRIDE] …``: a run's test figures beside baselines."""
+
+import argparse
+
+from ctxenc.assessment import BASELINES, BIHARMONIC_IMAGES, evaluate
+from ctxenc.cli import one_line_errors
+from ctxenc.report.counting import Counting
+from ctxenc.report.scores import show
+
+DESCRIPTION = """\
+Measures a trained run on its whole test split with frozen masks, beside classical fills of the
+same holes, and says whether it beats the best of them. Prints a table, the verdict, and last the
+folder with the figures: metrics.json, per_image.csv and grid.png.
+
+  python -m ctxenc.evaluate RUN                          as the run was trained
+  python -m ctxenc.evaluate RUN mask=random              holes elsewhere
+  python -m ctxenc.evaluate RUN dataset=folder dataset.path=DIR     other images"""
+
+EPILOG = """\
+What each figure can and cannot tell: docs/metrics.md."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        "python -m ctxenc.evaluate",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("run", metavar="RUN", help="a run folder")
+    made.add_argument(
+        "overrides",
+        metavar="OVERRIDE",
+        nargs="*",
+        help="KEY=VALUE of mask, dataset, their options, image_size, batch_size",
+    )
+    made.add_argument("--checkpoint", default="best", metavar="best|latest|STEP")
+    made.add_argument("--name", help="of the evaluation's folder (default: dataset-mask)")
+    made.add_argument("--batch-size", type=int, metavar="N", help="(default: the run's)")
+    made.add_argument(
+        "--baselines",
+        default="all",
+        metavar="all|none|A,B",
+        help=f"any of {', '.join(BASELINES)}",
+    )
+    made.add_argument(
+        "--biharmonic-images",
+        type=int,
+        metavar="N",
+        help="measure the biharmonic fill on the first N images only (default: all where the hole "
+        f"is in one place, else {BIHARMONIC_IMAGES}, since each then takes long)",
+    )
+    return made
+
+
+def main() -> None:
+    """Read the command line, evaluate, print the table and the folder."""
+    asked = parser().parse_intermixed_args()
+    overrides = [*asked.overrides]
+    if asked.batch_size is not None:
+        overrides.append(f"batch_size={asked.batch_size}")
+    with one_line_errors("ctxenc.evaluate"):
+        with Counting() as counting:
+            done = evaluate(
+                asked.run,
+                overrides,
+                checkpoint=asked.checkpoint,
+                name=asked.name,
+                against=asked.baselines,
+                biharmonic_images=asked.biharmonic_images,
+                progress=counting,
+            )
+        show(done.metrics)
+        print(done.path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""``python -m ctxenc.inpaint RUN PHOTO… --mask FILE -o OUT``: fill holes of your own photos."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from ctxenc.cli import one_line_errors
+from ctxenc.inpainting_files import Box, Wanted, fill_files, pairs
+from ctxenc.trained import Trained
+
+EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
+(lossless) .webp. A hole is seen in a square crop of at most twice the photo's shorter side,
+mirrored beyond its edges. Standard output gets the paths written, standard error a line a photo.
+Where a photo cannot be filled the others are, and the exit status is 1."""
+
+
+def main() -> None:
+    """Read the command line, fill the photos, print what was written."""
+    given = _parser().parse_args()
+    if given.invert and not given.mask:
+        _parser().error("--invert goes with --mask")
+    wanted = Wanted(given.mask, tuple(given.box or ()), given.invert)
+    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    untorn = sys.stdout.isatty()  # else the paths go to a pipe, and not through the bar
+    failures: list[str] = []
+    with one_line_errors("ctxenc.inpaint"):
+        work = pairs(given.photos, given.output, given.mask)
+        trained = Trained.load(given.run, given.checkpoint)
+        bar = Progress(console=console, disable=not console.is_terminal, redirect_stdout=untorn)
+        with bar:
+            photos, holes = bar.add_task("photos", total=len(work)), bar.add_task("holes")
+
+            def moved(done: int, total: int) -> None:
+                bar.update(holes, completed=done, total=total)
+
+            how = (given.grid, console.print, failures.append, moved)
+            for written in fill_files(trained, work, wanted, *how):
+                bar.advance(photos)
+                if not written:
+                    console.print(f"ctxenc.inpaint: {failures[-1]}")
+                for file in written:
+                    print(file)
+    raise SystemExit(1 if failures else 0)
+
+
+def _parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m ctxenc.inpaint",
+        description="Fill holes of photos of any size with a trained model.",
+        epilog=EPILOG,
+    )
+    add = made.add_argument
+    add("run", metavar="RUN", help="run folder of the model")
+    add("photos", metavar="PHOTO", nargs="+", type=Path, help="image files, or a folder of them")
+    add = made.add_mutually_exclusive_group(required=True).add_argument
+    add("--mask", type=Path, help="image of the photo's size, white = missing; or a folder of them")
+    add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
+    add("--center", action="store_true", help="the model's box, in the middle")
+    add = made.add_argument
+    add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
+    add("--invert", action="store_true", help="black = missing in the mask")
+    add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
+    add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
+    return made
+
+
+def _box(text: str) -> Box:
+    try:
+        x, y, width, height = (int(number) for number in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: it takes x,y,width,height in pixels") from None
+    return x, y, width, height
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,210 @@
+"""A user's photographs and masks, read safely; results, written whole or not at all."""
+
+import contextlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, UInt8
+from PIL import Image, ImageOps
+
+from ctxenc.data import files
+from ctxenc.errors import UserError
+
+MOST_PIXELS = 2 * files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
+STRIP = 1024  # rows: pixels leave Pillow in strips, so that they are not in memory three times
+LOSSLESS: dict[str, dict[str, Any]] = {
+    ".png": {"format": "PNG"},
+    ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".bmp": {"format": "BMP"},
+    ".webp": {"format": "WEBP", "lossless": True, "exact": True},
+}
+JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
+LOSSY = {".jpg": JPEG, ".jpeg": JPEG}
+SUFFIXES = (*LOSSLESS, *LOSSY)
+ORIENTATION = 0x0112  # EXIF's tag
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph, upright, with what goes with its pixels.
+
+    Attributes:
+        pixels: grey (one channel) or RGB.
+        alpha: opacity where it has any.
+        icc: the colour profile.
+        exif: without the orientation, which the pixels have taken.
+    """
+
+    pixels: UInt8[np.ndarray, "height width c"]
+    alpha: UInt8[np.ndarray, "height width"] | None = None
+    icc: bytes | None = None
+    exif: bytes | None = None
+
+    @property
+    def size(self) -> str:
+        """Width × height, as people write it."""
+        return f"{self.pixels.shape[1]}×{self.pixels.shape[0]}"
+
+    def with_pixels(self, pixels: UInt8[np.ndarray, "height width c"]) -> "Photograph":
+        """The same with other colours."""
+        return replace(self, pixels=pixels)
+
+
+def read(file: Path) -> Photograph:
+    """Read a photograph.
+
+    Raises:
+        UserError: not there, damaged, too large, animated, 16-bit, or neither grey nor RGB.
+    """
+    with _opened(file) as image:
+        if _deep(image):
+            raise UserError(f"{file}: 16 bits a channel; it takes 8: convert it first")
+        if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
+            raise UserError(f"{file}: its colours are {image.mode}; it takes grey or RGB")
+        upright = _upright(image)
+        grey = upright.mode in ("1", "L", "LA")
+        transparent = upright.has_transparency_data
+        mode = ("LA" if transparent else "L") if grey else ("RGBA" if transparent else "RGB")
+        icc = image.info.get("icc_profile")
+        tags = upright.getexif()
+        tags.pop(ORIENTATION, None)
+        # A TIFF's tags say where in the file its pixels are, too: they do not go elsewhere.
+        exif = tags.tobytes() if len(tags) and image.format != "TIFF" else None
+        array = _array(upright if upright.mode == mode else upright.convert(mode))
+    if transparent:
+        return Photograph(array[..., :-1], array[..., -1], icc, exif)
+    return Photograph(array, None, icc, exif)
+
+
+def read_mask(file: Path, *, invert: bool = False) -> Bool[np.ndarray, "height width"]:
+    """Which pixels a mask says are missing: the white ones (above half); with `invert` the others.
+
+    Where a mask has transparency that varies, the transparent pixels are missing instead.
+
+    Raises:
+        UserError: as `read`.
+    """
+    with _opened(file) as image:
+        image = _upright(image)
+        if image.mode.startswith(("I", "F")):
+            values = np.asarray(image)
+            missing = values > (32767 if image.mode != "F" and values.max() > 255 else 127)
+            return missing ^ invert
+        if image.has_transparency_data:
+            alpha = _array(image.convert("RGBA").getchannel("A"))[..., 0]
+            if alpha.min() != alpha.max():
+                return (alpha < 128) ^ invert
+            image = image.convert("RGB")
+        return (_array(image.convert("L"))[..., 0] > 127) ^ invert
+
+
+def write(file: Path, photograph: Photograph) -> None:
+    """Write a photograph in the format of the file's name, whole or not at all.
+
+    Raises:
+        UserError: a name or a size that no format here takes; transparency in a JPEG or a BMP.
+    """
+    options = dict(options_of(file))
+    pixels, alpha = photograph.pixels, photograph.alpha
+    form = options["format"]
+    if alpha is not None and form in ("JPEG", "BMP"):
+        raise UserError(f"{file}: {form} keeps no transparency, which the photo has; .png does")
+    if alpha is not None:
+        if form == "WEBP":  # it knows no grey with transparency
+            pixels = np.broadcast_to(pixels, (*alpha.shape, 3))
+        pixels = np.concatenate([pixels, alpha[..., None]], axis=2)
+    if photograph.icc:
+        options["icc_profile"] = photograph.icc
+    if photograph.exif and form != "TIFF":
+        options["exif"] = photograph.exif
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    with _replacing(file) as temporary:
+        try:
+            image.save(temporary, **options)
+        except (ValueError, SystemError) as error:  # sizes and data that the format cannot hold
+            raise UserError(f"{file}: cannot be written as {form}: {error}") from None
+
+
+def options_of(file: Path) -> dict[str, Any]:
+    """How a file of this name is saved.
+
+    Raises:
+        UserError: its ending is none of `SUFFIXES`.
+    """
+    suffix = file.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f"{file}: it takes a name that ends in {', '.join(SUFFIXES)}")
+    return (LOSSLESS | LOSSY)[suffix]
+
+
+@contextlib.contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    """The file, decoded when first used; whatever Pillow finds wrong with it becomes one line."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # large is not yet too large; odd metadata is no matter
+            with Image.open(file) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise Image.DecompressionBombError
+                if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+                    raise UserError(f"{file}: an animation or several pages; it takes one image")
+                yield image
+    except FileNotFoundError:
+        raise UserError(f"{file}: no such file") from None
+    except IsADirectoryError:
+        raise UserError(f"{file}: a folder; it takes an image file") from None
+    except Image.UnidentifiedImageError:
+        raise UserError(f"{file}: not an image that can be read here") from None
+    except Image.DecompressionBombError:
+        millions = MOST_PIXELS // 10**6
+        raise UserError(f"{file}: it takes images of at most {millions} million pixels") from None
+    except UserError:
+        raise
+    except PermissionError:
+        raise UserError(f"{file}: this file may not be read") from None
+    except Exception as error:  # Pillow's decoders raise many kinds on damaged files
+        words = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(f"{file}: damaged, or of a kind that cannot be read ({words})") from None
+
+
+def _deep(image: Image.Image) -> bool:
+    """Whether a file not yet decoded has 16 bits a channel; Pillow cuts RGB to 8 unsaid."""
+    return image.mode.startswith("I") or ";16" in str(getattr(image, "tile", ""))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As its EXIF orientation says; the image itself, and no copy, where that says nothing."""
+    turned = image.getexif().get(ORIENTATION, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _array(image: Image.Image) -> UInt8[np.ndarray, "height width c"]:
+    """Pillow's pixels, in strips."""
+    channels = len(image.getbands())
+    array = np.empty((image.height, image.width, channels), np.uint8)
+    for top in range(0, image.height, STRIP):
+        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
+        array[top : top + STRIP] = np.asarray(strip, np.uint8).reshape(-1, image.width, channels)
+    return array
+
+
+@contextlib.contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """A temporary file beside `file`, which takes its place once whole."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    os.close(descriptor)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

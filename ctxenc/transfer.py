@@ -1,0 +1,148 @@
+"""A trained generator put before test images and masks: its run's own, or others by overrides."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+from flax.errors import FlaxError
+from hydra.core.override_parser.types import OverrideType
+from omegaconf import DictConfig, OmegaConf
+
+from ctxenc import build, devices, step
+from ctxenc import plan as planning
+from ctxenc.compose import compose, parse, with_absolute_paths
+from ctxenc.config import Config, check, choices, config_dir
+from ctxenc.data.images import Dataset
+from ctxenc.errors import UserError
+from ctxenc.evaluation import TestSplit
+from ctxenc.runs import Run
+from ctxenc.step import Gan
+from ctxenc.trained import Trained
+
+GROUPS = ("mask", "dataset")
+KEYS = ("mask_height", "mask_width", "image_size", "batch_size")
+UNTOLD = ("batch_size", "dataset.data_dir", "dataset.path")  # they change no figure, or are paths
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A trained generator, and what it is put before."""
+
+    trained: Trained
+    config: Config
+    gan: Gan
+    dataset: Dataset
+    name: str
+
+    @property
+    def test(self) -> TestSplit:
+        """The test split with its frozen masks."""
+        sharding = devices.split(devices.mesh())
+        return TestSplit(self.dataset.test, self.gan, self.config.batch_size, sharding)
+
+
+def setting(path: str | Path, checkpoint: str = "best", overrides: Sequence[str] = ()) -> Setting:
+    """A run's generator before the run's own test split and masks, where no override says else.
+
+    Args:
+        path: the run folder.
+        checkpoint: ``best``, ``latest`` or the number of a saved step.
+        overrides: Hydra's, of `mask`, `dataset`, their options, `mask_height`, `mask_width`,
+            `image_size` and `batch_size`.
+
+    Raises:
+        UserError: no run, no checkpoint, an override of anything else, or data, masks or sizes
+            that do not fit the generator.
+    """
+    run = Run(Path(path).expanduser())
+    composed = changed(run.config, overrides)
+    config = check(composed)
+    devices.check_batch(config.batch_size)
+    trained = Trained.load(path, checkpoint)
+    hole = (config.mask_height, config.mask_width)
+    for key, got, takes in zip(("mask_height", "mask_width"), hole, trained.gan.hole, strict=True):
+        if got != takes:
+            raise UserError(f"{key}={got}: this generator fills holes of {takes}; it takes {takes}")
+    gan = trained.gan
+    if config.mask != trained.config.mask:
+        gan = dataclasses.replace(gan, mask=build.target(config.mask, "mask"))
+    _check_size(trained, gan, config)
+    planning._check_masks(gan, config.image_size)
+    dataset = build.dataset(config)
+    names = [_choice("dataset", composed, dataset.name), _choice("mask", composed, "mask")]
+    return Setting(trained, config, gan, dataset, _name([*names, *_told(overrides)]))
+
+
+def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """A run's configuration with overrides; a newly chosen mask reads the run's `mask_height`.
+
+    Raises:
+        UserError: an override of what a trained generator cannot change, or an unknown choice.
+    """
+    config = saved.copy()
+    read = parse(overrides)
+    for override in read:
+        key = override.key_or_group
+        known = key.split(".")[0] in GROUPS or key in KEYS
+        if not known or override.package or override.type is not OverrideType.CHANGE:
+            raise UserError(
+                f"{override.input_line}: the generator is trained; only mask, dataset, their "
+                f"options, {', '.join(KEYS[:-1])} and {KEYS[-1]} can be changed"
+            )
+        if override.is_sweep_override():
+            raise UserError(f"{override.input_line}: it takes one value")
+        if key in GROUPS:
+            if not isinstance(override.value(), str):
+                raise UserError(f"{override.input_line}: it takes {', '.join(choices(key))}")
+            node = compose([str(override.input_line)])[key]
+            config[key] = OmegaConf.to_container(node, resolve=False)
+    for override in read:
+        if override.key_or_group not in GROUPS:
+            OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
+    return with_absolute_paths(config)
+
+
+def _check_size(trained: Trained, gan: Gan, config: Config) -> None:
+    """Refuse images of a size for which the generator has no weights, on shapes alone."""
+    size = config.image_size
+    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
+    mask = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+    try:
+        jax.eval_shape(
+            lambda *arrays: step.fill(gan, *arrays), trained.variables, images, mask, trained.colour
+        )
+    except (FlaxError, TypeError):
+        trained_on = trained.config.image_size
+        raise UserError(
+            f"image_size={size}: this generator's weights are for {trained_on} × {trained_on} "
+            f"images; it takes {trained_on}"
+        ) from None
+
+
+def _choice(group: str, composed: DictConfig, otherwise: str) -> str:
+    """The choice of a group that a configuration's node is nearest to, whatever paths it names."""
+    node = OmegaConf.to_container(composed[group], resolve=False)
+    assert isinstance(node, dict)
+    alike = {}
+    for choice in choices(group):
+        file = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{choice}.yaml"))
+        assert isinstance(file, dict)
+        if file.get("_target_") == node.get("_target_"):
+            known = file.keys() - {"path", "data_dir", "_target_"}
+            alike[choice] = sum(file[key] != node.get(key) for key in known)
+    return min(alike, key=lambda choice: alike[choice], default=otherwise)
+
+
+def _told(overrides: Sequence[str]) -> list[str]:
+    """The overrides that an evaluation's name tells beside those of `mask` and `dataset`."""
+    told = [o for o in overrides if o.split("=")[0] not in (*GROUPS, *UNTOLD)]
+    return [o.removeprefix("dataset.").removeprefix("mask.") for o in told]
+
+
+def _name(words: Sequence[str]) -> str:
+    """Words joined to the name of a folder."""
+    name = "-".join(words)
+    return "".join(c if c.isalnum() or c in "-_=.," else "_" for c in name)[:80].strip(".")

@@ -1,0 +1,98 @@
+"""Run folders as training leaves them, without training."""
+
+import json
+
+import numpy as np
+from omegaconf import OmegaConf
+
+from ctxenc.evaluations import Evaluation
+from ctxenc.metrics import NAMES
+from ctxenc.report import grids
+from ctxenc.runs import Run
+
+CONFIG = {
+    "name": "context_encoder",
+    "seed": 0,
+    "max_steps": None,
+    "learning_rate_g": 5e-4,
+    "lambda_adv": 1e-3,
+    "mask_height": 16,
+    "workers": 2,
+    "samples_dir": "samples",
+    "save_dir": "checkpoints",
+    "dataset": {"_target_": "ctxenc.data.photos.photos", "data_dir": None},
+    "mask": {
+        "_target_": "ctxenc.masks.center_box",
+        "mask_height": "${mask_height}",
+        "mask_width": "${mask_width}",
+    },
+}
+RANDOM = {"mask": {**CONFIG["mask"], "_target_": "ctxenc.masks.random_box"}}
+
+
+def figures(psnr, step=100):
+    values = {"psnr_db": psnr, "ssim": psnr / 100, "l1_percent": 30 - psnr, "l2_percent": 3.0}
+    return {"step": step, **dict.fromkeys(NAMES, psnr - 1), **values}
+
+
+def fake_run(
+    folder,
+    psnr=15.0,
+    *,
+    state="finished",
+    error=None,
+    masks="masks",
+    images="images",
+    overrides=(),
+    **config,
+):
+    """A run folder with every small file, tested at steps 50 and 100."""
+    run = Run(folder)
+    run.write_config(OmegaConf.create({**CONFIG, **config}), list(overrides))
+    run.write_status(state, step=100, seconds=61.0, error=error)
+    run.write_dataset(
+        {
+            "name": "photos",
+            "image_size": 32,
+            "test_images": 40,
+            "test_fingerprint": images,
+            "mask_hash": masks,
+        }
+    )
+    baselines = {"mean_colour": figures(11.0), "context_mean": figures(12.0)}
+    last, best = figures(psnr), figures(psnr + 0.5, step=50)
+    run.write_summary({"step": 100, "last": last, "best": best, "baselines": baselines})
+    for step in (25, 50, 75, 100):
+        losses = {"generator": 1 / step, "pixelwise": 0.9 / step, "discriminator": None}
+        run.append_metrics({"split": "train", "step": step, **losses})
+    for line in (best, last):
+        run.append_metrics({"split": "test", **line})
+    return run
+
+
+def fake_samples(run, shade=0.0, step=100):
+    """Three test images, the same in every run, and their fills of one shade."""
+    real = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 3))
+    masked, filled = real.copy(), real.copy()
+    masked[:, 8:24, 8:24] = 1.0
+    filled[:, 8:24, 8:24] = shade
+    grids.save(run.sample(step), [real, masked, filled])
+
+
+def fake_evaluation(run, psnr, name="test", masks="masks", images="images"):
+    """An evaluation with these per-image PSNRs, other metrics made from them."""
+    psnr = np.asarray(psnr, float)
+    metrics = {"mask_hash": masks, "dataset": {"test_fingerprint": images}}
+    columns = {"psnr": psnr, "ssim": psnr / 100, "l1": 1 / psnr, "l2": 0.1 / psnr}
+    Evaluation.of(run, name).write(metrics, {f"model.{m}": v for m, v in columns.items()})
+
+
+def damage(run, file, content):
+    """Put text, bytes or JSON where a file was; None removes it."""
+    path = run.path / file
+    if content is None:
+        path.unlink()
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        path.write_text(content if isinstance(content, str) else json.dumps(content))

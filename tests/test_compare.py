@@ -1,0 +1,146 @@
+"""The program, as a user starts it."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.fake_runs import RANDOM, damage, fake_evaluation, fake_run
+
+
+def ctxenc_compare(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "ctxenc.compare", *map(str, arguments)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sweep")
+    for seed in (0, 1):
+        for weight in (0.0, 0.01):
+            psnr = 15 + seed + 10 * weight
+            run = fake_run(folder / f"{seed}-{weight}", psnr, seed=seed, lambda_adv=weight)
+            fake_evaluation(run, [psnr, psnr + 1, psnr + 2])
+    fake_run(folder / "random", 25.0, masks="others", **RANDOM)
+    damage(fake_run(folder / "torn"), "summary.json", '{"last": ')
+    failed = fake_run(folder / "failed", state="failed", error="DivergedError: step 7")
+    damage(failed, "summary.json", None)
+    return folder
+
+
+def test_the_table_shows_what_differs_and_every_run(sweep):
+    done = ctxenc_compare(sweep)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("run"))
+    head = lines[start].split()
+    assert head[:4] == ["run", "seed", "lambda_adv", "PSNR"]
+    assert head[-3:] == ["status", "step", "time"]
+    names = [line.split()[0] for line in lines[start + 1 : start + 5]]
+    assert names == ["1-0.01", "1-0.0", "0-0.01", "0-0.0"]
+    changes = ["+1.10", "+1.00", "+0.10", "baseline"]
+    assert all(c in line.split() for c, line in zip(changes, lines[start + 1 :], strict=False))
+    assert "mask=random" in done.stdout
+    assert "the test masks differ" in done.stdout
+    assert "DivergedError: step 7" in done.stdout
+    assert "summary.json: not readable as JSON" in done.stdout
+    assert "+1.10 [+1.10, +1.10]" in done.stdout
+
+
+def test_csv_and_json_hold_every_run_once_with_its_figures(sweep):
+    rows = list(csv.DictReader(io.StringIO(ctxenc_compare(sweep, "--format=csv").stdout)))
+    runs = [row for row in rows if row["path"]]
+    assert sorted(row["run"] for row in runs) == ["0-0.0", "0-0.01", "1-0.0", "1-0.01", "random"]
+    assert float(next(r for r in runs if r["run"] == "1-0.01")["psnr_db"]) == 16.1
+    found = json.loads(ctxenc_compare(sweep, "--format=json").stdout)["tables"]
+    by_key = {table["key"]: table["rows"] for table in found}
+    assert [row["psnr_db"] for row in by_key["section-0"]] == [16.1, 16.0, 15.1, 15.0]
+    assert by_key["section-0"][0]["lambda_adv"] == "0.01"
+    assert {row["run"] for row in by_key["trouble"]} == {"torn", "failed"}
+    assert {row["baseline"] for row in by_key["paired-0"]} == {"0-0.0"}
+    assert by_key["paired-0"][0]["psnr_db.low"] == pytest.approx(1.1)
+
+
+def test_markdown_is_one_table_a_section(sweep):
+    lines = ctxenc_compare(sweep, "--format=md", "--top=1").stdout.splitlines()
+    assert lines[0].startswith("### ")
+    assert "| run | seed |" not in lines  # a single row has nothing that differs
+    widths = {line.count(" | ") for line in lines if line.startswith("|") and "1-0.01" in line}
+    assert widths
+    assert any("3 more not shown" in line for line in lines)
+
+
+def test_groups(sweep):
+    out = ctxenc_compare(sweep, "--group-by=seed", "--filter=mask=center", COLUMNS="200").stdout
+    (row,) = [line for line in out.splitlines() if line.startswith("0.01")]
+    assert row.split()[:5] == ["0.01", "2", "0,", "1", "15.60"]
+    assert "15.60 ± 0.71" in row
+
+
+def test_a_narrow_terminal_gets_the_settings_in_one_column(sweep):
+    out = ctxenc_compare(sweep, COLUMNS="80").stdout
+    assert max(map(len, out.splitlines())) <= 80
+    assert "Where not said otherwise: seed=" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["/nowhere"],
+        [".", "--filter=x"],
+        ["{}", "--sort=nope"],
+        ["{}", "--baseline=nope"],
+        ["{}", "--html=/"],
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_a_non_zero_exit(arguments, sweep, tmp_path):
+    here = [str(sweep) if a == "{}" else str(tmp_path) if a == "." else a for a in arguments]
+    done = ctxenc_compare(*here)
+    assert (done.returncode, done.stdout) == (1, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ctxenc.compare: ")
+
+
+def test_names_cannot_move_the_cursor_or_break_a_table(tmp_path):
+    fake_run(tmp_path / "evil\x1b[2J|name\n<b>", 15.0)
+    fake_run(tmp_path / os.fsdecode(b"no text \xff"), 14.0)  # as some archives leave them
+    for form in ("csv", "json", "table", "md"):
+        done = ctxenc_compare(tmp_path, f"--format={form}")
+        assert done.returncode == 0, done.stderr
+        out = done.stdout
+        assert "\x1b" not in out
+        if form in ("csv", "json"):
+            continue
+        (line,) = [line for line in out.splitlines() if "evil" in line and "Change" not in line]
+        assert "15.00" in line
+    assert r"\|name \<b\>" in out
+
+
+def test_two_hundred_runs_take_less_than_five_seconds(tmp_path):
+    for number in range(200):
+        run = fake_run(tmp_path / f"{number}-seed={number}", 15 + number / 100, seed=number)
+        fake_evaluation(run, [15.0 + number / 100 + i for i in range(40)])
+    before = os.times()
+    done = ctxenc_compare(tmp_path)
+    after = os.times()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("finished") == 200
+    # Of the processor, so that tests beside this one do not count.
+    user = after.children_user - before.children_user
+    assert user + after.children_system - before.children_system < 5
+
+
+def test_it_does_not_wait_for_jax():
+    code = "import sys, ctxenc.compare; print('jax' in sys.modules, 'plotly' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]

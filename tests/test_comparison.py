@@ -1,0 +1,88 @@
+import statistics
+
+import pytest
+
+from ctxenc import comparison, grouping
+from ctxenc.errors import UserError
+from tests.fake_runs import RANDOM, damage, fake_run
+
+
+def compared(folder, **options):
+    return comparison.compare(comparison.load([folder]), **options)
+
+
+def ranking(section):
+    return [run.label for run in section.runs]
+
+
+def test_runs_with_other_masks_or_images_are_never_ranked_together(tmp_path):
+    fake_run(tmp_path / "a", 15)
+    fake_run(tmp_path / "b", 16)
+    fake_run(tmp_path / "c", 19, masks="others", **RANDOM)
+    fake_run(tmp_path / "d", 20, images="others")
+    first, *rest = compared(tmp_path).sections
+    assert ranking(first) == ["b", "a"]
+    assert first.baseline.label == "a"
+    assert first.title == "40 test images of photos at 32 px, mask=center"
+    notes = {ranking(section)[0]: section.note for section in rest}
+    assert "the test masks differ" in notes["c"]
+    assert "the test images differ" in notes["d"]
+    assert "mask=random" in next(s.title for s in rest if ranking(s) == ["c"])
+    assert all(section.baseline.label == ranking(section)[0] for section in rest)
+    named = compared(tmp_path, baseline="b").sections
+    assert [s.baseline and s.baseline.label for s in named] == ["b", None, None]
+
+
+def test_the_order_is_that_of_the_key(tmp_path):
+    for name, psnr, seed in (("x", 15, 10), ("y", 17, 2), ("z", 16, 1)):
+        fake_run(tmp_path / name, psnr, seed=seed)
+
+    def order(**options):
+        (section,) = compared(tmp_path, **options).sections
+        return "".join(ranking(section))
+
+    assert order() == "yzx"
+    assert order(sort="-psnr_db") == "xzy"
+    assert order(sort="l1_percent") == "yzx"  # less is better, and it is 30 - PSNR
+    assert order(sort="best.ssim") == "yzx"
+    assert order(sort="seed") == "zyx"
+    assert order(sort="run") == "xyz"
+    assert order(top=2) == "yz"
+    assert order(filters=["seed=1e1"]) == "x"
+    assert order(filters=["mask=center", "state=finished", "seed=2"]) == "y"
+    assert compared(tmp_path, top=1).sections[0].hidden == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sort": "psnr"}, "did you mean psnr_db"),
+        ({"filters": ["sed=1"]}, "did you mean seed"),
+        ({"filters": ["seed"]}, "KEY=VALUE"),
+        ({"filters": ["seed=9"]}, "none of the 2 runs"),
+        ({"baseline": "c"}, "no such run"),
+        ({"baseline": "b"}, "no test figures"),
+        ({"top": 0}, "at least 1"),
+    ],
+)
+def test_what_cannot_be_asked_is_a_user_error(tmp_path, options, message):
+    fake_run(tmp_path / "a")
+    damage(fake_run(tmp_path / "b", state="failed"), "summary.json", None)
+    with pytest.raises(UserError, match=message):
+        compared(tmp_path, **options)
+
+
+def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):
+    psnrs = {0: (15.0, 16.0, 18.0), 1e-2: (14.0,)}
+    for weight, values in psnrs.items():
+        for seed, psnr in enumerate(values):
+            where = tmp_path / f"{weight}-{seed}"
+            fake_run(where, psnr, lambda_adv=weight, seed=seed, workers=seed)
+    fake_run(tmp_path / "failed", 1.0, state="failed", lambda_adv=1e-2, seed=9)
+    (section,) = compared(tmp_path).sections
+    first, second = grouping.grouped(section.runs, "seed")
+    assert first.mean["psnr_db"] == pytest.approx(statistics.mean(psnrs[0]))
+    assert first.spread["psnr_db"] == pytest.approx(statistics.stdev(psnrs[0]))
+    assert first.values == ("0", "1", "2")
+    assert (second.mean["psnr_db"], second.spread["psnr_db"]) == (14.0, None)
+    assert (len(second.runs), second.others) == (2, 1)

@@ -1,0 +1,294 @@
+"""The program, on a run of a few steps: figures, files, verdict, and what it refuses."""
+
+import contextlib
+import csv
+import dataclasses
+import functools
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc import build, evaluate, launch, masks
+from ctxenc.config import check
+from ctxenc.evaluation import TestSplit
+from ctxenc.evaluations import Evaluation
+from ctxenc.metrics import NAMES
+from ctxenc.report import extremes
+from ctxenc.runs import Run
+from ctxenc.transfer import changed
+from tests.tiny import TINY
+
+ROWS = {
+    "model",
+    "mean_colour",
+    "context_mean",
+    "telea",
+    "navier_stokes",
+    "harmonic",
+    "biharmonic",
+    "ridge",
+}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    with contextlib.chdir(tmp_path_factory.mktemp("home")):
+        return launch.run(*TINY, "max_steps=4")
+
+
+@pytest.fixture(scope="module")
+def done(run, tmp_path_factory):
+    """The program started as a user does, with everything at its default."""
+    return subprocess.run(
+        [sys.executable, "-m", "ctxenc.evaluate", str(run.path)],
+        cwd=tmp_path_factory.mktemp("elsewhere"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def evaluation(done):
+    assert done.returncode == 0, done.stderr
+    return Evaluation(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def program(monkeypatch, capsys):
+    """Start it in this process; (exit status, standard output, standard error)."""
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
+        status = 0
+        try:
+            evaluate.main()
+        except SystemExit as left:
+            status = left.code
+        return status, *capsys.readouterr()
+
+    return start
+
+
+def test_it_prints_a_table_the_verdict_and_last_the_folder(done, run, evaluation):
+    assert evaluation.path == run.path / "evaluation" / "photos-center"
+    *_, note, folder = done.stdout.splitlines()
+    assert folder == str(evaluation.path)
+    assert "flatters" in note
+    order = [line.split("  ")[0].strip("> ") for line in done.stdout.splitlines()]
+    places = [i for i, line in enumerate(done.stdout.splitlines()) if " to " in line]
+    means = [float(done.stdout.splitlines()[i].split("(")[0].split()[-1]) for i in places[:8]]
+    assert len(means) == 8
+    assert means == sorted(means, reverse=True)
+    assert "model" in "".join(order)
+    assert "The model loses to" in done.stdout  # four steps teach it nothing
+    assert "testing: " in done.stderr
+    assert "fitting ridge: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+
+
+def test_metrics_json_is_of_the_contract(run, evaluation):
+    metrics = evaluation.metrics
+    assert metrics["name"] == "photos-center"
+    assert metrics["run"] == str(run.path)
+    assert metrics["checkpoint"] == {"which": "best", "step": 4}
+    for key in ("test_fingerprint", "test_images", "image_size", "name"):
+        assert metrics["dataset"][key] == run.dataset[key]
+    assert metrics["mask_hash"] == run.dataset["mask_hash"]
+    assert metrics["images"] == run.dataset["test_images"]
+    assert set(metrics["rows"]) == ROWS
+    for row in metrics["rows"].values():
+        assert {*NAMES, "sharpness", "swd"} == set(row)
+        for name in (*NAMES, "sharpness"):
+            assert row[name]["low"] <= row[name]["mean"] <= row[name]["high"]
+            assert row[name]["images"] == metrics["images"]
+    assert metrics["rows"]["mean_colour"]["sharpness"]["mean"] == 0
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_the_model_and_the_simple_fills_measure_as_in_training(run, evaluation):
+    """Training's own tests go another way: no baselines beside, other programs."""
+    rows = evaluation.metrics["rows"]
+    for name in NAMES:
+        assert rows["model"][name]["mean"] == pytest.approx(run.summary["best"][name], rel=1e-4)
+        for row, figures in run.summary["baselines"].items():
+            assert rows[row][name]["mean"] == pytest.approx(figures[name], rel=1e-4)
+
+
+def test_the_verdict_follows_from_the_rows(evaluation):
+    metrics = evaluation.metrics
+    psnr = {row: figures["psnr_db"]["mean"] for row, figures in metrics["rows"].items()}
+    best = max(psnr.keys() - {"model"}, key=psnr.__getitem__)
+    assert metrics["best_baseline"] == best
+    lead = metrics["model_minus_best_baseline"]["psnr_db"]
+    assert lead["mean"] == pytest.approx(psnr["model"] - psnr[best])
+    assert lead["low"] <= lead["mean"] <= lead["high"] < 0
+    assert metrics["verdict"].startswith(f"the model loses to {best} by {-lead['mean']:.2f} dB")
+
+
+def test_per_image_csv_has_every_image_and_averages_to_the_figures(evaluation):
+    with (evaluation.path / "per_image.csv").open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    metrics = evaluation.metrics
+    assert [int(line["index"]) for line in lines] == list(range(metrics["images"]))
+    assert set(lines[0]) == {"index"} | {f"{r}.{m}" for r in ROWS for m in PER_IMAGE}
+    columns = evaluation.per_image()
+    for row in ROWS:
+        figures = metrics["rows"][row]
+        assert columns[f"{row}.psnr"].mean() == pytest.approx(figures["psnr_db"]["mean"], rel=1e-5)
+        assert columns[f"{row}.ssim"].mean() == pytest.approx(figures["ssim"]["mean"], rel=1e-5)
+        pooled = -10 * np.log10(columns[f"{row}.l2"].mean())
+        assert pooled == pytest.approx(figures["psnr_pooled_db"]["mean"], rel=1e-5)
+
+
+PER_IMAGE = ("l1", "l2", "psnr", "ssim")
+
+
+def test_the_picture_shows_the_best_the_median_and_the_worst(evaluation):
+    picture = np.asarray(Image.open(evaluation.grid))
+    assert picture.shape[1] > 12 * extremes.grids.SMALLEST_TILE
+    psnr = evaluation.per_image()["model.psnr"]
+    chosen = extremes.choose(psnr)
+    ordered = np.sort(psnr)
+    np.testing.assert_array_equal(np.sort(psnr[chosen["best"]]), ordered[-4:])
+    np.testing.assert_array_equal(np.sort(psnr[chosen["worst"]]), ordered[:4])
+    middle = psnr[chosen["median"]]
+    assert middle.min() <= np.median(psnr) <= middle.max()
+    assert [len(i) for i in extremes.choose(psnr[:5]).values()] == [1, 1, 1]
+    assert [len(i) for i in extremes.choose(psnr[:1]).values()] == [1, 1, 1]
+
+
+def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
+    status, out, _ = program(run.path, "mask=random", "--biharmonic-images", 40, "--batch-size", 48)
+    assert status == 0
+    found = Evaluation(out.splitlines()[-1])
+    assert found.name == "photos-random"
+    metrics = found.metrics
+    assert set(metrics["rows"]) == ROWS - {"ridge"}
+    assert "ridge is left out: it takes one hole for all images" in out
+    assert "* biharmonic is slow, and of the first 40 images only" in out
+    assert metrics["rows"]["biharmonic"]["psnr_db"]["images"] == 40
+    assert metrics["rows"]["biharmonic"]["swd"]["images"] == 40
+    assert metrics["best_baseline"] not in (None, "biharmonic")
+    per_image = found.per_image()["biharmonic.psnr"]
+    assert np.isfinite(per_image[:40]).all()
+    assert np.isnan(per_image[40:]).all()
+
+    config = check(run.config)
+    strategy = functools.partial(masks.random_box, mask_height=8, mask_width=8)
+    gan = build.gan(config)
+    split = TestSplit(build.dataset(config).test, dataclasses.replace(gan, mask=strategy), 32, None)
+    assert metrics["mask_hash"] == split.mask_hash() != run.dataset["mask_hash"]
+    assert metrics["dataset"]["test_fingerprint"] == run.dataset["test_fingerprint"]
+
+
+def test_other_images_and_another_checkpoint(run, program, tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3)).astype(np.uint8)).save(
+            tmp_path / f"{i}.png"
+        )
+    asked = ("--checkpoint", "latest", "--baselines", "telea,context-mean", "batch_size=8")
+    status, out, _ = program(
+        run.path, *asked, "dataset=folder", f"dataset.path={tmp_path}", "dataset.test_fraction=0.5"
+    )
+    assert status == 0
+    metrics = Evaluation(out.splitlines()[-1]).metrics
+    assert metrics["name"] == "folder-center-test_fraction=0.5-latest"
+    assert metrics["images"] == len(Evaluation(out.splitlines()[-1]).per_image()["telea.l1"]) < 40
+    assert set(metrics["rows"]) == {"model", "telea", "context_mean"}
+    assert metrics["best_baseline"] == "context_mean"  # there is nothing in noise to carry on
+    assert metrics["notes"] == []
+
+
+def test_without_baselines_nothing_is_claimed(run, program):
+    status, out, _ = program(run.path, "--baselines", "none", "--name", "alone")
+    metrics = Evaluation(run.path / "evaluation" / "alone").metrics
+    assert status == 0
+    assert set(metrics["rows"]) == {"model"}
+    assert metrics["best_baseline"] is None
+    assert "No baseline was measured" in out
+
+
+def test_images_that_have_changed_since_training_are_told(run, program, tmp_path):
+    copy = Run(shutil.copytree(run.path, tmp_path / "run"))
+    copy.write_dataset({**run.dataset, "test_fingerprint": "another"})
+    status, out, _ = program(copy.path, "--baselines", "none")
+    assert status == 0
+    assert "the test images have changed since the run was trained" in out
+    assert "flatters" not in out
+
+
+def test_a_newly_chosen_mask_reads_the_runs_own_sizes(run):
+    config = changed(run.config, ["mask=random"])
+    assert config.mask["_target_"] == "ctxenc.masks.random_box"
+    assert (config.mask.mask_height, config.mask.mask_width) == (8, 8)
+    assert run.config.mask["_target_"] == "ctxenc.masks.center_box"
+    other = changed(run.config, ["dataset=cifar10", "dataset.classes=[cat]", "batch_size=4"])
+    assert (other.dataset.classes, other.batch_size) == (["cat"], 4)
+
+
+BAD = {
+    "mask_height=4": "mask_height=4: this generator fills holes of 8; it takes 8",
+    "mask.mask_height=4": "must fill a box of mask_height × mask_width, 8 × 8",
+    "image_size=32": "image_size=32: this generator's weights are for 16 × 16 images",
+    "mask=nope": "mask=nope: it takes center, ",
+    "mask=center,random": "it takes one value",
+    "mask.nope=1": "mask.nope: no such option",
+    "lambda_adv=0": "lambda_adv=0: the generator is trained; only mask, dataset",
+    "model=seed": "model=seed: the generator is trained",
+    "+mask.x=1": "the generator is trained",
+    "~mask": "the generator is trained",
+    "dataset=folder": "dataset.path: it has no default; set dataset.path=…",
+    "dataset=null": "dataset=null: it takes ",
+    "batch_size=0": "batch_size=0: it takes",
+    "--batch-size=x": None,
+    "--checkpoint=7": "saved steps: [4]",
+    "--checkpoint=newest": "it takes best, latest or the number of a saved step",
+    "--baselines=telea,magic": "--baselines magic: it takes all, none or mean_colour, ",
+    "--name=../x": "--name ../x: it takes the name of one folder",
+    "--biharmonic-images=0": "it takes 1 or more",
+}
+
+
+@pytest.mark.parametrize("argument", BAD)
+def test_bad_input_is_one_line_and_nothing_is_written(run, program, argument):
+    before = sorted(run.path.rglob("*"))
+    status, out, error = program(run.path, argument)
+    assert sorted(run.path.rglob("*")) == before
+    assert out == ""
+    if BAD[argument] is None:  # argparse's own
+        assert status == 2
+        return
+    assert status == 1
+    (line,) = error.splitlines()
+    assert line.startswith("ctxenc.evaluate: ")
+    assert BAD[argument] in line
+
+
+def test_ridge_asked_for_where_it_cannot_be_is_refused(run, program):
+    status, _, error = program(run.path, "mask=random", "--baselines", "ridge")
+    assert status == 1
+    assert "--baselines ridge: it takes one hole for all images" in error
+
+
+def test_no_run_folder_and_no_checkpoint(run, program, tmp_path):
+    status, _, error = program(tmp_path)
+    assert status == 1
+    assert f"{tmp_path}: not a run folder" in error
+    for name in (".hydra", "dataset.json"):
+        copy = shutil.copytree if (run.path / name).is_dir() else shutil.copy
+        copy(run.path / name, tmp_path / name)
+    status, _, error = program(tmp_path)
+    assert status == 1
+    assert "it has no checkpoint yet" in error
+    Run(tmp_path).checkpoints.mkdir()
+    status, _, error = program(tmp_path)
+    assert status == 1
+    assert "no whole checkpoint here" in error

@@ -1,0 +1,48 @@
+import numpy as np
+import pytest
+
+from ctxenc.errors import UserError
+from ctxenc.evaluations import Evaluation
+from ctxenc.runs import Run
+
+VALUES = {
+    "model.psnr": np.array([20.5, 1e-9, 31.25]),
+    "model.ssim": np.array([0.5, -0.125, 1.0]),
+    "biharmonic.psnr": np.array([19.0, np.nan, np.nan]),
+}
+
+
+def test_what_is_written_is_read_back_whole_or_by_row(tmp_path):
+    evaluation = Evaluation.of(Run(tmp_path), "photos-center")
+    evaluation.write({"images": 3}, VALUES)
+    assert [e.path for e in Evaluation.all_of(Run(tmp_path))] == [evaluation.path]
+    assert evaluation.metrics == {"images": 3}
+    for row, names in ((None, list(VALUES)), ("model", ["model.psnr", "model.ssim"])):
+        found = evaluation.per_image(row)
+        assert list(found) == names
+        for name in names:
+            np.testing.assert_array_equal(found[name], VALUES[name])
+
+
+def test_one_image_and_no_such_row(tmp_path):
+    evaluation = Evaluation(tmp_path / "one")
+    evaluation.write({}, {"model.psnr": np.array([20.0])})
+    assert evaluation.per_image()["model.psnr"].tolist() == [20.0]
+    assert evaluation.per_image("ridge") == {}
+
+
+@pytest.mark.parametrize("text", ["", "index,model.psnr\n0,high\n", "\x00\x01", "a,b\n1,2\n3\n"])
+@pytest.mark.filterwarnings("error")
+def test_a_damaged_table_is_named(tmp_path, text):
+    (tmp_path / "per_image.csv").write_text(text)
+    with pytest.raises(UserError, match=r"per_image.csv: not readable as CSV"):
+        Evaluation(tmp_path).per_image()
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "\x00"])
+def test_damaged_figures_are_named(tmp_path, text):
+    (tmp_path / "metrics.json").write_text(text)
+    with pytest.raises(UserError, match="metrics.json: "):
+        _ = Evaluation(tmp_path).metrics
+    with pytest.raises(UserError, match="metrics.json: not readable"):
+        _ = Evaluation(tmp_path / "nowhere").metrics

@@ -1,0 +1,147 @@
+"""The exported generator, loaded where neither ctxenc nor Flax can be imported."""
+
+import contextlib
+import hashlib
+import json
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ctxenc import export, launch, step
+from ctxenc.trained import Trained
+from tests.tiny import TINY
+
+ELSEWHERE = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, *_):
+        if name.split(".")[0] in ("ctxenc", "flax", "optax", "orbax", "omegaconf", "PIL"):
+            raise ImportError(name + " is blocked")
+
+sys.meta_path.insert(0, Blocked())
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+import load
+fill = load.load(sys.argv[1])
+given = np.load("given.npz")
+first = fill(given["images"], given["mask"])
+np.savez("found.npz", filled=first, single=fill(given["images"][:1], given["mask"][:1]),
+         box=load.box(sys.argv[1], 1))
+"""
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    with contextlib.chdir(tmp_path_factory.mktemp("run")):
+        return launch.run(*TINY, "max_steps=3", "eval_every=2").path
+
+
+@pytest.fixture(scope="module")
+def exported(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported") / "model"
+    folder.mkdir()  # an empty one is taken
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["export", str(run), "-o", str(folder)])
+        export.main()
+    return folder
+
+
+def test_it_fills_as_ctxenc_does_without_ctxenc(run, exported, tmp_path):
+    trained = Trained.load(run)
+    images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    mask = np.zeros((5, 16, 16, 1), np.float32)
+    mask[:, 4:12, 4:12] = 1
+    np.savez(tmp_path / "given.npz", images=images, mask=mask)
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, str(exported)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "found.npz")
+    own = step.fill(trained.gan, trained.variables, images, jnp.asarray(mask), trained.colour)
+    np.testing.assert_allclose(found["filled"], own, atol=1e-5)
+    np.testing.assert_allclose(found["single"], own[:1], atol=1e-5)
+    np.testing.assert_array_equal(found["box"], mask[:1])
+
+
+def test_the_contract_says_what_there_is(run, exported):
+    contract = json.loads((exported / "contract.json").read_text())
+    trained = Trained.load(run)
+    assert contract["arguments"]["images"]["shape"] == ["batch", 16, 16, 3]
+    assert (contract["mask_height"], contract["mask_width"]) == (8, 8)
+    assert contract["box_tops"] == {"first": 4, "last": 4}
+    assert contract["step"] == trained.step
+    np.testing.assert_allclose(contract["colour"], trained.colour)
+    assert {"cpu", "cuda", "tpu"} <= set(contract["platforms"])
+    for name, described in contract["files"].items():
+        data = (exported / name).read_bytes()
+        assert len(data) == described["bytes"]
+        assert hashlib.sha256(data).hexdigest() == described["sha256"]
+    with np.load(exported / "weights.npz", allow_pickle=False) as weights:
+        count = sum(weights[name].size for name in weights if name.startswith("params/"))
+    assert contract["parameters"] == count
+    assert sorted(p.name for p in exported.iterdir()) == [
+        "README.md",
+        "contract.json",
+        "generator.stablehlo",
+        "load.py",
+        "weights.npz",
+    ]
+    assert str(run.parent) not in "".join(
+        (exported / name).read_text() for name in ("README.md", "contract.json")
+    )
+
+
+def test_its_own_example_runs(exported):
+    done = subprocess.run(
+        [sys.executable, exported / "load.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("filled (1, 16, 16, 3)")
+
+
+def leave(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["export", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        export.main()
+    out, err = capsys.readouterr()
+    return left.value.code, out, err.splitlines()
+
+
+def test_a_folder_with_something_in_it_is_refused(run, exported, monkeypatch, capsys):
+    before = {file.name: file.read_bytes() for file in exported.iterdir()}
+    status, out, (line,) = leave(monkeypatch, capsys, run, "-o", exported)
+    assert (status, out) == (1, "")
+    assert line == f"ctxenc.export: {exported}: not empty; it takes a new or empty folder"
+    assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
+
+
+def test_bad_input_is_one_line_and_nothing_written(run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").write_text("")
+    for arguments in (
+        (tmp_path, "-o", tmp_path / "out"),
+        (run, "-o", tmp_path / "out", "--checkpoint", "99"),
+        (run, "-o", tmp_path / "file"),
+    ):
+        status, out, (line,) = leave(monkeypatch, capsys, *arguments)
+        assert (status, out) == (1, "")
+        assert line.startswith("ctxenc.export: ")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_failure_half_way_leaves_nothing(run, tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    monkeypatch.setattr(sys, "argv", ["export", str(run), "-o", str(tmp_path / "out")])
+    with pytest.raises(SystemExit):
+        export.main()
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,203 @@
+"""The program, as a user starts it."""
+
+import contextlib
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc import inpaint, launch
+from tests.tiny import TINY
+
+RANDOM = np.random.default_rng(0)
+PHOTO = RANDOM.integers(0, 256, (50, 70, 3), np.uint8)
+BOX = ["--box", "20,10,16,12"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    with contextlib.chdir(tmp_path_factory.mktemp("run")):
+        return str(launch.run(*TINY, "mask=random", "max_steps=2").path)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(PHOTO).save("photo.png")
+
+
+@pytest.fixture
+def program(monkeypatch, capsys):
+    """The program in this process: (exit status, standard output, standard error), by lines."""
+
+    def start(*arguments):
+        monkeypatch.setattr(sys, "argv", ["inpaint", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            inpaint.main()
+        out, err = capsys.readouterr()
+        return left.value.code or 0, out.splitlines(), err.splitlines()
+
+    return start
+
+
+def pixels(file):
+    return np.asarray(Image.open(file))
+
+
+def missing(*boxes, shape=PHOTO.shape[:2]):
+    mask = np.zeros(shape, bool)
+    for x, y, wide, high in boxes:
+        mask[y : y + high, x : x + wide] = True
+    return mask
+
+
+def test_as_a_user_starts_it(run, tmp_path):
+    command = [sys.executable, "-m", "ctxenc.inpaint", run, "photo.png", *BOX, "-o", "out.png"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "out.png\n"
+    assert done.stderr == "photo.png 70×50: 1 hole, 5.5 % missing, crop 32 px at scale 2.0\n"
+    hole = missing((20, 10, 16, 12))
+    np.testing.assert_array_equal(pixels("out.png")[~hole], PHOTO[~hole])
+    assert (pixels("out.png")[hole] != PHOTO[hole]).mean() > 0.9
+
+
+def test_help_needs_no_run(program):
+    status, out, _ = program("--help")
+    assert status == 0
+    assert any("--mask" in line for line in out)
+
+
+def test_a_mask_boxes_and_its_inverse_mean_the_same(program, run):
+    hole = missing((20, 10, 16, 12), (60, 40, 10, 10))
+    Image.fromarray(hole).save("mask.png")
+    Image.fromarray(~hole).save("not.png")
+    boxes = [*BOX, "--box", "60,40,10,10"]
+    for name, how in (
+        ("a", boxes),
+        ("b", ["--mask", "mask.png"]),
+        ("c", ["--mask", "not.png", "--invert"]),
+    ):
+        status, out, err = program(run, "photo.png", *how, "-o", f"{name}.png")
+        assert (status, out) == (0, [f"{name}.png"])
+    said = "photo.png 70×50: 2 holes, 8.3 % missing, 2 crops of 20 to 32 px at scale 1.2 to 2.0"
+    assert err == [said]
+    np.testing.assert_array_equal(pixels("a.png"), pixels("b.png"))
+    np.testing.assert_array_equal(pixels("a.png"), pixels("c.png"))
+    np.testing.assert_array_equal(pixels("a.png")[~hole], PHOTO[~hole])
+
+
+def test_center_is_the_models_box_of_the_central_square(program, run):
+    assert program(run, "photo.png", "--center", "-o", "a.png")[0] == 0
+    assert program(run, "photo.png", "--box", "22,12,25,25", "-o", "b.png")[0] == 0
+    np.testing.assert_array_equal(pixels("a.png"), pixels("b.png"))
+
+
+def test_the_grid_shows_before_masked_and_after(program, run):
+    status, out, _ = program(run, "photo.png", *BOX, "-o", "out.png", "--grid")
+    assert (status, out) == (0, ["out.png", "out-grid.png"])
+    before, masked, after = (pixels("out-grid.png")[:, x : x + 70] for x in (0, 78, 156))
+    hole = missing((20, 10, 16, 12))
+    np.testing.assert_array_equal(before, PHOTO)
+    np.testing.assert_array_equal(after, pixels("out.png"))
+    np.testing.assert_array_equal(masked[~hole], PHOTO[~hole])
+    assert len(np.unique(masked[hole], axis=0)) == 1
+
+
+def test_a_folder_is_filled_and_one_bad_photo_does_not_stop_it(program, run, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(PHOTO).save("in/a.jpg")
+    Image.fromarray(PHOTO[..., 0]).save("in/a.png")
+    Image.fromarray(PHOTO[:40]).save("in/other.webp", lossless=True)
+    (tmp_path / "in" / "bad.jpg").write_bytes((tmp_path / "in" / "a.jpg").read_bytes()[:900])
+    (tmp_path / "in" / "notes.txt").write_text("not a photo")
+    status, out, err = program(run, "in", *BOX, "-o", "out")
+    assert status == 1
+    assert sorted(out) == ["out/a.jpg.png", "out/a.png.png", "out/other.png"]
+    assert [line for line in err if line.startswith("ctxenc.inpaint: in/bad.jpg: damaged")]
+    assert len(err) == 4
+    hole = missing((20, 10, 16, 12))
+    np.testing.assert_array_equal(pixels("out/a.jpg.png")[~hole], pixels("in/a.jpg")[~hole])
+    assert pixels("out/a.png.png").ndim == 2
+
+
+def test_a_folder_of_masks_has_one_for_each_name(program, run, tmp_path):
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(missing((20, 10, 16, 12))).save("masks/photo.png")
+    Image.fromarray(PHOTO).save("lonely.png")
+    status, out, err = program(run, "photo.png", "lonely.png", "--mask", "masks", "-o", "out")
+    assert (status, out) == (1, ["out/photo.png"])
+    assert err[-1] == "ctxenc.inpaint: masks: 0 images are called lonely; it takes one"
+
+
+def test_alpha_and_profile_stay(program, run):
+    photo = np.dstack([PHOTO, PHOTO[..., 0]])
+    Image.fromarray(photo).save("alpha.png")
+    assert program(run, "alpha.png", *BOX, "-o", "out.png")[0] == 0
+    hole = missing((20, 10, 16, 12))
+    np.testing.assert_array_equal(pixels("out.png")[..., 3], photo[..., 3])
+    np.testing.assert_array_equal(pixels("out.png")[~hole], photo[~hole])
+
+
+def test_jpeg_says_that_it_encodes_anew(program, run):
+    status, out, err = program(run, "photo.png", *BOX, "-o", "out.jpg")
+    assert (status, out) == (0, ["out.jpg"])
+    assert err[-1].startswith("out.jpg: JPEG encodes every pixel anew")
+
+
+BAD = {
+    "no-run": ("/nowhere", "photo.png", *BOX, "-o", "o.png"),
+    "not-a-run": (".", "photo.png", *BOX, "-o", "o.png"),
+    "no-photo": ("RUN", "none.png", *BOX, "-o", "o.png"),
+    "empty-folder": ("RUN", "empty", *BOX, "-o", "o"),
+    "box-outside": ("RUN", "photo.png", "--box", "60,0,20,5", "-o", "o.png"),
+    "box-of-nothing": ("RUN", "photo.png", "--box", "6,0,0,5", "-o", "o.png"),
+    "mask-of-another-size": ("RUN", "photo.png", "--mask", "small.png", "-o", "o.png"),
+    "mask-of-nothing": ("RUN", "photo.png", "--mask", "black.png", "-o", "o.png"),
+    "mask-of-all": ("RUN", "photo.png", "--mask", "black.png", "--invert", "-o", "o.png"),
+    "no-mask": ("RUN", "photo.png", "--mask", "none.png", "-o", "o.png"),
+    "over-the-photo": ("RUN", "photo.png", *BOX, "-o", "./photo.png"),
+    "over-the-mask": ("RUN", "photo.png", "--mask", "black.png", "-o", "black.png"),
+    "no-format": ("RUN", "photo.png", *BOX, "-o", "o.xyz"),
+    "no-checkpoint": ("RUN", "photo.png", *BOX, "-o", "o.png", "--checkpoint", "7"),
+    "hole-too-large": ("RUN", "photo.png", "--box", "0,0,70,50", "-o", "o.png"),
+    "too-wide": ("RUN", "photo.png", "--box", "0,0,70,49", "-o", "o.png"),
+    "one-pixel": ("RUN", "one.png", "--center", "-o", "o.png"),
+}
+
+
+@pytest.mark.parametrize("arguments", BAD.values(), ids=list(BAD))
+def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(
+    arguments, program, run, tmp_path
+):
+    (tmp_path / "empty").mkdir()
+    Image.fromarray(np.zeros((50, 70), np.uint8)).save("black.png")
+    Image.fromarray(np.full((5, 7), 255, np.uint8)).save("small.png")
+    Image.fromarray(PHOTO[:1, :1]).save("one.png")
+    before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    status, out, err = program(*(run if a == "RUN" else a for a in arguments))
+    assert status == 1
+    assert out == []
+    (line,) = err
+    assert line.startswith("ctxenc.inpaint: ")
+    after = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    assert after == before
+
+
+def test_a_mask_of_another_size_is_told_with_both_sizes(program, run):
+    Image.fromarray(np.full((5, 7), 255, np.uint8)).save("small.png")
+    _, _, (line,) = program(run, "photo.png", "--mask", "small.png", "-o", "o.png")
+    assert "7×5" in line
+    assert "70×50" in line
+
+
+@pytest.mark.parametrize("arguments", [[*BOX, "--invert"], ["--box", "1,2,3"], [*BOX, "--center"]])
+def test_flags_that_make_no_sense_are_refused_by_name(arguments, program):
+    status, out, err = program("run", "photo.png", *arguments, "-o", "o.png")
+    assert (status, out) == (2, [])
+    assert "--box" in err[-1] or "--invert" in err[-1]

@@ -1,0 +1,203 @@
+"""Filling arrays: with a model that was never trained, and with one that knows the answer."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ctxenc import inpainting, masks, step
+from ctxenc.crops import Sight
+from ctxenc.errors import UserError
+from ctxenc.inpainting import inpaint
+from ctxenc.trained import Trained
+from tests.tiny import tiny_gan
+
+
+def untrained(mask):
+    gan = tiny_gan(mask=mask)
+    state = step.init(gan, jax.random.key(0), 16)
+    config = types.SimpleNamespace(image_size=16)
+    return Trained(None, config, gan, state.generator.variables, jnp.zeros(3), 0)
+
+
+MODELS = {mask.__name__: untrained(mask) for mask in (masks.center_box, masks.random_box)}
+KINDS = st.sampled_from(sorted(MODELS))
+
+
+@pytest.fixture(params=sorted(MODELS))
+def model(request):
+    return MODELS[request.param]
+
+
+def noise(*shape):
+    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+
+
+def smooth(height, width):
+    y, x = np.mgrid[:height, :width] / 120
+    waves = [np.sin(y + 2 * x), np.cos(2 * y), np.sin(x - y)]
+    return np.round(127.5 + 90 * np.stack(waves, axis=2)).astype(np.uint8)
+
+
+@st.composite
+def photos_with_masks(draw):
+    height, width = draw(st.integers(8, 70)), draw(st.integers(8, 70))
+    random = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    missing = random.random((height, width)) < draw(st.sampled_from([0.0, 0.01, 0.1]))
+    for _ in range(draw(st.integers(0, 3))):
+        top, left = draw(st.integers(0, height - 1)), draw(st.integers(0, width - 1))
+        high, wide = draw(st.integers(1, 30)), draw(st.integers(1, 30))
+        missing[top : top + high, left : left + wide] = True
+    channels = draw(st.sampled_from([1, 3]))
+    return random.integers(0, 256, (height, width, channels), np.uint8), missing
+
+
+@settings(max_examples=60)
+@given(photos_with_masks(), KINDS)
+def test_pixels_that_are_not_missing_are_identical_always(given_, kind):
+    photo, missing = given_
+    before, mask = photo.copy(), missing.copy()
+    try:
+        filled, _ = inpaint(MODELS[kind], photo, missing)
+    except UserError:
+        pass  # nothing to see, or a hole too large
+    else:
+        assert filled.shape == photo.shape
+        assert filled.dtype == np.uint8
+        np.testing.assert_array_equal(filled[~missing], before[~missing])
+    np.testing.assert_array_equal(photo, before)
+    np.testing.assert_array_equal(missing, mask)
+
+
+@settings(max_examples=30)
+@given(photos_with_masks(), KINDS)
+def test_what_the_missing_pixels_hold_makes_no_difference(given_, kind):
+    photo, missing = given_
+    other = np.where(missing[..., None], 255 - photo, photo)
+    try:
+        filled, _ = inpaint(MODELS[kind], photo, missing)
+    except UserError:
+        with pytest.raises(UserError):
+            inpaint(MODELS[kind], other, missing)
+    else:
+        np.testing.assert_array_equal(filled, inpaint(MODELS[kind], other, missing)[0])
+
+
+def test_a_hole_as_large_as_the_box_is_what_the_model_says_but_for_the_seam(model, monkeypatch):
+    monkeypatch.setattr(inpainting.seam, "membrane", lambda d, *_: np.zeros_like(d))
+    monkeypatch.setattr(inpainting.seam, "feather", lambda fill, *_: fill)
+    photo, missing = noise(16, 16, 3), np.zeros((16, 16), bool)
+    missing[4:12, 4:12] = True
+    filled, _ = inpaint(model, photo, missing)
+    mask = jnp.asarray(missing, jnp.float32)[None, ..., None]
+    own = step.fill(model.gan, model.variables, jnp.asarray(photo)[None], mask, model.colour)
+    expected = np.round((np.asarray(own[0]) + 1) * 127.5)
+    assert np.abs(filled.astype(float) - expected).max() <= 1
+    assert (filled[missing] != photo[missing]).mean() > 0.9
+
+
+@pytest.mark.parametrize("offset", [0, 40])
+@pytest.mark.parametrize(
+    "box", [(60, 70, 50, 40), (0, 0, 45, 30), (110, 150, 10, 10), (100, 20, 20, 90)]
+)
+def test_a_model_that_knows_the_answer_gives_it_back(model, monkeypatch, box, offset):
+    """Whatever the scale and the place; a wrong brightness is taken out by the membrane."""
+    photo = smooth(120, 160)
+    seen = []
+    look = inpainting.look
+
+    def remember(crop, *rest):
+        seen.append(crop)
+        return look(crop, *rest)
+
+    def answer(_, views):
+        everything = np.ones(photo.shape[:2], bool)
+        crops = seen[-len(views) :]
+        return np.stack([crop.reduce(photo, everything)[0] + offset for crop in crops])
+
+    monkeypatch.setattr(inpainting, "look", remember)
+    monkeypatch.setattr(inpainting, "_fills", answer)
+    top, left, high, wide = box
+    missing = np.zeros(photo.shape[:2], bool)
+    missing[top : top + high, left : left + wide] = True
+    damaged = np.where(missing[..., None], 0, photo).astype(np.uint8)
+    filled, _ = inpaint(model, damaged, missing)
+    error = np.abs(filled.astype(float) - photo)[missing]
+    assert error.mean() < 2
+    assert error.max() < 12
+
+
+def test_batches_give_what_one_hole_after_the_other_gives(model, monkeypatch):
+    photo, missing = noise(64, 80, 3), np.zeros((64, 80), bool)
+    for top, left in [(3, 3), (3, 40), (30, 10), (33, 22), (50, 70), (20, 60), (44, 44)]:
+        missing[top : top + 9, left : left + 7] = True
+    together, crops = inpaint(model, photo, missing)
+    assert max(map(len, inpainting.independent(crops, 8))) > 1
+    independent = inpainting.independent
+
+    def one_by_one(crops, most):
+        return ([crop] for batch in independent(crops, most) for crop in batch)
+
+    monkeypatch.setattr(inpainting, "independent", one_by_one)
+    alone, _ = inpaint(model, photo, missing)
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_every_crop_comes_once_and_none_before_a_larger_one_that_it_meets(model):
+    missing = np.random.default_rng(0).random((90, 90)) < 0.01
+    missing[20:60, 30:60] = missing[70:82, 10:22] = True
+    crops = inpainting.plan(Sight.of(model), missing)
+    order = [crop for batch in inpainting.independent(crops, 4) for crop in batch]
+    assert sorted(order, key=crops.index) == crops
+    place = {crop.hole: i for i, crop in enumerate(order)}
+    for i, crop in enumerate(crops):
+        for other in crops[:i]:
+            if crop.meets(other) and other.scale > crop.scale:
+                assert place[other.hole] < place[crop.hole]
+
+
+def test_grey_photos_are_filled_with_grey(model):
+    photo, missing = noise(40, 40, 1), np.zeros((40, 40), bool)
+    missing[10:25, 10:25] = True
+    filled, (crop,) = inpaint(model, photo, missing)
+    assert filled.shape == (40, 40, 1)
+    assert crop.side == 30
+
+
+def test_progress_is_told(model):
+    missing = np.zeros((60, 60), bool)
+    missing[5, 5] = missing[50, 50] = True
+    told = []
+    inpaint(model, noise(60, 60, 3), missing, moved=lambda *now: told.append(now))
+    assert told[-1] == (2, 2)
+
+
+def test_sight_is_where_the_training_masks_were():
+    assert Sight.of(MODELS["center_box"]) == Sight(16, (8, 8), (4,), (4,))
+    assert Sight.of(MODELS["random_box"]).tops == tuple(range(9))
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ((0, 0, 0, 0), "the mask is empty"),
+        ((0, 0, 40, 90), "covers the whole photo"),
+        ((0, 0, 20, 90), "a hole of 90×20 pixels at 0,0 needs a crop of 180 pixels; a photo of "
+         "90×40 takes crops of at most 80"),
+    ],
+)  # fmt: skip
+def test_refusals_say_what_and_how_much(model, box, words):
+    top, left, high, wide = box
+    missing = np.zeros((40, 90), bool)
+    missing[top : top + high, left : left + wide] = True
+    with pytest.raises(UserError, match=words):
+        inpaint(model, noise(40, 90, 3), missing)
+
+
+def test_a_photo_of_one_pixel_is_refused(model):
+    with pytest.raises(UserError, match="nothing is left to see"):
+        inpaint(model, noise(1, 1, 3), np.ones((1, 1), bool))

@@ -1,0 +1,207 @@
+import io
+import struct
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from ctxenc import photographs
+from ctxenc.errors import UserError
+from ctxenc.photographs import Photograph, read, read_mask, write
+
+RANDOM = np.random.default_rng(0)
+RGB = RANDOM.integers(0, 256, (20, 30, 3), np.uint8)
+GREY = RGB[..., :1]
+ALPHA = RANDOM.integers(0, 256, (20, 30), np.uint8)
+ICC = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+@pytest.mark.parametrize("suffix", photographs.LOSSLESS)
+@pytest.mark.parametrize("alpha", [None, ALPHA], ids=["opaque", "alpha"])
+@pytest.mark.parametrize("pixels", [RGB, GREY], ids=["rgb", "grey"])
+def test_lossless_formats_give_back_every_byte(tmp_path, suffix, alpha, pixels):
+    file = tmp_path / f"a{suffix}"
+    if alpha is not None and suffix == ".bmp":
+        with pytest.raises(UserError, match="BMP keeps no transparency"):
+            write(file, Photograph(pixels, alpha))
+        return
+    write(file, Photograph(pixels, alpha))
+    back = read(file)
+    np.testing.assert_array_equal(np.broadcast_to(back.pixels, RGB.shape) - pixels, 0)
+    if alpha is not None:
+        np.testing.assert_array_equal(back.alpha, alpha)
+    if suffix not in (".webp", ".bmp"):
+        assert back.pixels.shape == pixels.shape
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".webp", ".jpg"])
+def test_colour_profile_and_exif_are_kept(tmp_path, suffix):
+    tags = Image.Exif()
+    tags[0x010F] = "Maker"
+    file = tmp_path / f"a{suffix}"
+    write(file, Photograph(RGB, icc=ICC, exif=tags.tobytes()))
+    back = read(file)
+    assert back.icc == ICC
+    again = Image.Exif()
+    again.load(back.exif)
+    assert again[0x010F] == "Maker"
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_photos_stand_upright_and_stay_so(tmp_path, orientation):
+    tags = Image.Exif()
+    tags[photographs.ORIENTATION] = orientation
+    Image.fromarray(RGB).save(tmp_path / "a.png", exif=tags)
+    turned = {
+        1: RGB,
+        2: RGB[:, ::-1],
+        3: RGB[::-1, ::-1],
+        4: RGB[::-1],
+        5: RGB.transpose(1, 0, 2),
+        6: np.rot90(RGB, -1),
+        7: np.rot90(RGB, 2).transpose(1, 0, 2),
+        8: np.rot90(RGB),
+    }[orientation]
+    photo = read(tmp_path / "a.png")
+    np.testing.assert_array_equal(photo.pixels, turned)
+    write(tmp_path / "b.png", photo)
+    np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, turned)
+    mask = read_mask(tmp_path / "a.png")
+    assert mask.shape == turned.shape[:2]
+
+
+def test_palettes_and_bilevel_images_are_read(tmp_path):
+    palette = Image.fromarray(RGB).quantize(16)
+    palette.save(tmp_path / "p.png")
+    np.testing.assert_array_equal(read(tmp_path / "p.png").pixels, palette.convert("RGB"))
+    palette.save(tmp_path / "t.png", transparency=3)
+    np.testing.assert_array_equal(read(tmp_path / "t.png").alpha == 0, np.asarray(palette) == 3)
+    Image.fromarray(GREY[..., 0]).convert("1").save(tmp_path / "1.png")
+    assert set(np.unique(read(tmp_path / "1.png").pixels)) == {0, 255}
+
+
+def bomb(width, height):
+    """A PNG of a few bytes that says that it is this large."""
+
+    def chunk(kind, data):
+        check = struct.pack(">I", zlib.crc32(kind + data))
+        return struct.pack(">I", len(data)) + kind + data + check
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+
+
+def encoded(array, suffix):
+    return cv2.imencode(suffix, array)[1].tobytes()
+
+
+def animation():
+    file = io.BytesIO()
+    frames = [Image.fromarray(RGB), Image.fromarray(255 - RGB)]
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:])
+    return file.getvalue()
+
+
+def cmyk():
+    file = io.BytesIO()
+    Image.fromarray(RGB).convert("CMYK").save(file, "JPEG")
+    return file.getvalue()
+
+
+DEEP = np.zeros((9, 9, 3), np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (encoded(RGB, ".jpg")[:-200], "damaged"),
+        (encoded(RGB, ".png")[:300], "damaged"),
+        (b"hello", "not an image"),
+        (b"", "not an image"),
+        (bomb(20000, 20000), "at most 200 million pixels"),
+        (bomb(14500, 14500), "at most 200 million pixels"),
+        (encoded(DEEP, ".png"), "16 bits a channel"),
+        (encoded(DEEP, ".tiff"), "16 bits a channel"),
+        (encoded(DEEP[..., 0], ".png"), "16 bits a channel"),
+        (animation(), "an animation"),
+        (cmyk(), "its colours are CMYK"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_read_is_one_line(tmp_path, content, words):
+    file = tmp_path / "photo.jpg"
+    file.write_bytes(content)
+    with pytest.raises(UserError, match=words) as refused:
+        read(file)
+    assert str(refused.value).startswith(str(file))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_not_a_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match=r"none\.png: no such file"):
+        read(tmp_path / "none.png")
+    with pytest.raises(UserError, match="a folder"):
+        read(tmp_path)
+
+
+HOLE = np.zeros((20, 30), bool)
+HOLE[5:9, 10:20] = True
+WHITE = np.where(HOLE, 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize(
+    "image",
+    [
+        Image.fromarray(WHITE),
+        Image.fromarray(WHITE).convert("1"),
+        Image.fromarray(WHITE).convert("RGB"),
+        Image.fromarray(WHITE).convert("RGBA"),
+        Image.fromarray(WHITE).convert("LA"),
+        Image.fromarray(WHITE).convert("P"),
+        Image.fromarray(np.where(HOLE, 128, 127).astype(np.uint8)),
+        Image.fromarray(WHITE.astype(np.uint16) * 257),
+        Image.fromarray(np.dstack([RGB, 255 - WHITE])),  # a photo with the hole rubbed out
+    ],
+    ids=lambda image: image.mode,
+)
+def test_masks_of_every_mode_mean_the_same(tmp_path, image, invert):
+    image.save(tmp_path / "mask.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", invert=invert), HOLE ^ invert)
+
+
+def test_names_of_no_format_are_refused(tmp_path):
+    with pytest.raises(UserError, match=r"a\.xyz: it takes a name that ends in \.png"):
+        write(tmp_path / "a.xyz", Photograph(RGB))
+    with pytest.raises(UserError, match="JPEG keeps no transparency"):
+        write(tmp_path / "a.jpg", Photograph(RGB, ALPHA))
+    with pytest.raises(UserError, match=r"a\.webp: cannot be written as WEBP"):
+        write(tmp_path / "a.webp", Photograph(np.zeros((17000, 2, 3), np.uint8)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    file = tmp_path / "a.png"
+    write(file, Photograph(RGB))
+    before = file.read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Image.Image, "save", full)
+    with pytest.raises(OSError, match="No space"):
+        write(file, Photograph(255 - RGB))
+    assert file.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_tiff_keeps_its_profile_and_gives_no_tags_away(tmp_path):
+    write(tmp_path / "a.tif", Photograph(RGB, icc=ICC))
+    photo = read(tmp_path / "a.tif")
+    assert photo.icc == ICC
+    write(tmp_path / "b.png", photo)
+    np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, RGB)
+    assert read(tmp_path / "b.png").exif is None

@@ -1,0 +1,107 @@
+import json
+import math
+import os
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ctxenc import comparison, metrics
+from ctxenc.records import METRICS, read
+from tests.fake_runs import damage, fake_run
+
+
+def test_the_metrics_are_those_of_the_contract():
+    assert set(METRICS) == set(metrics.NAMES)
+
+
+def test_a_whole_run_is_read(tmp_path):
+    record = read(fake_run(tmp_path, 17.0, overrides=["seed=0"]).path, "one")
+    assert (record.state, record.problem, record.step) == ("finished", None, 100)
+    assert (record.last["psnr_db"], record.best["psnr_db"]) == (17.0, 17.5)
+    assert record.tested_on == ("masks", "images")
+    assert record.overrides == ("seed=0",)
+    assert record.ranked
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        ("summary.json", {"last": 3}, "summary.json: last=3"),
+        ("summary.json", '{"last": {"psnr_db": ', "summary.json: not readable"),
+        ("summary.json", None, "summary.json: missing"),
+        ("summary.json", {"last": {}, "best": {}}, "last.psnr_db=missing"),
+        ("summary.json", "[]", "summary.json: it takes"),
+        ("status.json", b"\xff\x00\xfe", "status.json: not readable"),
+        ("status.json", None, "status.json: missing"),
+        ("status.json", {"state": "done"}, "state='done'"),
+        ("status.json", {"state": "finished", "step": "9", "seconds": 1}, "step='9'"),
+        ("status.json", {"state": "finished", "step": 10**400, "seconds": 1}, "step=1000"),
+        ("dataset.json", None, "dataset.json: missing"),
+        ("dataset.json", {"mask_hash": 3}, "mask_hash"),
+        (".hydra/config.yaml", "- a\n- b\n", "config.yaml: it takes a mapping"),
+        (".hydra/config.yaml", b"\x80\x81", "config.yaml: not readable"),
+        (".hydra/config.yaml", None, "config.yaml: missing"),
+        (".hydra/overrides.yaml", "{a: 1}", "overrides.yaml: it takes a list"),
+    ],
+)
+def test_a_damaged_run_says_what_is_wrong_and_is_not_ranked(tmp_path, file, content, reason):
+    run = fake_run(tmp_path)
+    damage(run, file, content)
+    record = read(run.path, "one")
+    assert record.state == "damaged"
+    assert reason in record.problem
+    assert str(tmp_path) not in record.problem
+    assert "\n" not in record.problem
+    assert not record.ranked
+
+
+def test_figures_that_are_not_numbers_are_damage(tmp_path):
+    run = fake_run(tmp_path)
+    for value in (math.nan, math.inf, "17", True, None, [17]):
+        summary = {**run.summary}
+        summary["last"] = {**summary["best"], "psnr_db": value}
+        damage(run, "summary.json", summary)
+        assert "last.psnr_db=" in read(run.path, "one").problem
+
+
+def test_runs_that_did_not_finish_say_why(tmp_path):
+    failed = read(fake_run(tmp_path / "a", state="failed", error="Diverged:\n x").path, "a")
+    assert (failed.state, failed.problem, failed.ranked) == ("failed", "Diverged: x", True)
+    stopped = fake_run(tmp_path / "b", state="interrupted")
+    damage(stopped, "summary.json", None)
+    record = read(stopped.path, "b")
+    assert (record.state, record.problem, record.ranked) == (
+        "interrupted",
+        "stopped at step 100",
+        False,
+    )
+    running = fake_run(tmp_path / "c", state="running")
+    assert read(running.path, "c").problem == "still training"
+    for file in ("status.json", "metrics.jsonl"):
+        os.utime(running.path / file, (0, 0))
+    assert "may have been killed" in read(running.path, "c").problem
+
+
+FILES = ("status.json", "summary.json", "dataset.json", "metrics.jsonl", ".hydra/config.yaml")
+
+
+@settings(max_examples=60)
+@given(
+    file=st.sampled_from(FILES),
+    content=st.one_of(
+        st.binary(max_size=60),
+        st.recursive(
+            st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(max_size=5), inner),
+            max_leaves=6,
+        ).map(json.dumps),
+    ),
+)
+def test_nothing_in_a_run_folder_stops_a_comparison(tmp_path_factory, file, content):
+    folder = tmp_path_factory.mktemp("runs")
+    fake_run(folder / "whole")
+    damage(fake_run(folder / "other"), file, content)
+    records = comparison.load([folder])
+    found = comparison.compare(records)
+    assert sorted(r.label for r in (*found.ranked, *found.unranked)) == ["other", "whole"]
