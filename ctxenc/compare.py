@@ -3,8 +3,8 @@
 import argparse
 import sys
 
-from ctxenc import comparison, pairing, selection
 from ctxenc.cli import one_line_errors
+from ctxenc.comparison import pairing, sections, selection
 from ctxenc.report import comparison_table
 from ctxenc.report.tables import FORMATS, render
 
@@ -13,10 +13,10 @@ def main() -> None:
     """Read the command line, compare, print the table or the page's path."""
     options = _options()
     with one_line_errors("ctxenc.compare"):
-        records = comparison.load(options.folders)
+        records = sections.load(options.folders)
         if options.group_by is not None:
             selection.check_key(options.group_by, records, "--group-by", ())
-        compared = comparison.compare(
+        compared = sections.compare(
             records,
             sort=options.sort,
             top=None if options.group_by else options.top,

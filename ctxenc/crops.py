@@ -10,7 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
-from ctxenc import evaluation, masks
+from ctxenc import masks
+from ctxenc.evaluation import held_out
 from ctxenc.holes import Hole
 from ctxenc.trained import Trained
 
@@ -34,7 +35,7 @@ class Sight:
     def of(cls, trained: Trained) -> "Sight":
         """A trained model's: it is asked for no place of the box that its masks never had."""
         size, box = trained.config.image_size, trained.gan.hole
-        seen = evaluation.frozen(trained.gan.mask, jnp.arange(64), size)
+        seen = held_out.frozen(trained.gan.mask, jnp.arange(64), size)
         tops, lefts = np.asarray(masks.corners(seen)).T
         return cls(size, box, _places(tops, size - box[0]), _places(lefts, size - box[1]))
 

@@ -2,8 +2,8 @@
 
 import argparse
 
-from ctxenc.assessment import BASELINES, BIHARMONIC_IMAGES, evaluate
 from ctxenc.cli import one_line_errors
+from ctxenc.evaluation.assessment import BASELINES, BIHARMONIC_IMAGES, evaluate
 from ctxenc.report.counting import Counting
 from ctxenc.report.scores import show
 

@@ -12,12 +12,13 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ctxenc import build, devices, evaluation, step
+from ctxenc import build, devices, step
 from ctxenc.config import Config
 from ctxenc.data.feeds import Order
 from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
+from ctxenc.evaluation import held_out
 from ctxenc.step import Gan, Hyper
 
 SHORTEST_EVAL = 100  # steps: shorter epochs are tested together
@@ -62,7 +63,7 @@ class Plan:
         devices.check_batch(config.batch_size)
         gan = build.gan(config)
         _trace(gan, config)
-        _check_masks(gan, config.image_size)
+        check_masks(gan, config.image_size)
         dataset = build.dataset(config)
         order = Order(size=len(dataset.train), batch_size=config.batch_size, seed=config.seed)
         if config.num_img > len(dataset.test):
@@ -144,10 +145,10 @@ def _trace(gan: Gan, config: Config) -> None:
     step.train_step.eval_shape(gan, state, images, hyper, key)
 
 
-def _check_masks(gan: Gan, size: int) -> None:
+def check_masks(gan: Gan, size: int) -> None:
     """Refuse masks whose missing pixels are not the box that the generator fills."""
     height, width = gan.hole
-    for mask in np.asarray(evaluation.frozen(gan.mask, jnp.arange(64), size))[..., 0] > 0:
+    for mask in np.asarray(held_out.frozen(gan.mask, jnp.arange(64), size))[..., 0] > 0:
         top, left = mask.any(axis=1).argmax(), mask.any(axis=0).argmax()
         inside = mask[top : top + height, left : left + width]
         if not inside.sum() == mask.sum() == height * width:

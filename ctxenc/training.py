@@ -10,12 +10,13 @@ import numpy as np
 from jax.sharding import NamedSharding
 from omegaconf import DictConfig
 
-from ctxenc import devices, evaluation, interruption, masks, metrics, step
+from ctxenc import devices, interruption, masks, metrics, step
 from ctxenc.background import Background
 from ctxenc.checkpoints import Checkpoints
 from ctxenc.data.feeds import Feed, MemoryFeed, StreamedFeed
 from ctxenc.data.images import MemoryImages, decode
 from ctxenc.errors import UserError
+from ctxenc.evaluation import held_out
 from ctxenc.plan import Plan
 from ctxenc.recording import Recorder
 from ctxenc.report import grids, progress
@@ -111,7 +112,7 @@ def _train(
         Checkpoints(run.checkpoints, create=not resumed) as checkpoints,
     ):
         hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
-        test = evaluation.TestSplit(plan.dataset.test, gan, config.batch_size, divided)
+        test = held_out.TestSplit(plan.dataset.test, gan, config.batch_size, divided)
         describe(plan, run, test)
         state = initial_state(plan, checkpoints, everywhere)
         start = int(state.step)
@@ -185,7 +186,7 @@ def training_feed(plan: Plan, start: int, sharding: NamedSharding) -> Feed:
     return StreamedFeed(images, plan.order, start, sharding, plan.config.workers)
 
 
-def describe(plan: Plan, run: Run, test: evaluation.TestSplit) -> None:
+def describe(plan: Plan, run: Run, test: held_out.TestSplit) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
     description = {**plan.describe_data(), "mask_hash": test.mask_hash()}
     if plan.config.resume is not None and (before := run.dataset) != description:
@@ -195,7 +196,7 @@ def describe(plan: Plan, run: Run, test: evaluation.TestSplit) -> None:
     log.info("%(name)s: %(train_images)d training and %(test_images)d test images", description)
 
 
-def baselines(plan: Plan, test: evaluation.TestSplit) -> dict[str, dict[str, float]]:
+def baselines(plan: Plan, test: held_out.TestSplit) -> dict[str, dict[str, float]]:
     """The test figures of the two fills that need no training."""
     return {
         "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(plan.mean_colour))),
@@ -223,7 +224,7 @@ class Sampler:
         self._count, size = plan.config.num_img, plan.config.image_size
         indices = np.resize(plan.sample_indices, max(self._count, plan.config.batch_size))
         images = decode(plan.dataset.test, indices.tolist())
-        mask = evaluation.frozen(plan.gan.mask, jnp.asarray(indices), size)
+        mask = held_out.frozen(plan.gan.mask, jnp.asarray(indices), size)
         real = masks.to_float(jnp.asarray(images))
         masked = masks.apply(real, mask, hyper.fill)
         self._batch = jax.device_put((images, mask), sharding)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 from omegaconf import OmegaConf
 
-from ctxenc.evaluations import Evaluation
+from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics import NAMES
 from ctxenc.report import grids
 from ctxenc.runs import Run

@@ -15,12 +15,12 @@ from PIL import Image
 
 from ctxenc import build, evaluate, launch, masks
 from ctxenc.config import check
-from ctxenc.evaluation import TestSplit
-from ctxenc.evaluations import Evaluation
+from ctxenc.evaluation.folder import Evaluation
+from ctxenc.evaluation.held_out import TestSplit
+from ctxenc.evaluation.transfer import changed
 from ctxenc.metrics import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs import Run
-from ctxenc.transfer import changed
 from tests.tiny import TINY
 
 ROWS = {

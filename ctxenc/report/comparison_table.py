@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from ctxenc import grouping, settings
-from ctxenc.comparison import Comparison, Section
-from ctxenc.pairing import Pair
-from ctxenc.records import METRICS, Record
+from ctxenc.comparison import grouping, settings
+from ctxenc.comparison.pairing import Pair
+from ctxenc.comparison.records import METRICS, Record
+from ctxenc.comparison.sections import Comparison, Section
+from ctxenc.comparison.selection import value
 from ctxenc.report.tables import Cell, Column, Table
-from ctxenc.selection import value
 
 SHOWN = ("psnr_db", "best.psnr_db", "change.psnr_db", "ssim", "l1_percent")
 HOW_IT_WENT = (

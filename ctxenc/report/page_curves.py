@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc.records import METRICS, Record
+from ctxenc.comparison.records import METRICS, Record
 
 POINTS = 400_000  # numbers on one page
 FEWEST, MOST = 40, 600  # points of one curve

@@ -4,8 +4,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from ctxenc.comparison import Section
-from ctxenc.records import Record
+from ctxenc.comparison.records import Record
+from ctxenc.comparison.sections import Section
 from ctxenc.report.page_samples import Picture, Strips, uri
 from ctxenc.report.page_table import breakable, key, text
 from ctxenc.report.tables import Table

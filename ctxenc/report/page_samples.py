@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from ctxenc.records import Record
+from ctxenc.comparison.records import Record
 from ctxenc.report.grids import GAP
 
 ROWS = 3

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from ctxenc.records import METRICS
+from ctxenc.comparison.records import METRICS
 from ctxenc.report.tables import Cell, Column, Table, printable
 
 COLOURS, DASHES = 7, ("", "7 4", "2 3", "7 3 2 3")

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from ctxenc import comparison, pairing
+from ctxenc.comparison import pairing, sections
 from ctxenc.report import comparison_table, page
 from tests.report.page_runs import HOSTILE, fill
 
@@ -43,7 +43,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, folder, tmp_path):
-    found = comparison.compare(comparison.load([folder]))
+    found = sections.compare(sections.load([folder]))
     pairs, _ = pairing.pairs(found.ranked, found.baselines)
     file = tmp_path / "page.html"
     page.save(file, found, comparison_table.tables(found, pairs))

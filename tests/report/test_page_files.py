@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import comparison
-from ctxenc.records import read
+from ctxenc.comparison import sections
+from ctxenc.comparison.records import read
 from ctxenc.report import comparison_table, page, page_curves, page_parts, page_samples
 from tests.fake_runs import damage, fake_run, fake_samples
 from tests.report.page_runs import fill
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 
 def made(folder, **options):
-    found = comparison.compare(comparison.load([folder]))
+    found = sections.compare(sections.load([folder]))
     return page.html(found, comparison_table.tables(found, **options))
 
 

@@ -3,9 +3,9 @@
 import difflib
 from collections.abc import Sequence
 
-from ctxenc import discovery, settings
+from ctxenc.comparison import discovery, settings
+from ctxenc.comparison.records import METRICS, Record
 from ctxenc.errors import UserError
-from ctxenc.records import METRICS, Record
 
 DEFAULT_SORT = "psnr_db"
 OWN_KEYS = ("run", "state", "step", "seconds", *METRICS, *(f"best.{m}" for m in METRICS))

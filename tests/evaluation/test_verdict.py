@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ctxenc.verdict import Standing, sentence
+from ctxenc.evaluation.verdict import Standing, sentence
 
 
 def columns(l2, gradient=0.5):

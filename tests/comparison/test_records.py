@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctxenc import comparison, metrics
-from ctxenc.records import METRICS, read
+from ctxenc import metrics
+from ctxenc.comparison import sections
+from ctxenc.comparison.records import METRICS, read
 from tests.fake_runs import damage, fake_run
 
 
@@ -102,6 +103,6 @@ def test_nothing_in_a_run_folder_stops_a_comparison(tmp_path_factory, file, cont
     folder = tmp_path_factory.mktemp("runs")
     fake_run(folder / "whole")
     damage(fake_run(folder / "other"), file, content)
-    records = comparison.load([folder])
-    found = comparison.compare(records)
+    records = sections.load([folder])
+    found = sections.compare(records)
     assert sorted(r.label for r in (*found.ranked, *found.unranked)) == ["other", "whole"]

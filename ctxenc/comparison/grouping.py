@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ctxenc import discovery, settings
-from ctxenc.records import METRICS, Record
-from ctxenc.selection import DEFAULT_SORT
+from ctxenc.comparison import discovery, settings
+from ctxenc.comparison.records import METRICS, Record
+from ctxenc.comparison.selection import DEFAULT_SORT
 
 
 @dataclass(frozen=True)

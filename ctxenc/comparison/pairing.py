@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc import intervals
+from ctxenc.comparison.records import Record
 from ctxenc.errors import UserError
-from ctxenc.evaluations import Evaluation
-from ctxenc.records import Record
+from ctxenc.evaluation import intervals
+from ctxenc.evaluation.folder import Evaluation
 
 SCALES = {"psnr": 1.0, "ssim": 1.0, "l1": 100.0, "l2": 100.0}  # dB, none, per cent, per cent
 T = TypeVar("T")

@@ -9,9 +9,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float
 
-from ctxenc import masks, metrics, perceptual
-from ctxenc.evaluation import TestSplit
-from ctxenc.verdict import Columns
+from ctxenc import masks, metrics
+from ctxenc.evaluation import perceptual
+from ctxenc.evaluation.held_out import TestSplit
+from ctxenc.evaluation.verdict import Columns
 
 MOST_IN_SWD = 10_000  # images, evenly spread
 

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctxenc import discovery, selection, settings
+from ctxenc.comparison import discovery, selection, settings
+from ctxenc.comparison.records import Record, read
 from ctxenc.errors import UserError
-from ctxenc.records import Record, read
 
 TESTED_ON = ("dataset", "mask")  # keys of these beginnings decide what is tested
 

@@ -2,13 +2,13 @@ import statistics
 
 import pytest
 
-from ctxenc import comparison, grouping
+from ctxenc.comparison import grouping, sections
 from ctxenc.errors import UserError
 from tests.fake_runs import RANDOM, damage, fake_run
 
 
 def compared(folder, **options):
-    return comparison.compare(comparison.load([folder]), **options)
+    return sections.compare(sections.load([folder]), **options)
 
 
 def ranking(section):

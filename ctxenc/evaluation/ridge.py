@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ctxenc.baselines import Composites, Missing, to_float
-from ctxenc.baselines import Images as Pixels
 from ctxenc.data.images import Images, decode
+from ctxenc.evaluation.baselines import Composites, Missing, to_float
+from ctxenc.evaluation.baselines import Images as Pixels
 
 MOST_VALUES = 64 * 64 * 3  # an image: its normal equations take this number squared, 600 MB
 MOST_IMAGES = 50_000  # evenly spread over a larger training split

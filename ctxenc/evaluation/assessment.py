@@ -8,16 +8,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from ctxenc import baselines, masks, metrics, ridge, step
+from ctxenc import masks, metrics, step
 from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import decode
 from ctxenc.errors import UserError
-from ctxenc.evaluation import frozen
-from ctxenc.evaluations import Evaluation, PerImage
-from ctxenc.measuring import Fill, Row, measure
+from ctxenc.evaluation import baselines, ridge
+from ctxenc.evaluation.folder import Evaluation, PerImage
+from ctxenc.evaluation.held_out import frozen
+from ctxenc.evaluation.measuring import Fill, Row, measure
+from ctxenc.evaluation.transfer import Setting, setting
+from ctxenc.evaluation.verdict import Columns, Standing, sentence
 from ctxenc.report import extremes
-from ctxenc.transfer import Setting, setting
-from ctxenc.verdict import Columns, Standing, sentence
 
 BASELINES = (
     "mean_colour",
@@ -48,7 +49,7 @@ def evaluate(
 
     Args:
         path: the run folder.
-        overrides: Hydra's, of the masks and the images: see `ctxenc.transfer.setting`.
+        overrides: Hydra's, of the masks and the images: see `ctxenc.evaluation.transfer.setting`.
         checkpoint: ``best``, ``latest`` or the number of a saved step.
         name: of the evaluation; None: dataset, mask and what else was overridden.
         against: ``all``, ``none`` or names of `BASELINES` with commas between.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ctxenc.errors import UserError
-from ctxenc.evaluations import Evaluation
+from ctxenc.evaluation.folder import Evaluation
 from ctxenc.runs import Run
 
 VALUES = {
@@ -35,14 +35,14 @@ def test_one_image_and_no_such_row(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_a_damaged_table_is_named(tmp_path, text):
     (tmp_path / "per_image.csv").write_text(text)
-    with pytest.raises(UserError, match=r"per_image.csv: not readable as CSV"):
+    with pytest.raises(UserError, match=r"per_image\.csv: not readable as CSV"):
         Evaluation(tmp_path).per_image()
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "\x00"])
 def test_damaged_figures_are_named(tmp_path, text):
     (tmp_path / "metrics.json").write_text(text)
-    with pytest.raises(UserError, match="metrics.json: "):
+    with pytest.raises(UserError, match=r"metrics\.json: "):
         _ = Evaluation(tmp_path).metrics
-    with pytest.raises(UserError, match="metrics.json: not readable"):
+    with pytest.raises(UserError, match=r"metrics\.json: not readable"):
         _ = Evaluation(tmp_path / "nowhere").metrics

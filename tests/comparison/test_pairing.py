@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from ctxenc import comparison, pairing
+from ctxenc.comparison import pairing, sections
 from tests.fake_runs import RANDOM, fake_evaluation, fake_run
 
 
 def compared(folder, **options):
-    return comparison.compare(comparison.load([folder]), **options)
+    return sections.compare(sections.load([folder]), **options)
 
 
 def test_pairs_are_differences_of_the_same_images(tmp_path):

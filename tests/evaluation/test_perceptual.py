@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from scipy import ndimage, stats
 
-from ctxenc import perceptual
+from ctxenc.evaluation import perceptual
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from ctxenc import intervals
-from ctxenc.intervals import percentiles, resampled_means
+from ctxenc.evaluation import intervals
+from ctxenc.evaluation.intervals import percentiles, resampled_means
 
 
 def test_an_interval_covers_the_true_mean_about_ninety_five_times_in_a_hundred():

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from skimage.restoration import inpaint_biharmonic
 
-from ctxenc import baselines, ridge
 from ctxenc.data.images import MemoryImages
+from ctxenc.evaluation import baselines, ridge
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("CTXENC_REAL_DATA", ROOT.parent / "shared" / "data")) / "tfds"
 
 FILLS = {

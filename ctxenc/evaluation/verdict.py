@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc.intervals import LEVEL, percentiles, resampled_means
+from ctxenc.evaluation.intervals import LEVEL, percentiles, resampled_means
 
 Columns = dict[str, Float[np.ndarray, " images"]]  # as `metrics.per_image` names them, and more
 Figure = dict[str, Any]  # mean, low, high, images

@@ -1,6 +1,6 @@
 import pytest
 
-from ctxenc.discovery import find, labels
+from ctxenc.comparison.discovery import find, labels
 from ctxenc.errors import UserError
 from tests.fake_runs import fake_run
 

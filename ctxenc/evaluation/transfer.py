@@ -17,7 +17,7 @@ from ctxenc.compose import compose, parse, with_absolute_paths
 from ctxenc.config import Config, check, choices, config_dir
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
-from ctxenc.evaluation import TestSplit
+from ctxenc.evaluation.held_out import TestSplit
 from ctxenc.runs import Run
 from ctxenc.step import Gan
 from ctxenc.trained import Trained
@@ -70,7 +70,7 @@ def setting(path: str | Path, checkpoint: str = "best", overrides: Sequence[str]
     if config.mask != trained.config.mask:
         gan = dataclasses.replace(gan, mask=build.target(config.mask, "mask"))
     _check_size(trained, gan, config)
-    planning._check_masks(gan, config.image_size)
+    planning.check_masks(gan, config.image_size)
     dataset = build.dataset(config)
     names = [_choice("dataset", composed, dataset.name), _choice("mask", composed, "mask")]
     return Setting(trained, config, gan, dataset, _name([*names, *_told(overrides)]))

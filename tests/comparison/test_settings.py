@@ -1,9 +1,9 @@
 import pytest
 from omegaconf import OmegaConf
 
+from ctxenc.comparison.settings import Settings, differing, read_yaml
 from ctxenc.compose import compose
 from ctxenc.errors import UserError
-from ctxenc.settings import Settings, differing, read_yaml
 
 
 def settings_of(*overrides):

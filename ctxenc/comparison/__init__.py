@@ -1,0 +1,1 @@
+"""Runs side by side: finding them, reading them, and telling which can be ranked together."""
