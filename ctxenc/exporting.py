@@ -20,8 +20,8 @@ from jax import export
 from jaxtyping import Array, Float, UInt8
 
 from ctxenc import masks, step
-from ctxenc.crops import Sight
 from ctxenc.errors import UserError
+from ctxenc.inpainting.crops import Sight
 from ctxenc.runs import write_text
 from ctxenc.trained import Trained
 

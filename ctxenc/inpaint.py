@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ctxenc.cli import one_line_errors
-from ctxenc.inpainting_files import Box, Wanted, fill_files, pairs
+from ctxenc.inpainting.files import Box, Wanted, fill_files, pairs
 from ctxenc.trained import Trained
 
 EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and

@@ -3,8 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ctxenc import holes
-from ctxenc.holes import Hole
+from ctxenc.inpainting import holes
+from ctxenc.inpainting.holes import Hole
 
 BOX = (8, 8)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
-from ctxenc import seam
+from ctxenc.inpainting import seam
 
 
 def box(shape, top, bottom, left, right):

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool
 
-from ctxenc import holes, photographs
-from ctxenc.crops import Crop, Sight
 from ctxenc.errors import UserError
-from ctxenc.inpainting import inpaint
-from ctxenc.photographs import Photograph
+from ctxenc.inpainting import holes, photographs
+from ctxenc.inpainting.crops import Crop, Sight
+from ctxenc.inpainting.filling import inpaint
+from ctxenc.inpainting.photographs import Photograph
 from ctxenc.report.strips import strip
 from ctxenc.trained import Trained
 

@@ -15,9 +15,10 @@ import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, UInt8
 
-from ctxenc import holes, seam, step
-from ctxenc.crops import Crop, Sight, place
+from ctxenc import step
 from ctxenc.errors import UserError
+from ctxenc.inpainting import holes, seam
+from ctxenc.inpainting.crops import Crop, Sight, place
 from ctxenc.trained import Trained
 
 BATCH = 8  # holes to one call of the model, which is compiled for this many

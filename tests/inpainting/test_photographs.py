@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from ctxenc import photographs
 from ctxenc.errors import UserError
-from ctxenc.photographs import Photograph, read, read_mask, write
+from ctxenc.inpainting import photographs
+from ctxenc.inpainting.photographs import Photograph, read, read_mask, write
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (20, 30, 3), np.uint8)

@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 
 from ctxenc import masks
 from ctxenc.evaluation import held_out
-from ctxenc.holes import Hole
+from ctxenc.inpainting.holes import Hole
 from ctxenc.trained import Trained
 
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctxenc import inpainting, masks, step
-from ctxenc.crops import Sight
+from ctxenc import masks, step
 from ctxenc.errors import UserError
-from ctxenc.inpainting import inpaint
+from ctxenc.inpainting import filling
+from ctxenc.inpainting.crops import Sight
+from ctxenc.inpainting.filling import inpaint
 from ctxenc.trained import Trained
 from tests.tiny import tiny_gan
 
@@ -88,8 +89,8 @@ def test_what_the_missing_pixels_hold_makes_no_difference(given_, kind):
 
 
 def test_a_hole_as_large_as_the_box_is_what_the_model_says_but_for_the_seam(model, monkeypatch):
-    monkeypatch.setattr(inpainting.seam, "membrane", lambda d, *_: np.zeros_like(d))
-    monkeypatch.setattr(inpainting.seam, "feather", lambda fill, *_: fill)
+    monkeypatch.setattr(filling.seam, "membrane", lambda d, *_: np.zeros_like(d))
+    monkeypatch.setattr(filling.seam, "feather", lambda fill, *_: fill)
     photo, missing = noise(16, 16, 3), np.zeros((16, 16), bool)
     missing[4:12, 4:12] = True
     filled, _ = inpaint(model, photo, missing)
@@ -108,7 +109,7 @@ def test_a_model_that_knows_the_answer_gives_it_back(model, monkeypatch, box, of
     """Whatever the scale and the place; a wrong brightness is taken out by the membrane."""
     photo = smooth(120, 160)
     seen = []
-    look = inpainting.look
+    look = filling.look
 
     def remember(crop, *rest):
         seen.append(crop)
@@ -119,8 +120,8 @@ def test_a_model_that_knows_the_answer_gives_it_back(model, monkeypatch, box, of
         crops = seen[-len(views) :]
         return np.stack([crop.reduce(photo, everything)[0] + offset for crop in crops])
 
-    monkeypatch.setattr(inpainting, "look", remember)
-    monkeypatch.setattr(inpainting, "_fills", answer)
+    monkeypatch.setattr(filling, "look", remember)
+    monkeypatch.setattr(filling, "_fills", answer)
     top, left, high, wide = box
     missing = np.zeros(photo.shape[:2], bool)
     missing[top : top + high, left : left + wide] = True
@@ -136,13 +137,13 @@ def test_batches_give_what_one_hole_after_the_other_gives(model, monkeypatch):
     for top, left in [(3, 3), (3, 40), (30, 10), (33, 22), (50, 70), (20, 60), (44, 44)]:
         missing[top : top + 9, left : left + 7] = True
     together, crops = inpaint(model, photo, missing)
-    assert max(map(len, inpainting.independent(crops, 8))) > 1
-    independent = inpainting.independent
+    assert max(map(len, filling.independent(crops, 8))) > 1
+    independent = filling.independent
 
     def one_by_one(crops, most):
         return ([crop] for batch in independent(crops, most) for crop in batch)
 
-    monkeypatch.setattr(inpainting, "independent", one_by_one)
+    monkeypatch.setattr(filling, "independent", one_by_one)
     alone, _ = inpaint(model, photo, missing)
     np.testing.assert_array_equal(together, alone)
 
@@ -150,8 +151,8 @@ def test_batches_give_what_one_hole_after_the_other_gives(model, monkeypatch):
 def test_every_crop_comes_once_and_none_before_a_larger_one_that_it_meets(model):
     missing = np.random.default_rng(0).random((90, 90)) < 0.01
     missing[20:60, 30:60] = missing[70:82, 10:22] = True
-    crops = inpainting.plan(Sight.of(model), missing)
-    order = [crop for batch in inpainting.independent(crops, 4) for crop in batch]
+    crops = filling.plan(Sight.of(model), missing)
+    order = [crop for batch in filling.independent(crops, 4) for crop in batch]
     assert sorted(order, key=crops.index) == crops
     place = {crop.hole: i for i, crop in enumerate(order)}
     for i, crop in enumerate(crops):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxenc.crops import Axis, Crop, Sight, place
-from ctxenc.holes import Hole
+from ctxenc.inpainting.crops import Axis, Crop, Sight, place
+from ctxenc.inpainting.holes import Hole
 
 CENTRE = Sight(16, (8, 8), (4,), (4,))
 ANYWHERE = Sight(16, (8, 8), tuple(range(9)), tuple(range(9)))
