@@ -38,12 +38,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--checkpoint", default="best", metavar="best|latest|STEP")
     made.add_argument("--name", help="of the evaluation's folder (default: dataset-mask)")
     made.add_argument("--batch-size", type=int, metavar="N", help="(default: the run's)")
-    made.add_argument(
-        "--baselines",
-        default="all",
-        metavar="all|none|A,B",
-        help=f"any of {', '.join(BASELINES)}",
-    )
+    names = f"any of {', '.join(BASELINES)}"
+    made.add_argument("--baselines", default="all", metavar="all|none|A,B", help=names)
     made.add_argument(
         "--biharmonic-images",
         type=int,
@@ -51,6 +47,8 @@ def parser() -> argparse.ArgumentParser:
         help="measure the biharmonic fill on the first N images only (default: all where the hole "
         f"is in one place, else {BIHARMONIC_IMAGES}, since each then takes long)",
     )
+    made.add_argument("--inception", metavar="FILE", help="TorchScript network for FID and KID")
+    made.add_argument("--lpips", metavar="FILE", help="TorchScript network for LPIPS")
     return made
 
 
@@ -69,6 +67,8 @@ def main() -> None:
                 name=asked.name,
                 against=asked.baselines,
                 biharmonic_images=asked.biharmonic_images,
+                inception=asked.inception,
+                lpips=asked.lpips,
                 progress=counting,
             )
         show(done.metrics)

@@ -15,7 +15,8 @@ from tests.fake_runs import RANDOM, damage, fake_evaluation, fake_run
 def ctxenc_compare(*arguments, **environment):
     return subprocess.run(
         [sys.executable, "-m", "ctxenc.compare", *map(str, arguments)],
-        env={**os.environ, **environment},
+        # pytest-xdist sets COLUMNS in its workers.
+        env={k: v for k, v in os.environ.items() if k != "COLUMNS"} | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -21,6 +21,7 @@ from ctxenc.evaluation.transfer import changed
 from ctxenc.metrics import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs import Run
+from tests import stand_ins
 from tests.tiny import TINY
 
 ROWS = {
@@ -102,6 +103,7 @@ def test_metrics_json_is_of_the_contract(run, evaluation):
         assert metrics["dataset"][key] == run.dataset[key]
     assert metrics["mask_hash"] == run.dataset["mask_hash"]
     assert metrics["images"] == run.dataset["test_images"]
+    assert metrics["networks"] == {}
     assert set(metrics["rows"]) == ROWS
     for row in metrics["rows"].values():
         assert {*NAMES, "sharpness", "swd"} == set(row)
@@ -214,6 +216,56 @@ def test_without_baselines_nothing_is_claimed(run, program):
     assert set(metrics["rows"]) == {"model"}
     assert metrics["best_baseline"] is None
     assert "No baseline was measured" in out
+
+
+def test_the_users_networks_see_every_row_that_is_of_all_images(run, program, tmp_path):
+    inception = stand_ins.save_inception(tmp_path / "inception.pt")
+    lpips = stand_ins.save_lpips(tmp_path / "lpips.pt")
+    asked = ("--baselines=ridge,mean-colour,biharmonic", "--biharmonic-images=40", "--name=seen")
+    files = (f"--inception={inception}", f"--lpips={lpips}")
+    status, out, error = program(run.path, *asked, *files)
+    assert status == 0, error
+    metrics = Evaluation(out.splitlines()[-1]).metrics
+    assert {name: found["file"] for name, found in metrics["networks"].items()} == {
+        "inception": "inception.pt",
+        "lpips": "lpips.pt",
+    }
+    rows = metrics["rows"]
+    assert not {"fid", "kid", "lpips"} & set(rows.pop("biharmonic"))
+    for row in rows.values():
+        for name in ("fid", "kid", "lpips"):
+            assert row[name]["images"] == metrics["images"]
+        assert row["lpips"]["low"] < row["lpips"]["mean"] < row["lpips"]["high"]
+    for name in ("fid", "lpips"):
+        assert 0 < rows["ridge"][name]["mean"] < rows["mean_colour"][name]["mean"]
+    assert f"FID is of {metrics['images']} images only" in metrics["notes"][-1]
+    assert f"{rows['model']['lpips']['mean']:.4f} (" in out
+    assert f"{rows['ridge']['fid']['mean']:.2f}" in out
+    assert max(map(len, out.splitlines()[:-1])) <= 80
+    assert "FID and KID: " in error
+    json.dumps(metrics, allow_nan=False)
+
+
+def test_without_pytorch_one_line_before_anything_is_measured(run, program, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for flag in ("--inception", "--lpips"):
+        status, out, error = program(run.path, flag, "any.pt", "--name", "never")
+        assert (status, out) == (1, "")
+        needs = f'{flag}: it needs PyTorch: pip install "ctxenc[perceptual]"'
+        assert error == f"ctxenc.evaluate: {needs}\n"
+    assert not Evaluation.of(run, "never").path.exists()
+
+
+def test_networks_that_are_none_are_one_line_and_nothing_is_written(run, program, tmp_path):
+    pytest.importorskip("torch")
+    (tmp_path / "text.pt").write_text("weights")
+    for name, refusal in (("text.pt", "it takes a TorchScript file"), ("none.pt", "no such file")):
+        file = tmp_path / name
+        status, out, error = program(run.path, "--lpips", file, "--name", "never")
+        assert (status, out) == (1, "")
+        assert error.startswith(f"ctxenc.evaluate: --lpips {file}: {refusal}")
+        assert len(error.splitlines()) == 1
+    assert not Evaluation.of(run, "never").path.exists()
 
 
 def test_images_that_have_changed_since_training_are_told(run, program, tmp_path):

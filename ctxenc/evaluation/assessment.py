@@ -16,6 +16,7 @@ from ctxenc.evaluation import baselines, ridge
 from ctxenc.evaluation.folder import Evaluation, PerImage
 from ctxenc.evaluation.held_out import frozen
 from ctxenc.evaluation.measuring import Fill, Row, measure
+from ctxenc.evaluation.networks import Networks
 from ctxenc.evaluation.transfer import Setting, setting
 from ctxenc.evaluation.verdict import Columns, Standing, sentence
 from ctxenc.report import extremes
@@ -43,6 +44,8 @@ def evaluate(
     name: str | None = None,
     against: str = "all",
     biharmonic_images: int | None = None,
+    inception: str | Path | None = None,
+    lpips: str | Path | None = None,
     progress: Progress = lambda what, done, total: None,
 ) -> Evaluation:
     """Measure a run's generator beside baselines, and write it to the run's `evaluation/` folder.
@@ -55,6 +58,8 @@ def evaluate(
         against: ``all``, ``none`` or names of `BASELINES` with commas between.
         biharmonic_images: measure the biharmonic fill on so many of the first images; None: on
             all where they share one hole, else on the first `BIHARMONIC_IMAGES`.
+        inception: a TorchScript file, for FID and KID: see `ctxenc.evaluation.networks`.
+        lpips: likewise, for LPIPS.
         progress: told how far each pass over images is.
 
     Raises:
@@ -68,8 +73,12 @@ def evaluate(
     at = setting(path, checkpoint, overrides)
     if name is None:
         name = at.name if checkpoint == "best" else f"{at.name}-{_at(checkpoint)}"
+    networks = Networks(inception, lpips, at.config.image_size)
     rows, notes = _rows(at, wanted, against == "all", biharmonic_images, progress)
-    columns, distances = measure(at.test, rows, lambda done, of: progress("testing", done, of))
+    columns, distances = measure(
+        at.test, rows, networks, lambda done, of: progress("testing", done, of)
+    )
+    seen = networks.figures(lambda done, of: progress("FID and KID", done, of))
     standing = Standing(columns)
     best = standing.best_baseline
     lead = {} if best is None else standing.lead(best)
@@ -79,6 +88,8 @@ def evaluate(
             notes.append("the best checkpoint was chosen on this test split: it flatters the model")
     elif not any(override.startswith(("dataset", "image_size")) for override in overrides):
         notes.append("the test images have changed since the run was trained")
+    if note := networks.note(len(at.dataset.test)):
+        notes.append(note)
     written = {
         "name": name,
         "run": str(at.trained.run.path),
@@ -91,7 +102,11 @@ def evaluate(
         },
         "mask_hash": at.test.mask_hash(),
         "images": len(at.dataset.test),
-        "rows": {row: {**standing.figures(row), "swd": distances[row]} for row in rows},
+        "networks": networks.described(),
+        "rows": {
+            row: {**standing.figures(row), "swd": distances[row], **seen.get(row, {})}
+            for row in rows
+        },
         "best_baseline": best,
         "model_minus_best_baseline": lead,
         "verdict": sentence(best, lead),

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 from ctxenc import masks, metrics
 from ctxenc.evaluation import perceptual
 from ctxenc.evaluation.held_out import TestSplit
+from ctxenc.evaluation.networks import Networks
 from ctxenc.evaluation.verdict import Columns
 
 MOST_IN_SWD = 10_000  # images, evenly spread
@@ -29,11 +30,15 @@ class Row:
 
 
 def measure(
-    test: TestSplit, rows: dict[str, Row], progress: Callable[[int, int], None]
+    test: TestSplit,
+    rows: dict[str, Row],
+    networks: Networks,
+    progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Columns], dict[str, dict[str, Any]]]:
     """Every row's values by image, and its sliced Wasserstein distance to the real holes.
 
-    Images are read once, whatever the number of rows.
+    Images are read once, whatever the number of rows. The networks, if there are any, look at
+    every row that is measured on all images.
 
     Returns:
         By row: `l1`, `l2`, `psnr`, `ssim`, `gradient` and `real_gradient` of each image; and of
@@ -48,17 +53,22 @@ def measure(
         used = np.flatnonzero(np.arange(start, start + valid) % apart == 0)
         real_gradient, real = _real(images, mask, test.gan.hole)
         patches["real"].append(_patches(real, used, per_image, start))
+        whole: dict[str, np.ndarray] = {}
         for name, row in rows.items():
             count = min(valid, row.images - start)
             if count <= 0:
                 continue
             filled = row.fill(images, mask)
+            if networks and row.images == total:
+                whole[name] = np.asarray(filled)[:valid]
             found, hole = _measured(images, filled, mask, test.gan.hole)
             found = jax.device_get({**found, "real_gradient": real_gradient})
             values[name].append({column: v[:count] for column, v in found.items()})
             kept = per_image * int((used < count).sum())
             cut = _patches(hole, used, per_image, start)
             patches[name].append([level[:kept] for level in cut])
+        if whole:
+            networks.look(np.asarray(images)[:valid], whole)
         start += valid
         progress(start, total)
     columns = {

@@ -28,6 +28,8 @@ def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
     if not console.is_terminal:
         console.width = max(console.width, NARROWEST)
     console.print(table(metrics))
+    if metrics.get("networks"):
+        console.print(network_table(metrics))
     verdict = metrics["verdict"]
     style = "bold green" if " beats " in verdict else "bold red" if " loses " in verdict else "bold"
     console.print(escape(f"{verdict[0].upper()}{verdict[1:]}."), style=style)
@@ -43,6 +45,39 @@ def table(metrics: dict[str, Any]) -> Table:
         f"{metrics['images']} test images; checkpoint {checkpoint['which']}, "
         f"step {checkpoint['step']}"
     )
+    shown = _empty(title)
+    shown.add_column(f"PSNR dB ({LEVEL} % interval)", justify="right", no_wrap=True)
+    for _, heading, _ in COLUMNS:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row, figures in _by_psnr(metrics):
+        psnr = figures["psnr_db"]
+        cells = [f"{psnr['mean']:.2f} ({psnr['low']:.2f} to {psnr['high']:.2f})"]
+        for key, _, decimals in COLUMNS:
+            cells.append(f"{figures[key]['mean']:.{decimals}f}" if key in figures else "")
+        star = "" if psnr["images"] == metrics["images"] else " *"
+        shown.add_row(f"{_named(row)}{star}", *cells, style=_style(row))
+    return shown
+
+
+def network_table(metrics: dict[str, Any]) -> Table:
+    """What the networks say of the rows' whole images, in the order of the other table."""
+    shown = _empty("the whole images, by networks")
+    headings = []
+    if "inception" in metrics["networks"]:
+        headings += [("fid", "FID", "{mean:.2f}"), ("kid", "KID × 1000", "{mean:.2f}")]
+    if "lpips" in metrics["networks"]:
+        cell = "{mean:.4f} ({low:.4f} to {high:.4f})"
+        headings.append(("lpips", f"LPIPS ({LEVEL} % interval)", cell))
+    for _, heading, _ in headings:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for row, figures in _by_psnr(metrics):
+        cells = [form.format(**figures[key]) if key in figures else "" for key, _, form in headings]
+        if any(cells):
+            shown.add_row(_named(row), *cells, style=_style(row))
+    return shown
+
+
+def _empty(title: str) -> Table:
     shown = Table(
         title=escape(title),
         title_justify="left",
@@ -52,18 +87,16 @@ def table(metrics: dict[str, Any]) -> Table:
         pad_edge=False,
     )
     shown.add_column("", no_wrap=True)
-    shown.add_column(f"PSNR dB ({LEVEL} % interval)", justify="right", no_wrap=True)
-    for _, heading, _ in COLUMNS:
-        shown.add_column(heading, justify="right", no_wrap=True)
-    rows = metrics["rows"]
-    for row in sorted(rows, key=lambda row: -rows[row]["psnr_db"]["mean"]):
-        figures = rows[row]
-        psnr = figures["psnr_db"]
-        cells = [f"{psnr['mean']:.2f} ({psnr['low']:.2f} to {psnr['high']:.2f})"]
-        for key, _, decimals in COLUMNS:
-            cells.append(f"{figures[key]['mean']:.{decimals}f}" if key in figures else "")
-        style = "bold cyan" if row == "model" else ""
-        star = "" if psnr["images"] == metrics["images"] else " *"
-        name = f"{'>' if row == 'model' else ' '} {TITLES.get(row, row)}{star}"
-        shown.add_row(name, *cells, style=style)
     return shown
+
+
+def _by_psnr(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    return sorted(metrics["rows"].items(), key=lambda item: -item[1]["psnr_db"]["mean"])
+
+
+def _named(row: str) -> str:
+    return f"{'>' if row == 'model' else ' '} {TITLES.get(row, row)}"
+
+
+def _style(row: str) -> str:
+    return "bold cyan" if row == "model" else ""
