@@ -18,8 +18,9 @@ M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 def keep_memory() -> bool:
     """Have this process keep what it frees, where that pays: glibc, and XLA on the CPU.
 
-    Only the first call in a process, before JAX has started its threads, can do it all. The user's
-    own ``GLIBC_TUNABLES`` or ``MALLOC_…`` settings win. Returns whether it was done.
+    Only the first call in a process, before JAX has started its threads, can do it all; so on a GPU
+    or TPU the threads of the process share one arena too, which is not known yet at that time. The
+    user's own ``GLIBC_TUNABLES`` or ``MALLOC_…`` settings win. Returns whether all was done.
     """
     users = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

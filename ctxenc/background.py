@@ -1,10 +1,13 @@
 """Host work that the training loop hands over and does not wait for."""
 
-from collections import deque
+import logging
+import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
+
+log = logging.getLogger(__name__)
 
 MOST_WAITING = 8  # pieces of work: a slow disk slows the loop in the end, and never fills memory
 
@@ -12,22 +15,32 @@ MOST_WAITING = 8  # pieces of work: a slow disk slows the loop in the end, and n
 class Background:
     """One thread that does what it is handed, in that order.
 
-    What fails there fails the next `submit`, or the end of the ``with`` block.
+    What fails there is raised by `check`, and by the end of the ``with`` block unless another error
+    leaves it; never by `submit`, so that a picture which cannot be written costs nothing else.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-background")
-        self._handed: deque[Future[Any]] = deque()
+        self._room = threading.Semaphore(MOST_WAITING)
+        self._errors: list[Exception] = []
 
     def submit(self, work: Callable[..., Any], *args: Any) -> None:
-        """Do ``work(*args)`` after what was handed in before.
+        """Do ``work(*args)`` after what was handed in before."""
+        self._room.acquire()
+        self._pool.submit(self._do, work, *args)
 
-        Raises:
-            Exception: what an earlier piece of work raised.
-        """
-        while self._handed and (self._handed[0].done() or len(self._handed) == MOST_WAITING):
-            self._handed.popleft().result()
-        self._handed.append(self._pool.submit(work, *args))
+    def check(self) -> None:
+        """Raise what a piece of work has raised."""
+        if self._errors:
+            raise self._errors[0]
+
+    def _do(self, work: Callable[..., Any], *args: Any) -> None:
+        try:
+            work(*args)
+        except Exception as error:
+            self._errors.append(error)
+        finally:
+            self._room.release()
 
     def __enter__(self) -> "Background":
         return self
@@ -37,5 +50,7 @@ class Background:
     ) -> None:
         self._pool.shutdown(wait=True)
         if error is None:
-            for work in self._handed:
-                work.result()
+            self.check()
+        for lost in self._errors:
+            if lost is not error:
+                log.error("not written: %s: %s", type(lost).__name__, lost)

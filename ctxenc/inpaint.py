@@ -27,7 +27,7 @@ def main() -> None:
     untorn = sys.stdout.isatty()  # else the paths go to a pipe, and not through the bar
     failures: list[str] = []
     with one_line_errors("ctxenc.inpaint"):
-        work = pairs(given.photos, given.output, given.mask)
+        work = pairs(given.photos, given.output, given.mask, grid=given.grid)
         trained = Trained.load(given.run, given.checkpoint)
         bar = Progress(console=console, disable=not console.is_terminal, redirect_stdout=untorn)
         with bar:
@@ -39,8 +39,6 @@ def main() -> None:
             how = (given.grid, console.print, failures.append, moved)
             for written in fill_files(trained, work, wanted, *how):
                 bar.advance(photos)
-                if not written:
-                    console.print(f"ctxenc.inpaint: {failures[-1]}")
                 for file in written:
                     print(file)
     raise SystemExit(1 if failures else 0)

@@ -160,6 +160,8 @@ class Recorder:
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
         figures = [{k: line[k] for k in ("step", *metrics.NAMES)} for line in self._tests]
+        if not figures:
+            return
         self._run.write_summary(
             {
                 "step": figures[-1]["step"],

@@ -64,7 +64,10 @@ def job(composed: DictConfig, run: Run) -> None:
 
 
 def close(folder: Path) -> list[Run]:
-    """Show how the jobs ended, best first, and return those that did not finish."""
+    """Show how the jobs ended, and return those that did not finish.
+
+    Best first among those tested on the same images and masks; others are in a part of their own.
+    """
     runs = [Run(path) for path in folder.iterdir() if path.is_dir()]
     table = Table(
         Column("run", overflow="fold"),
@@ -75,12 +78,21 @@ def close(folder: Path) -> list[Run]:
         "L1 %",
         title=str(folder),
     )
-    for run in sorted(runs, key=_score, reverse=True):
-        last = run.summary["last"] if run.state == "finished" else {}
-        figures = [f"{last[k]:.3f}" if k in last else "" for k in (BEST_BY, "ssim", "l1_percent")]
-        table.add_row(run.path.name, run.state, str(run.status["step"]), *figures)
+    ranked = sorted(runs, key=_score, reverse=True)
+    for part in dict.fromkeys(map(_tested_on, ranked)):
+        for run in (run for run in ranked if _tested_on(run) == part):
+            last = run.summary["last"] if run.state == "finished" else {}
+            cells = [f"{last[k]:.3f}" if k in last else "" for k in (BEST_BY, "ssim", "l1_percent")]
+            table.add_row(run.path.name, run.state, str(run.status["step"]), *cells)
+        table.add_section()
     Console(stderr=True).print(table)
     return [run for run in runs if run.state != "finished"]
+
+
+def _tested_on(run: Run) -> tuple[str, ...]:
+    if run.state != "finished":
+        return ()
+    return run.dataset["mask_hash"], run.dataset["test_fingerprint"]
 
 
 def _score(run: Run) -> float:

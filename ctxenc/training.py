@@ -154,7 +154,8 @@ def _train(
                 figures = metrics.summary(test.generator(state.generator.variables, hyper.fill))
                 recorder.test(done, figures)
                 checkpoints.save(done, state, figures)
-                recorder.summarise()  # after the save: a picture may not cost the weights
+                recorder.summarise()
+                background.check()  # after the save: a picture may not cost the weights
                 sitting.write("running")
                 recorder.restart_clock(done)
             if request.signum is not None:
@@ -163,6 +164,9 @@ def _train(
                 checkpoints.wait()
                 log.warning("step %d: stopped by %s; saved", done, request.name)
                 request.raise_if_made()
+        if start >= schedule.total:  # nothing was left but, perhaps, pictures
+            sampler.save(start, state)
+            recorder.summarise()
         recorder.close()
 
 

@@ -31,20 +31,22 @@ def fail_in_the_end():
         background.submit(full_disk)
 
 
-def fail_at_the_next_piece():
+def fail_at_the_next_check():
     with Background() as background:
         background.submit(full_disk)
+        background.submit(print)  # does not raise
         while True:
-            background.submit(time.sleep, 0.01)
+            background.check()
+            time.sleep(0.01)
 
 
-@pytest.mark.parametrize("way", [fail_in_the_end, fail_at_the_next_piece])
+@pytest.mark.parametrize("way", [fail_in_the_end, fail_at_the_next_check])
 def test_what_fails_in_the_background_fails_the_caller(way):
     with pytest.raises(OSError, match="No space left"):
         way()
 
 
-def test_an_error_of_the_block_itself_comes_first():
+def test_an_error_of_the_block_itself_comes_first_and_none_is_hushed_up(caplog):
     def interrupted():
         with Background() as background:
             background.submit(full_disk)
@@ -52,3 +54,4 @@ def test_an_error_of_the_block_itself_comes_first():
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
+    assert "not written: OSError: [Errno 28] No space left" in caplog.text

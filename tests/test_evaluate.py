@@ -15,9 +15,10 @@ from PIL import Image
 
 from ctxenc import build, evaluate, launch, masks
 from ctxenc.config import check
+from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import TestSplit
-from ctxenc.evaluation.transfer import changed
+from ctxenc.evaluation.transfer import _check_held_out, changed
 from ctxenc.metrics import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs import Run
@@ -202,11 +203,18 @@ def test_other_images_and_another_checkpoint(run, program, tmp_path):
     )
     assert status == 0
     metrics = Evaluation(out.splitlines()[-1]).metrics
-    assert metrics["name"] == "folder-center-test_fraction=0.5-latest"
+    assert metrics["name"] == f"folder-center-test_fraction=0.5-{tmp_path.name}-latest"
     assert metrics["images"] == len(Evaluation(out.splitlines()[-1]).per_image()["telea.l1"]) < 40
     assert set(metrics["rows"]) == {"model", "telea", "context_mean"}
     assert metrics["best_baseline"] == "context_mean"  # there is nothing in noise to carry on
     assert metrics["notes"] == []
+
+
+def test_another_split_of_the_images_it_was_trained_on_is_refused():
+    trained = {"_target_": "ctxenc.data.folder.folder", "path": "/a", "test_fraction": 0.1}
+    _check_held_out(trained, {**trained, "path": "/b", "test_fraction": 0.5})
+    with pytest.raises(UserError, match=r"dataset\.test_fraction=0\.5: .* it takes 0\.1"):
+        _check_held_out(trained, {**trained, "test_fraction": 0.5})
 
 
 def test_without_baselines_nothing_is_claimed(run, program):

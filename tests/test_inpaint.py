@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from ctxenc import inpaint, launch
+from ctxenc.errors import UserError
+from ctxenc.inpainting.files import pairs
 from tests.tiny import TINY
 
 RANDOM = np.random.default_rng(0)
@@ -133,6 +135,24 @@ def test_a_folder_of_masks_has_one_for_each_name(program, run, tmp_path):
     status, out, err = program(run, "photo.png", "lonely.png", "--mask", "masks", "-o", "out")
     assert (status, out) == (1, ["out/photo.png"])
     assert err[-1] == "ctxenc.inpaint: masks: 0 images are called lonely; it takes one"
+
+
+def test_a_hole_that_was_cut_out_can_be_seen_once_it_is_filled(program, run):
+    photo = np.full((40, 50, 4), 200, np.uint8)
+    photo[10:20, 10:20, 3] = 0
+    photo[30, 30, 3] = 7
+    Image.fromarray(photo).save("cut.png")
+    assert program(run, "cut.png", "--box", "10,10,10,10", "-o", "whole.png")[0] == 0
+    alpha = np.asarray(Image.open("whole.png"))[..., 3]
+    assert (alpha[10:20, 10:20] == 255).all()
+    assert alpha[30, 30] == 7
+
+
+def test_a_grid_and_a_result_of_the_same_name_are_refused(tmp_path):
+    photos = [tmp_path / "a.jpg", tmp_path / "a-grid.jpg"]
+    assert len(pairs(photos, tmp_path / "out")) == 2
+    with pytest.raises(UserError, match=r"a\.png: two photos would go there"):
+        pairs(photos, tmp_path / "out", grid=True)
 
 
 def test_alpha_and_profile_stay(program, run):

@@ -21,7 +21,7 @@ from ctxenc.errors import UserError
 from ctxenc.interruption import Interrupted
 from ctxenc.metrics import NAMES
 from ctxenc.plan import Plan
-from ctxenc.report import grids
+from ctxenc.report import curves, grids
 from tests.tiny import TINY
 
 SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
@@ -273,6 +273,24 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     assert run.status["state"] == "failed"
     assert "pixelwise" in run.status["error"]
     assert [p.name for p in run.checkpoints.iterdir() if p.name.isdigit()] == ["4"]
+
+
+def test_a_picture_that_cannot_be_written_costs_no_weights_and_is_made_up_for(monkeypatch):
+    def full_disk(*_):
+        raise OSError(28, "No space left on device")
+
+    real = curves.save
+    monkeypatch.setattr(curves, "save", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        launch.run(*TINY, "max_steps=4", "eval_every=4", "name=full")
+    (folder,) = launch.Path("experiments/full").iterdir()
+    run = launch.Run(folder)
+    assert run.status["state"] == "failed"
+    assert [p.name for p in run.checkpoints.iterdir() if p.name.isdigit()] == ["4"]
+    assert run.summary["step"] == 4
+    monkeypatch.setattr(curves, "save", real)
+    assert launch.run(f"resume={folder}").status["state"] == "finished"
+    assert run.curves.exists()
 
 
 def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):

@@ -71,6 +71,7 @@ def evaluate(
     if biharmonic_images is not None and biharmonic_images < 1:
         raise UserError(f"--biharmonic-images {biharmonic_images}: it takes 1 or more")
     at = setting(path, checkpoint, overrides)
+    trained_on = at.trained.run.dataset
     if name is None:
         name = at.name if checkpoint == "best" else f"{at.name}-{_at(checkpoint)}"
     networks = Networks(inception, lpips, at.config.image_size)
@@ -83,7 +84,7 @@ def evaluate(
     best = standing.best_baseline
     lead = {} if best is None else standing.lead(best)
     test_fingerprint = fingerprint(at.dataset.test)
-    if at.trained.run.dataset.get("test_fingerprint") == test_fingerprint:
+    if trained_on.get("test_fingerprint") == test_fingerprint:
         if checkpoint == "best":
             notes.append("the best checkpoint was chosen on this test split: it flatters the model")
     elif not any(override.startswith(("dataset", "image_size")) for override in overrides):
@@ -109,7 +110,7 @@ def evaluate(
         },
         "best_baseline": best,
         "model_minus_best_baseline": lead,
-        "verdict": sentence(best, lead),
+        "verdict": sentence(best, lead, len(at.dataset.test)),
         "notes": notes,
     }
     evaluation = Evaluation.of(at.trained.run, name)

@@ -79,5 +79,6 @@ class Evaluation:
         columns = list(zip(*per_image.values(), strict=True))
         lines = [",".join(["index", *per_image])]
         lines += [f"{i}," + ",".join(f"{v:.8g}" for v in row) for i, row in enumerate(columns)]
+        (self.path / "metrics.json").unlink(missing_ok=True)
         write_text(self.path / "per_image.csv", "\n".join(lines) + "\n")
         write_text(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")

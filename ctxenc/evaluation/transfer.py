@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +25,7 @@ from ctxenc.trained import Trained
 
 GROUPS = ("mask", "dataset")
 KEYS = ("mask_height", "mask_width", "image_size", "batch_size")
+SPLITS = ("test_fraction", "train_split", "test_split")  # what of a set is held out
 UNTOLD = ("batch_size", "dataset.data_dir", "dataset.path")  # they change no figure, or are paths
 
 
@@ -72,6 +74,7 @@ def setting(path: str | Path, checkpoint: str = "best", overrides: Sequence[str]
     _check_size(trained, gan, config)
     planning.check_masks(gan, config.image_size)
     dataset = build.dataset(config)
+    _check_held_out(trained.config.dataset, config.dataset)
     names = [_choice("dataset", composed, dataset.name), _choice("mask", composed, "mask")]
     return Setting(trained, config, gan, dataset, _name([*names, *_told(overrides)]))
 
@@ -103,6 +106,18 @@ def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
         if override.key_or_group not in GROUPS:
             OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
     return with_absolute_paths(config)
+
+
+def _check_held_out(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse another split of the images that the generator was trained on."""
+    if any(before.get(key) != now.get(key) for key in ("_target_", "path", "name")):
+        return
+    for key in SPLITS:
+        if before.get(key) != now.get(key):
+            raise UserError(
+                f"dataset.{key}={now.get(key)}: of the images that this run was trained on, only "
+                f"those that it held out are tested; it takes {before.get(key)}"
+            )
 
 
 def _check_size(trained: Trained, gan: Gan, config: Config) -> None:
@@ -139,6 +154,8 @@ def _choice(group: str, composed: DictConfig, otherwise: str) -> str:
 def _told(overrides: Sequence[str]) -> list[str]:
     """The overrides that an evaluation's name tells beside those of `mask` and `dataset`."""
     told = [o for o in overrides if o.split("=")[0] not in (*GROUPS, *UNTOLD)]
+    folders = [o for o in overrides if o.startswith("dataset.path=")]
+    told += [Path(folder.split("=", 1)[1].strip("'\"")).name for folder in folders]
     return [o.removeprefix("dataset.").removeprefix("mask.") for o in told]
 
 

@@ -11,6 +11,8 @@ from ctxenc.evaluation.intervals import LEVEL, percentiles, resampled_means
 Columns = dict[str, Float[np.ndarray, " images"]]  # as `metrics.per_image` names them, and more
 Figure = dict[str, Any]  # mean, low, high, images
 
+FEWEST = 10  # test images for a verdict: below, a bootstrap knows nothing of the spread
+
 TITLES = {
     "model": "model",
     "mean_colour": "mean colour",
@@ -92,8 +94,10 @@ def _ratio(of: Any, to: Any) -> Any:
         return np.divide(of, to)
 
 
-def sentence(best: str | None, lead: dict[str, Figure]) -> str:
+def sentence(best: str | None, lead: dict[str, Figure], images: int) -> str:
     """The verdict in words, from the paired interval of the difference in PSNR."""
+    if images < FEWEST:
+        return f"{images} test images are too few for a verdict; it takes {FEWEST}"
     if best is None:
         return "no baseline was measured on these images, so nothing says what the model is worth"
     title, psnr = TITLES.get(best, best), lead["psnr_db"]

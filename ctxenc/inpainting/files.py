@@ -83,13 +83,16 @@ def _is_image(file: Path) -> bool:
     return file.suffix.lower() in photographs.SUFFIXES and not file.name.startswith(".")
 
 
-def pairs(paths: list[Path], out: Path, mask: Path | None = None) -> list[tuple[Path, Path]]:
+def pairs(
+    paths: list[Path], out: Path, mask: Path | None = None, *, grid: bool = False
+) -> list[tuple[Path, Path]]:
     """Each photograph with the file that its result goes to.
 
     Args:
         paths: files and folders; of a folder, the images directly in it.
         out: a file for one photograph; a folder, made if need be, for several.
         mask: a file, or a folder of files, that no result may go to either.
+        grid: a grid beside every result is wanted too.
 
     Raises:
         UserError: nothing to read, a result that would go to an input, or a name of no format.
@@ -108,7 +111,7 @@ def pairs(paths: list[Path], out: Path, mask: Path | None = None) -> list[tuple[
         ]
     inputs = {file.resolve() for file in [*photos, *(_masks_of(mask) if mask else [])]}
     for result in results:
-        if results.count(result) > 1:
+        if results.count(result) > 1 or (grid and grid_of(result) in results):
             raise UserError(f"{result}: two photos would go there; it takes other names")
         photographs.options_of(result)
         if result.resolve() in inputs or grid_of(result).resolve() in inputs:
@@ -158,7 +161,7 @@ def fill_files(
                 raise UserError(f"{file}: {error}") from None
             say(f"{file.name} {photo.size}: {describe(missing, crops)}")
             result.parent.mkdir(parents=True, exist_ok=True)
-            photographs.write(result, photo.with_pixels(filled))
+            photographs.write(result, photo.with_pixels(filled, missing))
             if result.suffix.lower() in photographs.LOSSY:
                 say(f"{result}: JPEG encodes every pixel anew; in .png those not filled stay as is")
             written.append(result)
@@ -167,10 +170,12 @@ def fill_files(
                 picture = Photograph(strip(photo.pixels, missing, filled, (colour + 1) * 127.5))
                 photographs.write(grid_of(result), picture)
                 written.append(grid_of(result))
-        except UserError as error:
-            failed(str(error))
-        except OSError as error:
-            failed(f"{error.filename or result}: {error.strerror or error}")
+        except (UserError, OSError) as error:
+            line = str(error)
+            if isinstance(error, OSError):
+                line = f"{error.filename or result}: {error.strerror or error}"
+            say(f"ctxenc.inpaint: {line}")
+            failed(line)
         yield written
 
 

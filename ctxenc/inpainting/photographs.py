@@ -52,9 +52,16 @@ class Photograph:
         """Width × height, as people write it."""
         return f"{self.pixels.shape[1]}×{self.pixels.shape[0]}"
 
-    def with_pixels(self, pixels: UInt8[np.ndarray, "height width c"]) -> "Photograph":
-        """The same with other colours."""
-        return replace(self, pixels=pixels)
+    def with_pixels(
+        self,
+        pixels: UInt8[np.ndarray, "height width c"],
+        filled: Bool[np.ndarray, "height width"],
+    ) -> "Photograph":
+        """The same with other colours; what was `filled` and could not be seen is opaque now."""
+        alpha = self.alpha
+        if alpha is not None:
+            alpha = np.where(filled & (alpha == 0), np.uint8(255), alpha)
+        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def read(file: Path) -> Photograph:

@@ -68,6 +68,7 @@ def test_the_verdict_is_told_plainly(errors):
             Standing(
                 {"model": columns(errors * factor), "ridge": columns(errors * noise / noise.mean())}
             ).lead("ridge"),
+            len(errors),
         )
         for factor in (0.5, 2)
     }
@@ -76,13 +77,14 @@ def test_the_verdict_is_told_plainly(errors):
     assert "-" not in said[2]
     same = np.random.default_rng(2).permutation(errors)
     close = Standing({"model": columns(errors), "ridge": columns(same)}).lead("ridge")
-    assert sentence("ridge", close).startswith("the model cannot be told from ridge: +0.00 dB")
-    assert "no baseline" in sentence(None, {})
+    assert sentence("ridge", close, 10).startswith("the model cannot be told from ridge: +0.00 dB")
+    assert "9 test images are too few" in sentence("ridge", close, 9)
+    assert "no baseline" in sentence(None, {}, 10)
 
 
 def test_an_interval_that_touches_zero_is_no_win():
     def said(low, high):
-        return sentence("telea", {"psnr_db": {"mean": 0.1, "low": low, "high": high}})
+        return sentence("telea", {"psnr_db": {"mean": 0.1, "low": low, "high": high}}, 10)
 
     assert said(0.02, 0.2) == "the model beats Telea by 0.10 dB (95 % interval 0.02 to 0.20)"
     assert "cannot be told" in said(0.0, 0.2)
