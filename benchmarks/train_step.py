@@ -33,6 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from ctxenc import allocation, build, step
 from ctxenc.compose import compose
 from ctxenc.config import check
+from ctxenc.gan import Hyper
 from ctxenc.models import layers
 from ctxenc.models.convolution import LAYOUT
 
@@ -51,8 +52,8 @@ def ours(model: str, batch: int, *, plain: bool) -> Step:
     """A function that takes one step, with our convolutions or with plain `lax` ones."""
     config = check(compose([f"model={model}", f"batch_size={batch}"]))
     gan = build.gan(config)
-    values = [jnp.float32(value) for value in (0.999, 1e-3, 5e-4, 1e-4)]
-    hyper = step.Hyper(values[0], values[1], values[2], values[3], jnp.ones(3))
+    rates = {"learning_rate_g": 5e-4, "learning_rate_d": 1e-4}
+    hyper = Hyper.of(np.ones(3), lambda_rec=0.999, lambda_adv=1e-3, context_weight=1, **rates)
     key, pixels = jax.random.key(0), jnp.asarray(images(batch))
     state = step.init(gan, key, 32)
     # A function of its own, so that no trace is shared between the two ways to convolve.

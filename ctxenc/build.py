@@ -2,7 +2,7 @@
 
 A group's node names a function or class of this package and its options::
 
-    _target_: ctxenc.masks.random_box
+    _target_: ctxenc.masks.boxes.random_box
     mask_height: 16
 
 The target's annotations are the options' schema, so a new mask, loss, model or dataset needs its
@@ -20,13 +20,18 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import Config
 from ctxenc.data.images import Dataset, in_memory
 from ctxenc.errors import UserError
-from ctxenc.step import Gan
+from ctxenc.evaluation import held_out
+from ctxenc.gan import Gan
+from ctxenc.masks import MaskStrategy
+from ctxenc.masks.boxes import band
+from ctxenc.views import Views, are_boxes
 
 ROOMS = {
     "dataset": "ctxenc.data",
@@ -34,37 +39,106 @@ ROOMS = {
     "loss": "ctxenc.losses",
     "model": "ctxenc.models",
     "optimizer": "ctxenc.optimizers",
+    "schedule": "ctxenc.schedules",
 }
 
+STATIC = (  # keys that decide on the compiled program; all others are numbers that it is given
+    *("mask", "loss", "model", "optimizer", "schedule", "image_size", "mask_height", "mask_width"),
+    *("overlap", "predict", "judge", "mask_channel", "precision", "flip"),
+)
 OURS = ("image_size", "output_size", "dtype", "parent")  # given by us or by Flax
 
 
 def gan(config: Config) -> Gan:
-    """What a configuration trains. Equal configurations give the same object: one compilation."""
-    nodes = {"mask": config.mask, "loss": config.loss, "model": config.model}
-    nodes["optimizer"] = config.optimizer
-    hole = (config.mask_height, config.mask_width)
-    return _gan(json.dumps(nodes), hole, config.flip, config.precision)
+    """What a configuration trains. Equal configurations give the same object: one compilation.
+
+    Raises:
+        UserError: an option is bad, or masks, predictions and judged pixels do not fit together.
+    """
+    described = {key: getattr(config, key) for key in STATIC}
+    return _gan(json.dumps({**described, "averaged": config.average is not None}))
 
 
 @functools.lru_cache(maxsize=8)
-def _gan(nodes_json: str, hole: tuple[int, int], flip: bool, precision: str) -> Gan:
-    nodes, dtype = json.loads(nodes_json), jnp.dtype(precision)
-    loss, model = nodes["loss"], nodes["model"]
-    adversarial = loss["adversarial"]
-    judged = adversarial is not None
+def _gan(described_json: str) -> Gan:
+    described = json.loads(described_json)
+    loss, model, dtype = described["loss"], described["model"], jnp.dtype(described["precision"])
+    mask = strategy(described["mask"])
+    seen = _views(described, mask)
+    judged, seam, penalty = (loss.get(name) for name in ("adversarial", "seam", "penalty"))
     return Gan(
-        generator=_made(model["generator"], "model.generator", output_size=hole, dtype=dtype),
+        generator=_made(
+            model["generator"], "model.generator", output_size=seen.window, dtype=dtype
+        ),
         discriminator=(
             _made(model["discriminator"], "model.discriminator", dtype=dtype) if judged else None
         ),
         reconstruction=target(loss["reconstruction"], "loss.reconstruction"),
-        adversarial=_made(adversarial, "loss.adversarial") if judged else None,
-        mask=target(nodes["mask"], "mask"),
-        optimizer=_made(nodes["optimizer"], "optimizer"),
-        hole=hole,
-        flip=flip,
+        adversarial=_made(judged, "loss.adversarial") if judged else None,
+        seam=target(seam, "loss.seam") if seam else None,
+        penalty=target(penalty, "loss.penalty") if penalty else None,
+        mask=mask,
+        views=seen,
+        optimizer=_made(described["optimizer"], "optimizer"),
+        schedule=target(described["schedule"], "schedule"),
+        flip=described["flip"],
+        averaged=described["averaged"],
     )
+
+
+def strategy(node: dict[str, Any]) -> MaskStrategy:
+    """The mask strategy of a configuration's node: a function, or an object of a class."""
+    found = target(node, "mask")
+    return found() if inspect.isclass(getattr(found, "func", found)) else found
+
+
+def _views(described: dict[str, Any], mask: MaskStrategy) -> Views:
+    size, box = described["image_size"], (described["mask_height"], described["mask_width"])
+    predict, overlap = described["predict"], described["overlap"]
+    hole = Views(window=box, band=band(overlap, *box), box=box)
+    all_boxes = _fill_boxes(mask, hole, size)
+    if predict == "hole" or described["judge"] == "hole":
+        check_holes(mask, hole, size)
+    if predict == "image" or not all_boxes:
+        if hole.band:
+            raise UserError(
+                f"overlap={overlap}: a prediction of the whole image overlaps all of its context; "
+                "it takes 0, and context_weight weighs the context"
+            )
+        hole = Views(window=(size, size), whole=True, box=box if all_boxes else None)
+    given = {"judge": described["judge"], "mask_channel": described["mask_channel"]}
+    return dataclasses.replace(hole, **given)
+
+
+def views_of_masks(views: Views, mask: MaskStrategy, box: tuple[int, int], size: int) -> Views:
+    """A generator's views of other masks than those it was trained on.
+
+    Raises:
+        UserError: it fills boxes, and they are not.
+    """
+    if views.whole:
+        hole = Views(window=box, box=box)
+        return dataclasses.replace(views, box=box if _fill_boxes(mask, hole, size) else None)
+    check_holes(mask, views, size)
+    return views
+
+
+def check_holes(mask: MaskStrategy, views: Views, size: int) -> None:
+    """Refuse masks whose missing pixels are not the box that a generator of holes fills."""
+    if not _fill_boxes(mask, views, size):
+        height, width = views.window
+        raise UserError(
+            "mask: its missing pixels must fill a box of mask_height × mask_width, "
+            f"{height} × {width}, and do not; predict=image, with judge=prediction or composite, "
+            "takes any"
+        )
+
+
+def _fill_boxes(mask: MaskStrategy, views: Views, size: int) -> bool:
+    """Whether each of 64 test masks is one box of the window's size, less its visible band."""
+    sample = np.asarray(held_out.frozen(mask, jnp.arange(64), size))[..., 0] > 0
+    height, width = (side - 2 * views.band for side in views.window)
+    return are_boxes(sample, height, width)
 
 
 def dataset(config: Config) -> Dataset:

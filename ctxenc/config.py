@@ -15,7 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.errors import UserError
 
-GROUPS = ("dataset", "mask", "loss", "model", "optimizer")
+GROUPS = ("dataset", "mask", "loss", "model", "optimizer", "schedule")
 
 
 def knob(
@@ -53,6 +53,14 @@ class Config:
     lambda_rec: float | None = knob(
         "weight of the reconstruction loss", at_least=0, null="1 - lambda_adv"
     )
+    lambda_seam: float = knob("weight of the loss's seam term, where it has one", at_least=0)
+    lambda_r1: float = knob("weight of the loss's penalty, where it has one", at_least=0)
+    average: float | None = knob(
+        "decay of a moving average of the generator's weights, which is tested beside the raw ones",
+        at_least=0,
+        at_most=0.999999,
+        null="no average",
+    )
 
     image_size: int = knob("images are resized and cropped to this many pixels", at_least=8)
     mask_height: int = knob("height of the hole in pixels", at_least=1)
@@ -60,6 +68,28 @@ class Config:
     mask_fill: float | str = knob(
         "what fills the hole: a value, or the training split's mean colour"
     )
+    predict: str | None = knob(
+        "what the generator makes: the hole's box or the whole image",
+        one_of=("hole", "image"),
+        null="the hole where every mask is a box of mask_height × mask_width, else the image",
+    )
+    overlap: float = knob(
+        "share of the box's shorter side, along its edges, that is visible and predicted too: "
+        "1/16 is 4 of 64 pixels",
+        at_least=0,
+        at_most=0.49,
+    )
+    context_weight: float = knob(
+        "weight in the reconstruction loss of predicted pixels that are visible: an overlap's, or "
+        "the whole image's",
+        at_least=0,
+    )
+    judge: str = knob(
+        "what the discriminator sees: the prediction as it is, the composite with the real "
+        "context, or the hole alone",
+        one_of=("prediction", "composite", "hole"),
+    )
+    mask_channel: bool = knob("give the generator the mask as a fourth channel")
     precision: str = knob(
         "of the networks' arithmetic; parameters, statistics and losses are float32",
         one_of=("float32", "bfloat16"),
@@ -83,6 +113,7 @@ class Config:
     loss: Any = dataclasses.field(default=dataclasses.MISSING)
     model: Any = dataclasses.field(default=dataclasses.MISSING)
     optimizer: Any = dataclasses.field(default=dataclasses.MISSING)
+    schedule: Any = dataclasses.field(default=dataclasses.MISSING)
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -103,11 +134,11 @@ def takes(field: dataclasses.Field) -> str:
     if field.name == "mask_fill":
         return "a number of -1 to 1, or mean"
     if field.metadata["one_of"]:
-        return " or ".join(field.metadata["one_of"])
+        null = ("null",) if field.metadata["null"] else ()
+        return " or ".join((*field.metadata["one_of"], *null))
     words = {"at_least": "of at least", "at_most": "of at most"}
     limits = [f"{words[k]} {v}" for k, v in field.metadata["limits"].items() if v is not None]
-    null = ["or null"] if field.metadata["null"] else []
-    return " ".join([kind, *limits, *null])
+    return " ".join([kind, *limits, *(["or null"] if field.metadata["null"] else [])])
 
 
 def check(composed: DictConfig) -> Config:
@@ -154,7 +185,7 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
             raise refusal
     if isinstance(value, str) and not value.strip():
         raise refusal
-    if field.metadata["one_of"] and value not in field.metadata["one_of"]:
+    if field.metadata["one_of"] and value not in (*field.metadata["one_of"], None):
         raise refusal
     if key == "name" and (Path(value).is_absolute() or ".." in Path(value).parts):
         raise refusal
@@ -178,10 +209,13 @@ def _check_together(config: Config) -> None:
         )
     if config.weights == (0.0, 0.0):
         raise UserError("lambda_rec=0 lambda_adv=0: nothing is left to learn from")
-    if config.lambda_adv > 0 and config.loss.get("adversarial") is None:
-        raise UserError(
-            f"lambda_adv={config.lambda_adv:g}: this loss has no adversarial term; it takes 0"
-        )
+    terms = {"lambda_adv": "adversarial", "lambda_seam": "seam", "lambda_r1": "penalty"}
+    for key, term in terms.items():
+        if getattr(config, key) > 0 and config.loss.get(term) is None:
+            has_none = f"this loss has no {term} term; it takes 0"
+            raise UserError(f"{key}={getattr(config, key):g}: {has_none}")
+    if config.loss.get("penalty") is not None and config.loss.get("adversarial") is None:
+        raise UserError("loss.penalty: there is no discriminator to penalise; it takes null")
 
 
 def config_dir() -> Path:

@@ -36,6 +36,9 @@ def parser() -> argparse.ArgumentParser:
         help="KEY=VALUE of mask, dataset, their options, image_size, batch_size",
     )
     made.add_argument("--checkpoint", default="best", metavar="best|latest|STEP")
+    made.add_argument(
+        "--raw", action="store_true", help="not the averaged weights, where there are"
+    )
     made.add_argument("--name", help="of the evaluation's folder (default: dataset-mask)")
     made.add_argument("--batch-size", type=int, metavar="N", help="(default: the run's)")
     names = f"any of {', '.join(BASELINES)}"
@@ -64,6 +67,7 @@ def main() -> None:
                 asked.run,
                 overrides,
                 checkpoint=asked.checkpoint,
+                raw=asked.raw,
                 name=asked.name,
                 against=asked.baselines,
                 biharmonic_images=asked.biharmonic_images,

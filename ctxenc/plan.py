@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ctxenc import build, devices, step
 from ctxenc.config import Config
@@ -18,8 +18,7 @@ from ctxenc.data.feeds import Order
 from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
-from ctxenc.evaluation import held_out
-from ctxenc.step import Gan, Hyper
+from ctxenc.gan import Gan, Hyper
 
 SHORTEST_EVAL = 100  # steps: shorter epochs are tested together
 
@@ -63,7 +62,6 @@ class Plan:
         devices.check_batch(config.batch_size)
         gan = build.gan(config)
         _trace(gan, config)
-        check_masks(gan, config.image_size)
         dataset = build.dataset(config)
         order = Order(size=len(dataset.train), batch_size=config.batch_size, seed=config.seed)
         if config.num_img > len(dataset.test):
@@ -97,12 +95,17 @@ class Plan:
         config, fill = self.config, self.config.mask_fill
         lambda_rec, lambda_adv = config.weights
         colour = self.mean_colour if fill == "mean" else np.full(3, fill, np.float32)
-        return Hyper(
-            lambda_rec=_scalar(lambda_rec),
-            lambda_adv=_scalar(lambda_adv),
-            learning_rate_g=_scalar(config.learning_rate_g),
-            learning_rate_d=_scalar(config.learning_rate_d),
-            fill=jnp.asarray(colour),
+        return Hyper.of(
+            colour,
+            lambda_rec=lambda_rec,
+            lambda_adv=lambda_adv,
+            lambda_seam=config.lambda_seam,
+            lambda_r1=config.lambda_r1,
+            context_weight=config.context_weight,
+            learning_rate_g=config.learning_rate_g,
+            learning_rate_d=config.learning_rate_d,
+            average=config.average or 0.0,
+            total=self.schedule.total,
         )
 
     @property
@@ -130,8 +133,7 @@ def _trace(gan: Gan, config: Config) -> None:
     size, mesh = config.image_size, devices.mesh()
     shape = (config.batch_size, size, size, 3)
     images = jax.ShapeDtypeStruct(shape, jnp.uint8, sharding=devices.split(mesh))
-    number = jnp.zeros(())
-    hyper = Hyper(number, number, number, number, jnp.zeros(3))
+    hyper = Hyper.of(np.zeros(3))
 
     # With the shardings of the run, so that the run finds these traces and need not make others.
     def everywhere(tree: Any) -> Any:
@@ -143,20 +145,3 @@ def _trace(gan: Gan, config: Config) -> None:
     hyper, key = everywhere((hyper, jax.eval_shape(lambda: jax.random.key(0))))
     state = everywhere(step.init.eval_shape(gan, key, size))
     step.train_step.eval_shape(gan, state, images, hyper, key)
-
-
-def check_masks(gan: Gan, size: int) -> None:
-    """Refuse masks whose missing pixels are not the box that the generator fills."""
-    height, width = gan.hole
-    for mask in np.asarray(held_out.frozen(gan.mask, jnp.arange(64), size))[..., 0] > 0:
-        top, left = mask.any(axis=1).argmax(), mask.any(axis=0).argmax()
-        inside = mask[top : top + height, left : left + width]
-        if not inside.sum() == mask.sum() == height * width:
-            raise UserError(
-                "mask: its missing pixels must fill a box of mask_height × mask_width, "
-                f"{height} × {width}, and do not"
-            )
-
-
-def _scalar(value: float) -> Array:
-    return jnp.asarray(value, jnp.float32)

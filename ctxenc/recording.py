@@ -8,7 +8,7 @@ imported there: together they take seconds.
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,16 +18,17 @@ from ctxenc.background import Background
 from ctxenc.checkpoints import BEST_BY
 from ctxenc.data.feeds import Feed
 from ctxenc.errors import UserError
+from ctxenc.gan import LOSSES, MISSING, GanState, Losses
 from ctxenc.report import progress
 from ctxenc.runs import Run
-from ctxenc.step import LOSSES, GanState, Losses, finite
+from ctxenc.step import finite
 
 log = logging.getLogger(__name__)
 
 ADVICE = "the last checkpoint is from before; lower learning rates, in a new run, may help"
 SPEED = ("images_per_second", "waited_for_data")
 STUCK_STEPS = 100
-STUCK_WITHIN = 0.003  # nats of ln 2
+STUCK_WITHIN = 0.003  # of what a discriminator loses that cannot tell
 
 
 class DivergedError(UserError):
@@ -41,7 +42,11 @@ def _refuse_not_finite(step: int, found: dict[str, Any]) -> None:
 
 
 class Recorder:
-    """The writers of one run; `baselines` are the test figures that a model has to beat."""
+    """The writers of one run.
+
+    `losses` are those that the run has, `blind` what a discriminator loses that cannot tell real
+    from filled (None: there is none), `baselines` the test figures that a model has to beat.
+    """
 
     def __init__(
         self,
@@ -53,14 +58,15 @@ class Recorder:
         start: int,
         batch_size: int,
         steps_per_epoch: int,
-        adversarial: bool,
+        losses: Sequence[str],
+        blind: float | None,
         baselines: dict[str, Any],
     ):
         self._run, self._live, self._background, self._feed = run, live, background, feed
         self._baselines = baselines
         self._tests = run.metrics("test")
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
-        self._adversarial = adversarial
+        self._losses, self._blind = losses, blind
         self._board = Board(run, start)
         self._pending: tuple[int, Losses] | None = None
         self.restart_clock(start)
@@ -93,8 +99,8 @@ class Recorder:
         self._pending = None
         record = self._record(step, jax.device_get(window))
         _refuse_not_finite(step, record)
-        if self._adversarial:
-            self._warn_if_stuck(record)
+        if self._blind is not None:
+            self._warn_if_stuck(record, self._blind)
         self._run.append_metrics(record)
         self._live.show(record)
         self._show_on_board("train", step, {n: record[n] for n in (*LOSSES, *SPEED)})
@@ -107,12 +113,12 @@ class Recorder:
         rate = round(steps * self._batch_size / seconds, 1) if timed else None
         waited = round((self._feed.waited - self._clock_waited) / seconds, 4) if timed else None
         self.restart_clock(step)
-        judged = {name: self._adversarial or name in ("generator", "pixelwise") for name in LOSSES}
         return {
             "split": "train",
             "step": step,
             "epoch": round(step / self._steps_per_epoch, 4),
-            **{n: float(sums[n]) / count if judged[n] else None for n in LOSSES},
+            **{n: float(sums[n]) / count if n in self._losses else None for n in LOSSES},
+            MISSING: round(float(sums[MISSING]) / count, 4),
             "images_per_second": rate,
             "waited_for_data": waited,
         }
@@ -132,15 +138,15 @@ class Recorder:
             _refuse_not_finite(step, window)
             raise DivergedError(f"step {step}: parameters are not finite; {ADVICE}")
 
-    def _warn_if_stuck(self, record: dict[str, Any]) -> None:
-        if abs(record["discriminator"] - math.log(2)) > STUCK_WITHIN:
+    def _warn_if_stuck(self, record: dict[str, Any], blind: float) -> None:
+        if abs((record["real"] + record["fake"]) / 2 - blind) > STUCK_WITHIN:
             self._stuck_since, self._stuck_told = record["step"], False
         elif record["step"] - self._stuck_since >= STUCK_STEPS and not self._stuck_told:
             self._stuck_told = True
             log.warning(
-                "step %d: the discriminator's loss has stayed at ln 2 for %d steps: it cannot tell "
+                "step %d: the discriminator's loss has stayed at %.3f for %d steps: it cannot tell "
                 "real holes from filled ones; a higher learning_rate_d may help",
-                *(record["step"], record["step"] - self._stuck_since),
+                *(record["step"], blind, record["step"] - self._stuck_since),
             )
 
     def test(self, step: int, figures: dict[str, float]) -> None:

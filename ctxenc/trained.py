@@ -12,8 +12,8 @@ from ctxenc import allocation, build, compilation, devices, step
 from ctxenc.checkpoints import Checkpoints
 from ctxenc.config import Config, check
 from ctxenc.errors import UserError
+from ctxenc.gan import Gan, Variables
 from ctxenc.runs import Run
-from ctxenc.step import Gan, Variables
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Trained:
     step: int
 
     @classmethod
-    def load(cls, path: str | Path, checkpoint: str = "best") -> "Trained":
+    def load(cls, path: str | Path, checkpoint: str = "best", *, raw: bool = False) -> "Trained":
         """The generator of a run folder.
 
         Args:
             path: the run folder.
             checkpoint: ``best`` (by test PSNR; the latest where no test came before a save),
                 ``latest``, or the number of a saved step.
+            raw: the weights as the last step left them, also where an average was kept.
 
         Raises:
             UserError: not a run folder, no such checkpoint, or a damaged one.
@@ -59,7 +60,8 @@ class Trained:
                 template,
             )
             state = checkpoints.restore(template, at)
-        return cls(run, config, gan, state.generator.variables, _colour(run, config), int(at))
+        variables = state.generator.variables if raw else state.tested
+        return cls(run, config, gan, variables, _colour(run, config), int(at))
 
 
 def _wanted(checkpoints: Checkpoints, name: str) -> int:

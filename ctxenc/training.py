@@ -17,11 +17,11 @@ from ctxenc.data.feeds import Feed, MemoryFeed, StreamedFeed
 from ctxenc.data.images import MemoryImages, decode
 from ctxenc.errors import UserError
 from ctxenc.evaluation import held_out
+from ctxenc.gan import GanState, Hyper, empty_window
 from ctxenc.plan import Plan
 from ctxenc.recording import Recorder
 from ctxenc.report import grids, progress
 from ctxenc.runs import Run
-from ctxenc.step import GanState, Hyper
 
 log = logging.getLogger(__name__)
 
@@ -130,7 +130,8 @@ def _train(
             start=start,
             batch_size=config.batch_size,
             steps_per_epoch=schedule.steps_per_epoch,
-            adversarial=gan.adversarial is not None,
+            losses=gan.losses,
+            blind=gan.adversarial.blind if gan.adversarial else None,
             baselines=baselines(plan, test),
         )
         sampler = Sampler(plan, run, background, hyper, divided)
@@ -145,13 +146,16 @@ def _train(
             if schedule.due(done, schedule.log):
                 recorder.losses(done, state.window)
                 if done % schedule.log == 0:  # else a longer run would have gone on summing
-                    state = state.replace(window=jax.device_put(step.empty_window(), everywhere))
+                    state = state.replace(window=jax.device_put(empty_window(), everywhere))
             if schedule.due(done, schedule.sample):
                 recorder.flush()  # stops a run whose losses are not finite before it is shown
                 sampler.save(done, state)
             if schedule.due(done, schedule.test):
                 recorder.stop_unless_finite(done, state)
-                figures = metrics.summary(test.generator(state.generator.variables, hyper.fill))
+                figures = metrics.summary(test.generator(state.tested, hyper.fill))
+                if gan.averaged:
+                    raw = metrics.summary(test.generator(state.generator.variables, hyper.fill))
+                    figures |= {f"raw_{name}": value for name, value in raw.items()}
                 recorder.test(done, figures)
                 checkpoints.save(done, state, figures)
                 recorder.summarise()
@@ -192,12 +196,14 @@ def training_feed(plan: Plan, start: int, sharding: NamedSharding) -> Feed:
 
 def describe(plan: Plan, run: Run, test: held_out.TestSplit) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
-    description = {**plan.describe_data(), "mask_hash": test.mask_hash()}
+    missing = test.missing()
+    description = {**plan.describe_data(), "mask_hash": test.mask_hash(), "missing": missing}
     if plan.config.resume is not None and (before := run.dataset) != description:
         changed = ", ".join(k for k in description if description[k] != before.get(k))
         raise UserError(f"resume={run.path}: the data is not what it was trained on: {changed}")
     run.write_dataset(description)
     log.info("%(name)s: %(train_images)d training and %(test_images)d test images", description)
+    log.info("test masks: %(least).1f to %(most).1f %% missing, %(mean).1f %% on average", missing)
 
 
 def baselines(plan: Plan, test: held_out.TestSplit) -> dict[str, dict[str, float]]:
@@ -236,7 +242,7 @@ class Sampler:
 
     def save(self, at: int, state: GanState) -> None:
         """Have the grid of a step written: real, masked, filled."""
-        filled, _ = step.eval_step(self._gan, state.generator.variables, *self._batch, self._colour)
+        filled, _ = step.eval_step(self._gan, state.tested, *self._batch, self._colour)
         self._background.submit(self._write, self._run.sample(at), filled)
 
     def _write(self, file: Path, filled: jax.Array) -> None:

@@ -22,12 +22,12 @@ CONFIG = {
     "save_dir": "checkpoints",
     "dataset": {"_target_": "ctxenc.data.photos.photos", "data_dir": None},
     "mask": {
-        "_target_": "ctxenc.masks.center_box",
+        "_target_": "ctxenc.masks.boxes.center_box",
         "mask_height": "${mask_height}",
         "mask_width": "${mask_width}",
     },
 }
-RANDOM = {"mask": {**CONFIG["mask"], "_target_": "ctxenc.masks.random_box"}}
+RANDOM = {"mask": {**CONFIG["mask"], "_target_": "ctxenc.masks.boxes.random_box"}}
 
 
 def figures(psnr, step=100):

@@ -196,7 +196,7 @@ def test_the_yaml_files_are_found_from_anywhere(tmp_path):
 
 
 def test_masks_that_are_not_the_box_the_generator_fills_are_refused():
-    config = check(compose(["mask.mask_height=12", "mask_height=8"]))
+    config = check(compose(["mask.mask_height=12", "mask_height=8", "predict=hole"]))
     with pytest.raises(UserError, match="must fill a box of mask_height × mask_width, 8 × 16"):
         Plan.of(config)
 

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, evaluate, launch, masks
+from ctxenc import build, evaluate, launch
 from ctxenc.config import check
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import TestSplit
 from ctxenc.evaluation.transfer import _check_held_out, changed
+from ctxenc.masks import boxes
 from ctxenc.metrics import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs import Run
@@ -184,7 +185,7 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
     assert np.isnan(per_image[40:]).all()
 
     config = check(run.config)
-    strategy = functools.partial(masks.random_box, mask_height=8, mask_width=8)
+    strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     gan = build.gan(config)
     split = TestSplit(build.dataset(config).test, dataclasses.replace(gan, mask=strategy), 32, None)
     assert metrics["mask_hash"] == split.mask_hash() != run.dataset["mask_hash"]
@@ -287,9 +288,9 @@ def test_images_that_have_changed_since_training_are_told(run, program, tmp_path
 
 def test_a_newly_chosen_mask_reads_the_runs_own_sizes(run):
     config = changed(run.config, ["mask=random"])
-    assert config.mask["_target_"] == "ctxenc.masks.random_box"
+    assert config.mask["_target_"] == "ctxenc.masks.boxes.random_box"
     assert (config.mask.mask_height, config.mask.mask_width) == (8, 8)
-    assert run.config.mask["_target_"] == "ctxenc.masks.center_box"
+    assert run.config.mask["_target_"] == "ctxenc.masks.boxes.center_box"
     other = changed(run.config, ["dataset=cifar10", "dataset.classes=[cat]", "batch_size=4"])
     assert (other.dataset.classes, other.batch_size) == (["cat"], 4)
 

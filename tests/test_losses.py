@@ -10,7 +10,7 @@ from ctxenc import losses
 def test_l2_is_the_mean_squared_error():
     prediction = jnp.array([[[[0.0, 1.0, -1.0]]]])
     target = jnp.array([[[[0.5, 1.0, 1.0]]]])
-    assert losses.l2(prediction, target) == pytest.approx((0.25 + 0 + 4) / 3)
+    assert losses.l2(prediction, target, jnp.ones((1, 1, 1, 1))) == pytest.approx((0.25 + 0 + 4) / 3)
 
 
 def test_cross_entropy_from_logits_by_hand():

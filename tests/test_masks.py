@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from ctxenc import masks
 from ctxenc.errors import UserError
+from ctxenc.masks import boxes
 
-STRATEGIES = (masks.center_box, masks.random_box)
+STRATEGIES = (boxes.center_box, boxes.random_box)
 SIZES = ((8, 8), (7, 12), (2, 3))  # few, since JAX compiles anew for each
 
 
@@ -41,7 +42,7 @@ def test_a_mask_is_one_box_of_the_area_asked_for_inside_the_image(strategy, size
 @settings(max_examples=10, deadline=None)
 def test_the_same_key_gives_the_same_mask_and_another_key_another(seed):
     draw = functools.partial(
-        masks.random_box, batch=16, height=32, width=32, mask_height=8, mask_width=8
+        boxes.random_box, batch=16, height=32, width=32, mask_height=8, mask_width=8
     )
     first = draw(jax.random.key(seed))
     np.testing.assert_array_equal(first, draw(jax.random.key(seed)))
@@ -49,20 +50,20 @@ def test_the_same_key_gives_the_same_mask_and_another_key_another(seed):
 
 
 def test_random_boxes_reach_every_offset_that_fits_and_differ_within_a_batch():
-    mask = masks.random_box(jax.random.key(0), 2000, 8, 7, mask_height=3, mask_width=5)
+    mask = boxes.random_box(jax.random.key(0), 2000, 8, 7, mask_height=3, mask_width=5)
     reached = {tuple(corner) for corner in np.asarray(masks.corners(mask)).tolist()}
     assert reached == {(top, left) for top in range(6) for left in range(3)}
 
 
 def test_random_offsets_are_equally_likely():
-    mask = masks.random_box(jax.random.key(1), 20_000, 6, 6, mask_height=3, mask_width=3)
+    mask = boxes.random_box(jax.random.key(1), 20_000, 6, 6, mask_height=3, mask_width=3)
     counts = np.unique(np.asarray(masks.corners(mask)), axis=0, return_counts=True)[1]
     expected = 20_000 / 16
     assert ((counts - expected) ** 2 / expected).sum() < 37.7  # chi-squared, 15 degrees: p = 0.001
 
 
 def test_the_centre_box_is_in_the_middle():
-    mask = masks.center_box(jax.random.key(0), 1, 32, 32, mask_height=16, mask_width=16)
+    mask = boxes.center_box(jax.random.key(0), 1, 32, 32, mask_height=16, mask_width=16)
     assert mask[0, 8:24, 8:24].all()
     assert mask.sum() == 256
 
@@ -78,7 +79,7 @@ def test_a_box_that_cannot_be_is_refused_by_name(strategy, height, width, named)
 
 
 def test_frozen_masks_depend_on_the_index_alone():
-    strategy = functools.partial(masks.random_box, mask_height=4, mask_width=4)
+    strategy = functools.partial(boxes.random_box, mask_height=4, mask_width=4)
     together = masks.frozen(strategy, jnp.arange(10), 16, 16)
     apart = masks.frozen(strategy, jnp.array([7, 3]), 16, 16)
     np.testing.assert_array_equal(together[jnp.array([7, 3])], apart)
@@ -91,7 +92,7 @@ def test_crop_takes_the_missing_pixels_and_paste_puts_them_back(sizes, seed):
     (height, width), hole = sizes
     key = jax.random.key(seed)
     images = jax.random.uniform(key, (3, height, width, 3))
-    mask = masks.random_box(key, 3, height, width, mask_height=hole[0], mask_width=hole[1])
+    mask = boxes.random_box(key, 3, height, width, mask_height=hole[0], mask_width=hole[1])
     corners = masks.corners(mask)
     holes = masks.crop(images, corners, hole)
     np.testing.assert_allclose(holes.sum(), (images * mask).sum(), rtol=1e-4)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from skimage.metrics import structural_similarity
 
-from ctxenc import masks, metrics
+from ctxenc import metrics
+from ctxenc.masks import boxes
 
 
 @pytest.fixture
@@ -13,7 +14,7 @@ def pairs():
     rng = np.random.default_rng(0)
     real = np.cumsum(np.cumsum(rng.normal(size=(4, 32, 32, 3)), axis=1), axis=2)
     real = np.tanh(real / np.abs(real).max() * 2).astype(np.float32)
-    mask = masks.random_box(jax.random.key(3), 4, 32, 32, mask_height=12, mask_width=16)
+    mask = boxes.random_box(jax.random.key(3), 4, 32, 32, mask_height=12, mask_width=16)
     noise = rng.normal(scale=0.2, size=real.shape).astype(np.float32)
     filled = np.clip(real + np.asarray(mask) * noise, -1, 1)
     return jnp.asarray(real), jnp.asarray(filled), mask
@@ -51,7 +52,7 @@ def test_ssim_is_scikit_images_map_averaged_over_the_hole(pairs):
 
 def test_a_perfect_fill():
     real = jnp.linspace(-1, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
-    mask = masks.center_box(jax.random.key(0), 1, 16, 16, mask_height=8, mask_width=8)
+    mask = boxes.center_box(jax.random.key(0), 1, 16, 16, mask_height=8, mask_width=8)
     values = metrics.per_image(real, real, mask)
     assert values["l1"][0] == 0
     assert values["psnr"][0] == 100

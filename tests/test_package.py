@@ -11,8 +11,9 @@ import jax
 import pytest
 
 import ctxenc
-from ctxenc import build, masks
+from ctxenc import build
 from ctxenc.config import GROUPS, choices
+from ctxenc.masks import boxes
 from tests.tiny import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -58,12 +59,12 @@ def test_the_notebook_lines_of_the_readme(tmp_path, monkeypatch):
 def test_the_mask_that_the_readme_adds(monkeypatch):
     (function,) = [block for block in blocks("python") if "def corner_box" in block]
     (yaml,) = blocks("yaml")
-    exec(function, vars(masks))
-    monkeypatch.setattr(masks, "corner_box", masks.corner_box, raising=False)
-    assert "_target_: ctxenc.masks.corner_box" in yaml
-    node = {"_target_": "ctxenc.masks.corner_box", "mask_height": 4, "mask_width": 4}
+    exec(function, vars(boxes))
+    monkeypatch.setattr(boxes, "corner_box", boxes.corner_box, raising=False)
+    assert "_target_: ctxenc.masks.boxes.corner_box" in yaml
+    node = {"_target_": "ctxenc.masks.boxes.corner_box", "mask_height": 4, "mask_width": 4}
     mask = build.target(node, "mask")(jax.random.key(0), 2, 8, 8)
-    del masks.corner_box
+    del boxes.corner_box
     assert mask[:, :4, :4].all()
     assert mask.sum() == 2 * 16
 

@@ -10,7 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ctxenc import gradients as grads
 from ctxenc import losses, masks, step
+from ctxenc.gan import Gan, empty_window
+from ctxenc.masks import boxes
 from tests.tiny import hyper, tiny_gan
 
 
@@ -19,7 +22,7 @@ def flat(tree):
 
 
 fill = jax.jit(step.fill, static_argnums=0)
-gradients = jax.jit(step.gradients, static_argnums=0)
+gradients = jax.jit(grads.gradients, static_argnums=0)
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +51,9 @@ def test_one_step_changes_every_parameter_tensor_of_both_networks(gan, state, im
 def test_the_discriminator_learns_to_tell_real_from_filled(gan, state, images, key):
     for _ in range(60):
         state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
-    window = jax.device_get(state.replace(window=step.empty_window()).window)
+    window = jax.device_get(state.replace(window=empty_window()).window)
     assert window["steps"] == 0
-    state = state.replace(window=step.empty_window())
+    state = state.replace(window=empty_window())
     state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
     assert float(state.window["discriminator"]) < 0.4
     assert float(state.window["accuracy_fake"]) > 0.8
@@ -74,9 +77,9 @@ def test_gradients_are_those_of_the_losses_as_written(gan, state, images, key):
     weights = hyper(lambda_rec=0.7, lambda_adv=0.3)
     grads_g, grads_d, _ = gradients(gan, state, images, weights, key)
     key_flip, key_mask = jax.random.split(key)
-    real = step.random_flip(key_flip, masks.to_float(images))
+    real = grads.random_flip(key_flip, masks.to_float(images))
     mask = gan.mask(key_mask, *real.shape[:3])
-    holes = masks.crop(real, masks.corners(mask), gan.hole)
+    holes = masks.crop(real, masks.corners(mask), gan.views.window)
     context = jnp.where(mask > 0, weights.fill, real)
 
     def run(module, network, params, x, stats=None):
@@ -111,16 +114,16 @@ def test_batch_norm_statistics_go_through_real_then_filled(gan, state, images, k
     _, _, after = gradients(gan, state, images, hyper(), key)
     module, network = gan.discriminator, state.discriminator
     key_flip, key_mask = jax.random.split(key)
-    real = step.random_flip(key_flip, masks.to_float(images))
+    real = grads.random_flip(key_flip, masks.to_float(images))
     mask = gan.mask(key_mask, *real.shape[:3])
-    holes = masks.crop(real, masks.corners(mask), gan.hole)
+    holes = masks.crop(real, masks.corners(mask), gan.views.window)
     context = masks.apply(real, mask, jnp.ones(3))
 
     @jax.jit
     def threaded():
-        fills, _ = step._run(gan.generator, *_parts(state.generator), context)
-        _, stats = step._run(module, *_parts(network), holes)
-        return step._run(module, network.params, stats, fills)[1]
+        fills, _ = grads._run(gan.generator, *_parts(state.generator), context)
+        _, stats = grads._run(module, *_parts(network), holes)
+        return grads._run(module, network.params, stats, fills)[1]
 
     np.testing.assert_allclose(
         flat(after.discriminator.batch_stats), flat(threaded()), rtol=1e-4, atol=1e-6
@@ -142,10 +145,10 @@ class CountingGenerator(nn.Module):
 
 
 def test_the_generator_runs_once_a_step(gan, images, key):
-    counted = step.Gan(**{**vars(gan), "generator": CountingGenerator()})
+    counted = Gan(**{**vars(gan), "generator": CountingGenerator()})
     state = step.init(counted, key, 16)
     CountingGenerator.calls = 0
-    jax.eval_shape(functools.partial(step.gradients, counted), state, images, hyper(), key)
+    jax.eval_shape(functools.partial(grads.gradients, counted), state, images, hyper(), key)
     assert CountingGenerator.calls == 1
 
 
@@ -159,19 +162,19 @@ def test_numeric_hyper_parameters_and_seeds_do_not_recompile(gan, images):
 
 
 def test_reconstruction_alone_needs_no_discriminator_and_learns(images, key):
-    alone = tiny_gan(adversarial=False, mask=masks.center_box, flip=False)
+    alone = tiny_gan(adversarial=False, mask=boxes.center_box, flip=False)
     state = step.init(alone, key, 16)
     assert state.discriminator is None
     found = []
     for _ in range(40):
         state = step.train_step(alone, state, images, hyper(1.0, 0.0, learning_rate_g=1e-2), key)
         found.append(float(state.window["pixelwise"]))
-        state = state.replace(window=step.empty_window())
+        state = state.replace(window=empty_window())
     assert found[-1] < 0.8 * found[0]
 
 
 def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(gan, state, images):
-    strategy = functools.partial(masks.random_box, mask_height=8, mask_width=8)
+    strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     mask = masks.frozen(strategy, jnp.arange(8), 16, 16)
     variables, colour = state.generator.variables, jnp.ones(3)
     filled = fill(gan, variables, images, mask, colour)
@@ -186,7 +189,7 @@ def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(gan, state, i
 
 def test_flips_are_left_to_right_and_for_about_half():
     images = jnp.arange(2000 * 2, dtype=jnp.float32).reshape(2000, 1, 2, 1)
-    flipped = step.random_flip(jax.random.key(0), images)
+    flipped = grads.random_flip(jax.random.key(0), images)
     swapped = np.asarray((flipped != images).any(axis=(1, 2, 3)))
     np.testing.assert_array_equal(flipped[swapped], images[swapped, :, ::-1])
     assert 900 < swapped.sum() < 1100

@@ -146,7 +146,7 @@ def test_a_damaged_checkpoint_is_one_line(trained, home):
 def test_hydras_own_flags_work(tmp_path):
     done = ctxenc_train("--cfg", "job", "mask=random", cwd=tmp_path)
     assert done.returncode == 0
-    assert "ctxenc.masks.random_box" in done.stdout
+    assert "ctxenc.masks.boxes.random_box" in done.stdout
     assert list(tmp_path.iterdir()) == []
 
 

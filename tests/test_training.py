@@ -13,11 +13,13 @@ import pytest
 from PIL import Image
 
 from ctxenc import build, devices, launch, recording, step, training
+from ctxenc import gradients as grads
 from ctxenc.background import Background
 from ctxenc.checkpoints import Checkpoints
 from ctxenc.data import images
 from ctxenc.data.feeds import MemoryFeed, Order
 from ctxenc.errors import UserError
+from ctxenc.gan import LOSSES
 from ctxenc.interruption import Interrupted
 from ctxenc.metrics import NAMES
 from ctxenc.plan import Plan
@@ -78,8 +80,10 @@ def test_metrics_lines_and_summary(undisturbed):
     train, test = run.metrics("train"), run.metrics("test")
     assert [line["step"] for line in train] == [5, 10, 15, 20, 24]
     assert [line["step"] for line in test] == [10, 20, 24]
-    assert set(step.LOSSES) < set(train[0])
-    assert all(np.isfinite(line[name]) for line in train for name in step.LOSSES)
+    assert set(LOSSES) < set(train[0])
+    has = set(LOSSES) - {"seam", "penalty"}
+    assert all((line[n] is None) == (n not in has) for line in train for n in LOSSES)
+    assert all(line["missing"] == 0.25 for line in train)
     total = 0.999 * train[0]["pixelwise"] + 1e-3 * train[0]["adversarial"]
     assert train[0]["generator"] == pytest.approx(total, rel=1e-5)
     assert train[0]["discriminator"] == pytest.approx(
@@ -255,7 +259,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     monkeypatch, log_every
 ):
     """Also where the spoilt step lies in a window that is not read before the next test."""
-    real = step.gradients
+    real = grads.gradients
 
     def gradients(gan, state, images, hyper, key):
         grads_g, grads_d, after = real(gan, state, images, hyper, key)
@@ -310,20 +314,23 @@ def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
         start=0,
         batch_size=1,
         steps_per_epoch=10,
-        adversarial=True,
+        losses=LOSSES,
+        blind=float(np.log(2)),
         baselines=baselines,
     )
-    window = dict.fromkeys(step.LOSSES, np.float32(0.5)) | {"steps": np.float32(1)}
-    stuck = window | {"discriminator": np.float32(np.log(2))}
+    window = dict.fromkeys(LOSSES, np.float32(0.5)) | {"steps": np.float32(1)}
+    window["missing"] = np.float32(0.25)
+    half = np.float32(np.log(2))
+    stuck = window | {"discriminator": half, "real": half, "fake": half}
     for at in range(10, 100, 10):
         recorder.losses(at, stuck if at != 50 else window)
     recorder.flush()
-    assert "ln 2" not in caplog.text
+    assert "cannot tell" not in caplog.text
     for at in range(100, 300, 10):
         recorder.losses(at, stuck)
     recorder.close()
     background.__exit__(None, None, None)
-    assert caplog.text.count("stayed at ln 2") == 1
+    assert caplog.text.count("stayed at 0.693") == 1
 
 
 def test_the_test_split_is_never_trained_on_and_the_loss_falls_on_real_crops():

@@ -3,29 +3,35 @@
 import functools
 
 import jax.numpy as jnp
+import numpy as np
 
-from ctxenc import losses, masks, optimizers, step
+from ctxenc import losses, optimizers, schedules
+from ctxenc.gan import Gan, Hyper
+from ctxenc.masks import boxes
 from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.generator import Generator
+from ctxenc.views import Views
 
 
-def tiny_gan(*, adversarial=True, mask=masks.random_box, flip=True, dtype=jnp.float32):
+def tiny_gan(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.float32):
     """Both networks with a handful of channels, an 8 × 8 hole in a 16 × 16 image."""
-    return step.Gan(
+    return Gan(
         generator=Generator(output_size=(8, 8), widths=(4, 8), decoder_widths=(8,), dtype=dtype),
         discriminator=Discriminator(widths=(4, 8), dtype=dtype) if adversarial else None,
         reconstruction=losses.l2,
         adversarial=losses.NonSaturating() if adversarial else None,
         mask=functools.partial(mask, mask_height=8, mask_width=8),
         optimizer=optimizers.adam(b1=0.9, b2=0.999, eps=1e-7),
-        hole=(8, 8),
+        views=Views(window=(8, 8), box=(8, 8)),
+        schedule=schedules.constant,
         flip=flip,
     )
 
 
-def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate_d=1e-3):
-    values = (lambda_rec, lambda_adv, learning_rate_g, learning_rate_d)
-    return step.Hyper(*(jnp.float32(v) for v in values), fill=jnp.ones(3))
+def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate_d=1e-3, **others):
+    numbers = {"lambda_rec": lambda_rec, "lambda_adv": lambda_adv, "context_weight": 1.0}
+    numbers |= {"learning_rate_g": learning_rate_g, "learning_rate_d": learning_rate_d}
+    return Hyper.of(np.ones(3), **{**numbers, **others})
 
 
 TINY = (  # overrides for whole runs that take a second or two once compiled

@@ -41,6 +41,7 @@ def evaluate(
     overrides: Sequence[str] = (),
     *,
     checkpoint: str = "best",
+    raw: bool = False,
     name: str | None = None,
     against: str = "all",
     biharmonic_images: int | None = None,
@@ -54,6 +55,7 @@ def evaluate(
         path: the run folder.
         overrides: Hydra's, of the masks and the images: see `ctxenc.evaluation.transfer.setting`.
         checkpoint: ``best``, ``latest`` or the number of a saved step.
+        raw: the weights as the last step left them, also where an average was kept.
         name: of the evaluation; None: dataset, mask and what else was overridden.
         against: ``all``, ``none`` or names of `BASELINES` with commas between.
         biharmonic_images: measure the biharmonic fill on so many of the first images; None: on
@@ -70,7 +72,7 @@ def evaluate(
         raise UserError(f"--name {name}: it takes the name of one folder")
     if biharmonic_images is not None and biharmonic_images < 1:
         raise UserError(f"--biharmonic-images {biharmonic_images}: it takes 1 or more")
-    at = setting(path, checkpoint, overrides)
+    at = setting(path, checkpoint, overrides, raw=raw)
     trained_on = at.trained.run.dataset
     if name is None:
         name = at.name if checkpoint == "best" else f"{at.name}-{_at(checkpoint)}"

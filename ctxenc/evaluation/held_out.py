@@ -14,7 +14,8 @@ from jaxtyping import Array, Bool, Float, UInt8
 from ctxenc import masks, metrics
 from ctxenc.data.feeds import test_batches
 from ctxenc.data.images import Images
-from ctxenc.step import Gan, Variables, eval_step
+from ctxenc.gan import Gan, Variables
+from ctxenc.step import eval_step
 
 PerImage = dict[str, Float[np.ndarray, " images"]]
 Batch = tuple[UInt8[Array, "batch height width 3"], masks.Mask]
@@ -57,22 +58,30 @@ class TestSplit:
     def mask_hash(self) -> str:
         """SHA-256 of the frozen masks: runs are ranked together only where it is the same."""
         digest = hashlib.sha256(f"{len(self.images)} {self.images.image_size}".encode())
-        for start in range(0, len(self.images), 1024):
-            indices = jnp.arange(start, min(start + 1024, len(self.images)))
-            mask = np.asarray(frozen(self.gan.mask, indices, self.images.image_size)) > 0
+        for mask in self._masks():
             digest.update(np.packbits(mask).tobytes())
         return digest.hexdigest()
+
+    def missing(self) -> dict[str, float]:
+        """The least, mean and most of an image that its mask covers, in per cent."""
+        shares = 100 * np.concatenate([mask.mean((1, 2)) for mask in self._masks()])
+        found = {"least": shares.min(), "mean": shares.mean(), "most": shares.max()}
+        return {name: round(float(share), 4) for name, share in found.items()}
 
     def fixed_mask(self) -> Bool[np.ndarray, "height width"] | None:
         """Which pixels are missing, where they are the same in every test image; else None."""
         first = None
-        for start in range(0, len(self.images), 1024):
-            indices = jnp.arange(start, min(start + 1024, len(self.images)))
-            mask = np.asarray(frozen(self.gan.mask, indices, self.images.image_size))[..., 0] > 0
+        for mask in self._masks():
             first = mask[0] if first is None else first
             if (mask != first).any():
                 return None
         return first
+
+    def _masks(self) -> Iterator[Bool[np.ndarray, "batch height width"]]:
+        """All frozen masks, in index order, some at a time."""
+        for start in range(0, len(self.images), 1024):
+            indices = jnp.arange(start, min(start + 1024, len(self.images)))
+            yield np.asarray(frozen(self.gan.mask, indices, self.images.image_size))[..., 0] > 0
 
     def _each(self, measure: Callable[..., metrics.PerImage]) -> PerImage:
         parts: list[tuple[metrics.PerImage, int]] = []

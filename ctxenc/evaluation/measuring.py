@@ -14,6 +14,7 @@ from ctxenc.evaluation import perceptual
 from ctxenc.evaluation.held_out import TestSplit
 from ctxenc.evaluation.networks import Networks
 from ctxenc.evaluation.verdict import Columns
+from ctxenc.views import Views
 
 MOST_IN_SWD = 10_000  # images, evenly spread
 
@@ -51,7 +52,7 @@ def measure(
     patches: dict[str, list[Patches]] = {name: [] for name in ("real", *rows)}
     for (images, mask), valid in test.batches():
         used = np.flatnonzero(np.arange(start, start + valid) % apart == 0)
-        real_gradient, real = _real(images, mask, test.gan.hole)
+        real_gradient, real = _real(images, mask, test.gan.views)
         patches["real"].append(_patches(real, used, per_image, start))
         whole: dict[str, np.ndarray] = {}
         for name, row in rows.items():
@@ -61,7 +62,7 @@ def measure(
             filled = row.fill(images, mask)
             if networks and row.images == total:
                 whole[name] = np.asarray(filled)[:valid]
-            found, hole = _measured(images, filled, mask, test.gan.hole)
+            found, hole = _measured(images, filled, mask, test.gan.views)
             found = jax.device_get({**found, "real_gradient": real_gradient})
             values[name].append({column: v[:count] for column, v in found.items()})
             kept = per_image * int((used < count).sum())
@@ -84,19 +85,19 @@ def measure(
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def _real(images: Array, mask: Array, hole: tuple[int, int]) -> tuple[Array, Array]:
+def _real(images: Array, mask: Array, views: Views) -> tuple[Array, Array]:
     real = masks.to_float(images)
     gradient = perceptual.gradient_magnitude(real, mask)
-    return gradient, masks.crop(real, masks.corners(mask), hole)
+    return gradient, views.missing_box(real, mask)
 
 
 @functools.partial(jax.jit, static_argnums=3)
 def _measured(
-    images: Array, filled: Array, mask: Array, hole: tuple[int, int]
+    images: Array, filled: Array, mask: Array, views: Views
 ) -> tuple[dict[str, Array], Array]:
     values = metrics.per_image(masks.to_float(images), filled, mask)
     values["gradient"] = perceptual.gradient_magnitude(filled, mask)
-    return values, masks.crop(filled, masks.corners(mask), hole)
+    return values, views.missing_box(filled, mask)
 
 
 def _patches(holes: Array, used: np.ndarray, per_image: int, start: int) -> Patches:

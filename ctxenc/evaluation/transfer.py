@@ -13,14 +13,13 @@ from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ctxenc import build, devices, step
-from ctxenc import plan as planning
 from ctxenc.compose import compose, parse, with_absolute_paths
 from ctxenc.config import Config, check, choices, config_dir
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import TestSplit
+from ctxenc.gan import Gan
 from ctxenc.runs import Run
-from ctxenc.step import Gan
 from ctxenc.trained import Trained
 
 GROUPS = ("mask", "dataset")
@@ -46,7 +45,13 @@ class Setting:
         return TestSplit(self.dataset.test, self.gan, self.config.batch_size, sharding)
 
 
-def setting(path: str | Path, checkpoint: str = "best", overrides: Sequence[str] = ()) -> Setting:
+def setting(
+    path: str | Path,
+    checkpoint: str = "best",
+    overrides: Sequence[str] = (),
+    *,
+    raw: bool = False,
+) -> Setting:
     """A run's generator before the run's own test split and masks, where no override says else.
 
     Args:
@@ -54,6 +59,7 @@ def setting(path: str | Path, checkpoint: str = "best", overrides: Sequence[str]
         checkpoint: ``best``, ``latest`` or the number of a saved step.
         overrides: Hydra's, of `mask`, `dataset`, their options, `mask_height`, `mask_width`,
             `image_size` and `batch_size`.
+        raw: the weights as the last step left them, also where an average was kept.
 
     Raises:
         UserError: no run, no checkpoint, an override of anything else, or data, masks or sizes
@@ -63,20 +69,22 @@ def setting(path: str | Path, checkpoint: str = "best", overrides: Sequence[str]
     composed = changed(run.config, overrides)
     config = check(composed)
     devices.check_batch(config.batch_size)
-    trained = Trained.load(path, checkpoint)
-    hole = (config.mask_height, config.mask_width)
-    for key, got, takes in zip(("mask_height", "mask_width"), hole, trained.gan.hole, strict=True):
-        if got != takes:
-            raise UserError(f"{key}={got}: this generator fills holes of {takes}; it takes {takes}")
+    trained = Trained.load(path, checkpoint, raw=raw)
     gan = trained.gan
+    hole = (config.mask_height, config.mask_width)
+    for key, got, takes in zip(("mask_height", "mask_width"), hole, gan.views.window, strict=True):
+        if got != takes and not gan.views.whole:
+            raise UserError(f"{key}={got}: this generator fills holes of {takes}; it takes {takes}")
     if config.mask != trained.config.mask:
-        gan = dataclasses.replace(gan, mask=build.target(config.mask, "mask"))
+        mask = build.strategy(config.mask)
+        seen = build.views_of_masks(gan.views, mask, hole, config.image_size)
+        gan = dataclasses.replace(gan, mask=mask, views=seen)
     _check_size(trained, gan, config)
-    planning.check_masks(gan, config.image_size)
     dataset = build.dataset(config)
     _check_held_out(trained.config.dataset, config.dataset)
     names = [_choice("dataset", composed, dataset.name), _choice("mask", composed, "mask")]
-    return Setting(trained, config, gan, dataset, _name([*names, *_told(overrides)]))
+    told = [*_told(overrides), *(["raw"] if raw else [])]
+    return Setting(trained, config, gan, dataset, _name([*names, *told]))
 
 
 def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:

@@ -34,7 +34,7 @@ class Sight:
     @classmethod
     def of(cls, trained: Trained) -> "Sight":
         """A trained model's: it is asked for no place of the box that its masks never had."""
-        size, box = trained.config.image_size, trained.gan.hole
+        size, box = trained.config.image_size, trained.gan.views.window
         seen = held_out.frozen(trained.gan.mask, jnp.arange(64), size)
         tops, lefts = np.asarray(masks.corners(seen)).T
         return cls(size, box, _places(tops, size - box[0]), _places(lefts, size - box[1]))

@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctxenc import masks, step
+from ctxenc import step
 from ctxenc.errors import UserError
 from ctxenc.inpainting import filling
 from ctxenc.inpainting.crops import Sight
 from ctxenc.inpainting.filling import inpaint
+from ctxenc.masks import boxes
 from ctxenc.trained import Trained
 from tests.tiny import tiny_gan
 
@@ -25,7 +26,7 @@ def untrained(mask):
     return Trained(None, config, gan, state.generator.variables, jnp.zeros(3), 0)
 
 
-MODELS = {mask.__name__: untrained(mask) for mask in (masks.center_box, masks.random_box)}
+MODELS = {mask.__name__: untrained(mask) for mask in (boxes.center_box, boxes.random_box)}
 KINDS = st.sampled_from(sorted(MODELS))
 
 

@@ -1,0 +1,71 @@
+"""Mask strategies, and what is done with masks.
+
+A strategy is a pure function ``(key, batch, height, width, *, options) -> mask``; its keyword
+options are what its file in ``conf/mask`` sets. A mask is (batch, height, width, 1) float32 with
+1 where a pixel is missing. To add a strategy, write one function in a file of this room and one
+YAML file there.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
+
+Mask = Float[Array, "batch height width 1"]
+MaskStrategy = Callable[[PRNGKeyArray, int, int, int], Mask]
+
+
+def frozen(strategy: MaskStrategy, indices: Int[Array, " batch"], height: int, width: int) -> Mask:
+    """The masks of test images: a function of the test index and the strategy, nothing else."""
+
+    def one(index: Int[Array, ""]) -> Float[Array, "height width 1"]:
+        return strategy(jax.random.fold_in(jax.random.key(0), index), 1, height, width)[0]
+
+    return jax.vmap(one)(indices)
+
+
+def apply(
+    images: Float[Array, "batch height width 3"], mask: Mask, fill: Float[Array, " 3"]
+) -> Float[Array, "batch height width 3"]:
+    """The images with the colour `fill` where the mask is 1."""
+    return jnp.where(mask > 0, fill, images)
+
+
+def corners(mask: Mask) -> Int[Array, "batch 2"]:
+    """(top, left) of the smallest box that holds each mask's missing pixels."""
+    missing = mask[..., 0] > 0
+    top = jnp.argmax(missing.any(axis=2), axis=1)
+    left = jnp.argmax(missing.any(axis=1), axis=1)
+    return jnp.stack([top, left], axis=1)
+
+
+def crop(
+    images: Float[Array, "batch height width c"],
+    corner: Int[Array, "batch 2"],
+    size: tuple[int, int],
+) -> Float[Array, "batch h w c"]:
+    """The box of `size` (height, width) at each image's corner."""
+
+    def one(image: Array, at: Array) -> Array:
+        return jax.lax.dynamic_slice(image, (at[0], at[1], 0), (*size, image.shape[-1]))
+
+    return jax.vmap(one)(images, corner)
+
+
+def paste(
+    images: Float[Array, "batch height width c"],
+    holes: Float[Array, "batch h w c"],
+    corner: Int[Array, "batch 2"],
+) -> Float[Array, "batch height width c"]:
+    """The images with each hole's content at its corner: the inverse of `crop`."""
+
+    def one(image: Array, hole: Array, at: Array) -> Array:
+        return jax.lax.dynamic_update_slice(image, hole, (at[0], at[1], 0))
+
+    return jax.vmap(one)(images, holes, corner)
+
+
+def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """uint8 pixels as float32 in [-1, 1]."""
+    return images.astype(jnp.float32) / 127.5 - 1.0

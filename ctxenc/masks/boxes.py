@@ -1,0 +1,119 @@
+"""One box an image: the masks of the paper's centre model and of the seed."""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, PRNGKeyArray
+
+from ctxenc.errors import UserError
+from ctxenc.masks import Mask
+
+
+def center_box(
+    key: PRNGKeyArray,
+    batch: int,
+    height: int,
+    width: int,
+    *,
+    mask_height: int,
+    mask_width: int,
+    overlap: float = 0.0,
+) -> Mask:
+    """One mask_height × mask_width box in the middle of every image; `key` is not used.
+
+    Where the margin is odd, the smaller half is above and to the left. `overlap` is the share of
+    the box's shorter side that stays visible along each of its edges (see `band`).
+
+    Raises:
+        UserError: the box does not fit the image, or leaves no context.
+    """
+    del key
+    check_box(height, width, mask_height, mask_width)
+    top = jnp.full((batch,), (height - mask_height) // 2)
+    left = jnp.full((batch,), (width - mask_width) // 2)
+    return _missing(top, left, (mask_height, mask_width), overlap, height, width)
+
+
+def random_box(
+    key: PRNGKeyArray,
+    batch: int,
+    height: int,
+    width: int,
+    *,
+    mask_height: int,
+    mask_width: int,
+    overlap: float = 0.0,
+) -> Mask:
+    """One mask_height × mask_width box an image, every offset that fits equally likely.
+
+    `overlap` is as in `center_box`.
+
+    Raises:
+        UserError: the box does not fit the image, or leaves no context.
+    """
+    check_box(height, width, mask_height, mask_width)
+    key_top, key_left = jax.random.split(key)
+    top = jax.random.randint(key_top, (batch,), 0, height - mask_height + 1)
+    left = jax.random.randint(key_left, (batch,), 0, width - mask_width + 1)
+    return _missing(top, left, (mask_height, mask_width), overlap, height, width)
+
+
+def band(overlap: float, mask_height: int, mask_width: int) -> int:
+    """Pixels of a box, along each of its edges, that stay visible and are predicted all the same.
+
+    The authors' code has 4 in a box of 64, the paper 7.
+    """
+    return round(overlap * min(mask_height, mask_width))
+
+
+def _missing(
+    top: Int[Array, " batch"],
+    left: Int[Array, " batch"],
+    box: tuple[int, int],
+    overlap: float,
+    height: int,
+    width: int,
+) -> Mask:
+    edge = band(overlap, *box)
+    inner_height, inner_width = box[0] - 2 * edge, box[1] - 2 * edge
+    if min(inner_height, inner_width) < 1:
+        raise UserError(
+            f"overlap={overlap}: {edge} visible pixels along each edge leave nothing of a box of "
+            f"{box[0]} × {box[1]} missing"
+        )
+    return boxes(top + edge, left + edge, inner_height, inner_width, height, width)
+
+
+def boxes(
+    top: Int[Array, " batch"],
+    left: Int[Array, " batch"],
+    mask_height: int,
+    mask_width: int,
+    height: int,
+    width: int,
+) -> Mask:
+    """Masks with one box each, its upper left pixel at (top, left)."""
+    rows = jnp.arange(height)[None, :, None, None]
+    columns = jnp.arange(width)[None, None, :, None]
+    top, left = top[:, None, None, None], left[:, None, None, None]
+    inside = (
+        (rows >= top)
+        & (rows < top + mask_height)
+        & (columns >= left)
+        & (columns < left + mask_width)
+    )
+    return inside.astype(jnp.float32)
+
+
+def check_box(height: int, width: int, mask_height: int, mask_width: int) -> None:
+    """Refuse a box that is larger than the image or that leaves no context around it."""
+    for name, size, limit in (
+        ("mask_height", mask_height, height),
+        ("mask_width", mask_width, width),
+    ):
+        if not 1 <= size <= limit:
+            raise UserError(f"{name}={size}: it takes 1 to {limit}, the size of the image")
+    if (mask_height, mask_width) == (height, width):
+        raise UserError(
+            f"mask_height={mask_height} mask_width={mask_width}: the hole is the whole image; "
+            "one of them takes less, so that some context is left"
+        )
