@@ -10,7 +10,9 @@ from ctxenc import losses
 def test_l2_is_the_mean_squared_error():
     prediction = jnp.array([[[[0.0, 1.0, -1.0]]]])
     target = jnp.array([[[[0.5, 1.0, 1.0]]]])
-    assert losses.l2(prediction, target, jnp.ones((1, 1, 1, 1))) == pytest.approx((0.25 + 0 + 4) / 3)
+    assert losses.l2(prediction, target, jnp.ones((1, 1, 1, 1))) == pytest.approx(
+        (0.25 + 0 + 4) / 3
+    )
 
 
 def test_cross_entropy_from_logits_by_hand():
@@ -32,3 +34,57 @@ def test_extreme_logits_stay_finite():
         for term in (loss.real, loss.fake, loss.fool):
             assert jnp.isfinite(term(logits))
             assert jnp.isfinite(jax.grad(term)(logits)).all()
+
+
+def test_weights_multiply_and_are_not_divided_by():
+    """Two pixels, squared errors 1 and 4 in every channel; the second weighs 10 times."""
+    prediction = jnp.array([[[[1.0] * 3, [2.0] * 3]]])
+    weights = jnp.array([[[[1.0], [10.0]]]])
+    target = jnp.zeros_like(prediction)
+    assert losses.l2(prediction, target, weights) == pytest.approx((1 + 10 * 4) / 2)
+    assert losses.l1(prediction, target, weights) == pytest.approx((1 + 10 * 2) / 2)
+
+
+def test_the_seams_variation_is_over_pairs_of_which_one_is_missing():
+    """A 2 × 3 image whose right column is missing: two pairs to the right, none below."""
+    grey = jnp.array([[0.0, 0.25, 1.0], [0.5, 0.5, -0.5]])
+    composite = jnp.repeat(grey[None, :, :, None], 3, axis=-1)
+    mask = jnp.array([[0.0, 0, 1], [0, 0, 1]])[None, :, :, None]
+    assert losses.seam(composite, mask) == pytest.approx((0.75 + 1.0) / 2)
+    # Turned on its side the pairs are below each other.
+    turned = losses.seam(composite.swapaxes(1, 2), mask.swapaxes(1, 2))
+    assert turned == pytest.approx((0.75 + 1.0) / 2)
+    assert losses.seam(composite, jnp.zeros_like(mask)) == 0
+
+
+def test_the_hinge_by_hand():
+    loss, logits = losses.Hinge(), jnp.array([0.5, 2.0, -3.0])
+    assert loss.real(logits) == pytest.approx((0.5 + 0 + 4) / 3)
+    assert loss.fake(logits) == pytest.approx((1.5 + 3 + 0) / 3)
+    assert loss.fool(logits) == pytest.approx(0.5 / 3)
+
+
+def test_least_squares_by_hand():
+    loss, logits = losses.LeastSquares(), jnp.array([0.0, 3.0])
+    assert loss.real(logits) == pytest.approx((0.5 + 2) / 2)
+    assert loss.fake(logits) == pytest.approx((0 + 4.5) / 2)
+    assert loss.fool(logits) == loss.real(logits)
+
+
+@pytest.mark.parametrize("loss", [losses.NonSaturating(), losses.Hinge(), losses.LeastSquares()])
+def test_a_discriminator_that_cannot_tell_loses_what_is_said(loss):
+    """The least of real and fake together over logits that are the same for both."""
+    both = [(loss.real(x) + loss.fake(x)) / 2 for x in jnp.linspace(-2, 2, 401)[:, None]]
+    assert min(both) == pytest.approx(loss.blind, abs=1e-6)
+    edge = jnp.array([loss.threshold])
+    assert float(loss.real(edge)) == pytest.approx(float(loss.fake(edge)))
+
+
+def test_r1_is_half_the_mean_squared_slope():
+    """D(x) = sum of w·x has slope w wherever it is taken, D(x) = ½ sum of x² has slope x."""
+    w = jnp.array([1.0, -2.0, 3.0])
+    real = jnp.ones((2, 1, 2, 3)) * jnp.array([1.0, 3.0])[:, None, None, None]
+    linear = losses.r1(lambda x: (x * w).sum((1, 2, 3)), real)
+    assert linear == pytest.approx(0.5 * 2 * (1 + 4 + 9))
+    square = losses.r1(lambda x: 0.5 * jnp.square(x).sum((1, 2, 3)), real)
+    assert square == pytest.approx(0.5 * (6 * 1 + 6 * 9) / 2)

@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 import subprocess
@@ -11,9 +12,11 @@ import numpy as np
 import pytest
 
 from ctxenc import gradients as grads
-from ctxenc import losses, masks, step
+from ctxenc import losses, masks, schedules, step
 from ctxenc.gan import Gan, empty_window
 from ctxenc.masks import boxes
+from ctxenc.models.generator import Generator
+from ctxenc.views import Views
 from tests.tiny import hyper, tiny_gan
 
 
@@ -72,15 +75,46 @@ def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(gan, sta
     np.testing.assert_allclose(both, gradient(1.0, 0.0) + one, rtol=1e-4, atol=1e-7)
 
 
-def test_gradients_are_those_of_the_losses_as_written(gan, state, images, key):
+def whole_image(**views):
+    generator = Generator(output_size=(16, 16), widths=(4, 8), decoder_widths=(8,))
+    views = Views(window=(16, 16), whole=True, box=(8, 8), **views)
+    return dataclasses.replace(tiny_gan(), generator=generator, views=views)
+
+
+def with_band():
+    mask = functools.partial(boxes.random_box, mask_height=8, mask_width=8, overlap=0.25)
+    views = Views(window=(8, 8), box=(8, 8), band=2)
+    return dataclasses.replace(tiny_gan(), mask=mask, views=views)
+
+
+VARIANTS = {
+    "hole": tiny_gan,
+    "band": with_band,
+    "image": lambda: dataclasses.replace(whole_image(), adversarial=losses.Hinge()),
+    "composite": lambda: dataclasses.replace(
+        whole_image(judge="composite", mask_channel=True), seam=losses.seam
+    ),
+    "penalty": lambda: dataclasses.replace(tiny_gan(), penalty=losses.r1),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
     """Against a plain differentiation of each network's whole loss, with no shared passes."""
-    weights = hyper(lambda_rec=0.7, lambda_adv=0.3)
-    grads_g, grads_d, _ = gradients(gan, state, images, weights, key)
+    gan = VARIANTS[variant]()
+    state = step.init(gan, key, 16)
+    weights = hyper(
+        lambda_rec=0.7, lambda_adv=0.3, lambda_seam=0.2, lambda_r1=0.1, context_weight=10.0
+    )
+    grads_g, grads_d, after = gradients(gan, state, images, weights, key)
     key_flip, key_mask = jax.random.split(key)
     real = grads.random_flip(key_flip, masks.to_float(images))
     mask = gan.mask(key_mask, *real.shape[:3])
-    holes = masks.crop(real, masks.corners(mask), gan.views.window)
     context = jnp.where(mask > 0, weights.fill, real)
+    if gan.views.mask_channel:
+        context = jnp.concatenate([context, mask], -1)
+    target, missing = (gan.views.cut(x, mask) for x in (real, mask))
+    judged_real = gan.views.judged(real, target, mask)
 
     def run(module, network, params, x, stats=None):
         stats = network.batch_stats if stats is None else stats
@@ -90,23 +124,76 @@ def test_gradients_are_those_of_the_losses_as_written(gan, state, images, key):
 
     def generator_loss(params):
         fills, _ = run(gan.generator, state.generator, params, context)
-        _, stats = run(gan.discriminator, state.discriminator, state.discriminator.params, holes)
         d = state.discriminator
-        logits, _ = run(gan.discriminator, d, d.params, fills, stats)
-        cross_entropy = -jnp.mean(jnp.log(nn.sigmoid(logits)))
-        return 0.7 * jnp.mean((fills - holes) ** 2) + 0.3 * cross_entropy
+        _, stats = run(gan.discriminator, d, d.params, judged_real)
+        logits, _ = run(gan.discriminator, d, d.params, gan.views.judged(real, fills, mask), stats)
+        errors = jnp.where(missing > 0, 1, 10) * (fills - target) ** 2
+        total = 0.7 * jnp.mean(errors) + 0.3 * gan.adversarial.fool(logits)
+        if gan.seam:
+            total += 0.2 * gan.seam(jnp.where(mask > 0, fills, real), mask)
+        return total
 
     def discriminator_loss(params):
         fills, _ = run(gan.generator, state.generator, state.generator.params, context)
-        on_real, stats = run(gan.discriminator, state.discriminator, params, holes)
-        on_fake, _ = run(gan.discriminator, state.discriminator, params, fills, stats)
-        real_loss = -jnp.mean(jnp.log(nn.sigmoid(on_real)))
-        return 0.5 * (real_loss - jnp.mean(jnp.log(1 - nn.sigmoid(on_fake))))
+        d = state.discriminator
+        on_real, stats = run(gan.discriminator, d, params, judged_real)
+        judged_fake = gan.views.judged(real, fills, mask)
+        on_fake, _ = run(gan.discriminator, d, params, judged_fake, stats)
+        total = 0.5 * (gan.adversarial.real(on_real) + gan.adversarial.fake(on_fake))
+        if gan.penalty:
+            slope = jax.grad(lambda x: run(gan.discriminator, d, params, x)[0].sum())(judged_real)
+            total += 0.1 * 0.5 * jnp.mean((slope**2).sum((1, 2, 3)))
+        return total
 
-    expected_g = jax.jit(jax.grad(generator_loss))(state.generator.params)
-    expected_d = jax.jit(jax.grad(discriminator_loss))(state.discriminator.params)
+    loss_g, expected_g = jax.jit(jax.value_and_grad(generator_loss))(state.generator.params)
+    loss_d, expected_d = jax.jit(jax.value_and_grad(discriminator_loss))(state.discriminator.params)
     np.testing.assert_allclose(flat(grads_g), flat(expected_g), rtol=1e-3, atol=1e-6)
     np.testing.assert_allclose(flat(grads_d), flat(expected_d), rtol=1e-3, atol=1e-6)
+    assert float(after.window["generator"]) == pytest.approx(float(loss_g), rel=1e-4)
+    assert float(after.window["discriminator"]) == pytest.approx(float(loss_d), rel=1e-4)
+    assert float(after.window["missing"]) == pytest.approx(float(mask.mean()))
+
+
+def test_an_overlap_weighs_its_band_ten_times(images, key):
+    """By hand: a band of 2 in a box of 8 is 48 of 64 pixels, the missing middle 16."""
+    gan = with_band()
+    state = step.init(gan, key, 16)
+    black = jnp.zeros_like(images)
+    dark = jax.tree.map(jnp.zeros_like, state.generator.params)  # predicts 0, grey, everywhere
+    state = state.replace(generator=state.generator.replace(params=dark))
+    _, _, after = gradients(gan, state, black, hyper(1.0, 0.0, context_weight=10.0), key)
+    assert float(after.window["pixelwise"]) == pytest.approx((48 * 10 + 16) / 64)
+    assert float(after.window["missing"]) == pytest.approx(16 / 256)
+
+
+def test_the_average_follows_the_weights_and_is_what_is_tested(images, key):
+    averaged = dataclasses.replace(tiny_gan(), averaged=True)
+    state = step.init(averaged, key, 16)
+    first = jax.tree.map(np.array, state.generator.variables)
+    state = step.train_step(averaged, state, images, hyper(average=0.5), key)
+    second = jax.tree.map(np.array, state.generator.variables)
+    # Its decay starts at (1 + 0) / (10 + 0) and may rise to 0.5, not above.
+    expected = 0.1 * flat(first) + 0.9 * flat(second)
+    np.testing.assert_allclose(flat(state.average), expected, rtol=1e-5, atol=1e-6)
+    assert flat(state.tested).tolist() == flat(state.average).tolist()
+    late = state.replace(step=jnp.int32(1000))
+    before = flat(jax.tree.map(np.array, state.average))
+    after = step.train_step(averaged, late, images, hyper(average=0.5), key)
+    expected = 0.5 * before + 0.5 * flat(after.generator.variables)
+    np.testing.assert_allclose(flat(after.average), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_a_schedule_scales_both_rates(gan, state, images, key):
+    """Where the factor is 0 nothing moves but the statistics."""
+    still = dataclasses.replace(gan, schedule=functools.partial(schedules.cosine, warmup=0, end=0))
+    before = jax.tree.map(np.array, state)
+    after = step.train_step(still, state.replace(step=jnp.int32(10)), images, hyper(total=10), key)
+    for old, new in (
+        (before.generator, after.generator),
+        (before.discriminator, after.discriminator),
+    ):
+        np.testing.assert_array_equal(flat(old.params), flat(new.params))
+        assert (flat(old.batch_stats) != flat(new.batch_stats)).any()
 
 
 def test_batch_norm_statistics_go_through_real_then_filled(gan, state, images, key):
