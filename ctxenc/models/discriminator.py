@@ -1,13 +1,14 @@
 """The discriminator: from a hole's pixels to how real they look."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ctxenc.errors import UserError
-from ctxenc.models.layers import GLOROT, BatchNorm, Conv
+from ctxenc.models.checks import check_widths
+from ctxenc.models.layers import GLOROT, BatchNorm, Conv, constrained
 
 
 class Discriminator(nn.Module):
@@ -15,10 +16,14 @@ class Discriminator(nn.Module):
 
     Attributes:
         widths: Channels after each convolution.
+        batch_norm: Whether batch normalisation follows each convolution.
+        spectral_norm: Whether each layer's kernel is divided by its largest singular value.
         dtype: Of the computation; parameters, statistics and output are float32.
     """
 
     widths: tuple[int, ...] = (64, 128, 256)
+    batch_norm: bool = True
+    spectral_norm: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -37,12 +42,13 @@ class Discriminator(nn.Module):
         Raises:
             UserError: A width is not a positive number.
         """
-        if min(self.widths, default=1) < 1:
-            raise UserError(
-                f"model.discriminator.widths={list(self.widths)}: it takes numbers, each 1 or more"
-            )
+        if self.widths:
+            check_widths("model.discriminator.widths", self.widths)
+        through = partial(constrained, spectral_norm=self.spectral_norm, train=train)
         for width in self.widths:
-            x = nn.leaky_relu(Conv(width, dtype=self.dtype)(x), 0.2)
-            x = BatchNorm(dtype=self.dtype)(x, train=train)
-        x = nn.Dense(1, kernel_init=GLOROT, dtype=self.dtype)(x.reshape(x.shape[0], -1))
+            x = nn.leaky_relu(through(Conv(width, dtype=self.dtype), x), 0.2)
+            if self.batch_norm:
+                x = BatchNorm(dtype=self.dtype)(x, train=train)
+        dense = nn.Dense(1, kernel_init=GLOROT, dtype=self.dtype)
+        x = through(dense, x.reshape(x.shape[0], -1))
         return x[:, 0].astype(jnp.float32)

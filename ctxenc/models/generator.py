@@ -7,7 +7,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
+from ctxenc.models.checks import check_doublings, check_halvings, check_upsample, check_widths
 from ctxenc.models.layers import GLOROT, BatchNorm, ChannelwiseDense, Conv, ConvTranspose
+from ctxenc.models.upsampling import up
 
 RGB = 3
 
@@ -26,6 +28,10 @@ class Generator(nn.Module):
         bottleneck: What joins the two: None for a channel-wise fully connected layer (which keeps
             the channels, so `decoder_widths` must start as `widths` ends), or the width of a
             1×1 map between a convolution over the whole map and an up-convolution.
+        mix_channels: Whether a 1×1 convolution follows the channel-wise layer, which carries
+            nothing from channel to channel (section 3.1 of the paper); `decoder_widths` may then
+            start with any number.
+        upsample: How the decoder doubles its maps: "deconv" or "resize_conv" (see `upsampling`).
         dtype: Of the computation; parameters, statistics and output are float32.
     """
 
@@ -33,6 +39,8 @@ class Generator(nn.Module):
     widths: tuple[int, ...] = (128, 256, 512)
     decoder_widths: tuple[int, ...] = (512, 256)
     bottleneck: int | None = None
+    mix_channels: bool = False
+    upsample: str = "deconv"
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -51,16 +59,16 @@ class Generator(nn.Module):
         Raises:
             UserError: The image or the hole has a size that these widths cannot work with.
         """
-        self._check(x.shape[1], x.shape[2])
+        self._check((x.shape[1], x.shape[2]))
         for width in self.widths:
             x = nn.relu(Conv(width, dtype=self.dtype)(x))
             x = BatchNorm(dtype=self.dtype)(x, train=train)
         x = self._join(x)
         x = nn.leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train), 0.2)
         for width in self.decoder_widths[1:]:
-            x = nn.leaky_relu(ConvTranspose(width, dtype=self.dtype)(x), 0.2)
+            x = nn.leaky_relu(up(self.upsample, width, dtype=self.dtype)(x), 0.2)
             x = BatchNorm(dtype=self.dtype)(x, train=train)
-        x = ConvTranspose(RGB, dtype=self.dtype)(x)
+        x = up(self.upsample, RGB, dtype=self.dtype)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
     def _join(
@@ -69,39 +77,35 @@ class Generator(nn.Module):
         """Carries the encoder's maps to the decoder's first."""
         doublings = 2 ** len(self.decoder_widths)
         start = (self.output_size[0] // doublings, self.output_size[1] // doublings)
-        if self.bottleneck is None:
-            return ChannelwiseDense(start, dtype=self.dtype)(x)
         whole = {"stride": 1, "padding": "VALID", "kernel_init": GLOROT, "dtype": self.dtype}
+        if self.bottleneck is None:
+            x = ChannelwiseDense(start, dtype=self.dtype)(x)
+            if self.mix_channels:
+                x = Conv(self.decoder_widths[0], window=(1, 1), **whole)(x)
+            return x
         x = Conv(self.bottleneck, window=(x.shape[1], x.shape[2]), **whole)(x)
         return ConvTranspose(self.decoder_widths[0], window=start, **whole)(x)
 
-    def _check(self, height: int, width: int) -> None:
+    def _check(self, image: tuple[int, int]) -> None:
         """Refuses sizes that cannot work, naming the key, what it got and what it takes."""
-        for key, widths in (("widths", self.widths), ("decoder_widths", self.decoder_widths)):
-            if not widths or min(widths) < 1:
-                raise UserError(
-                    f"model.generator.{key}={list(widths)}: it takes one or more numbers, "
-                    f"each 1 or more"
-                )
+        check_widths("model.generator.widths", self.widths)
+        check_widths("model.generator.decoder_widths", self.decoder_widths)
+        check_upsample(self.upsample)
         if self.bottleneck is not None and self.bottleneck < 1:
             raise UserError(
                 f"model.generator.bottleneck={self.bottleneck}: it takes null or 1 and more"
             )
-        for size in (height, width):
-            _check_multiple("image_size", size, len(self.widths), "encoder halves")
-        for key, size in zip(("mask_height", "mask_width"), self.output_size, strict=True):
-            _check_multiple(key, size, len(self.decoder_widths), "decoder doubles")
-        if self.bottleneck is None and self.decoder_widths[0] != self.widths[-1]:
+        check_halvings(image, len(self.widths))
+        check_doublings(self.output_size, len(self.decoder_widths), image)
+        if self.mix_channels and self.bottleneck is not None:
+            raise UserError(
+                "model.generator.mix_channels=true: a bottleneck joins the channels already; "
+                "it takes false"
+            )
+        keeps_channels = self.bottleneck is None and not self.mix_channels
+        if keeps_channels and self.decoder_widths[0] != self.widths[-1]:
             raise UserError(
                 f"model.generator.decoder_widths={list(self.decoder_widths)}: the channel-wise "
                 f"layer keeps the encoder's channels; it takes lists that start with "
                 f"{self.widths[-1]}"
             )
-
-
-def _check_multiple(key: str, size: int, times: int, verb: str) -> None:
-    factor = 2**times
-    if size < factor or size % factor:
-        raise UserError(
-            f"{key}={size}: the model's {verb} {times} times; it takes multiples of {factor}"
-        )

@@ -21,6 +21,9 @@ class Conv(nn.Module):
         window: Height and width of the kernel.
         stride: The step between output positions, in pixels.
         padding: As `ctxenc.models.convolution.conv` takes it.
+        groups: The input's and the output's channels are cut into so many equal groups, each of
+            which sees its own only.
+        use_bias: Whether a bias is added.
         kernel_init: Where the weights start; the bias starts at zero.
         dtype: Of the computation; the parameters are float32.
     """
@@ -29,6 +32,8 @@ class Conv(nn.Module):
     window: tuple[int, int] = (4, 4)
     stride: int = 2
     padding: Padding = "SAME"
+    groups: int = 1
+    use_bias: bool = True
     kernel_init: Initializer = GAUSSIAN
     dtype: Any = jnp.float32
 
@@ -37,16 +42,18 @@ class Conv(nn.Module):
         self, x: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch out_height out_width features"]:
         """Convolves."""
-        kernel = self.param(
-            "kernel", self.kernel_init, (*self.window, x.shape[-1], self.features), jnp.float32
+        shape = (*self.window, x.shape[-1] // self.groups, self.features)
+        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
+        parts = zip(
+            jnp.split(x.astype(self.dtype), self.groups, axis=-1),
+            jnp.split(kernel, self.groups, axis=-1),
+            strict=True,
         )
+        outputs = [conv(a, b, stride=self.stride, padding=self.padding) for a, b in parts]
+        y = outputs[0] if self.groups == 1 else jnp.concatenate(outputs, axis=-1)
+        if not self.use_bias:
+            return y
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        y = conv(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            stride=self.stride,
-            padding=self.padding,
-        )
         return y + bias.astype(self.dtype)
 
 
@@ -57,6 +64,7 @@ class ConvTranspose(nn.Module):
     window: tuple[int, int] = (4, 4)
     stride: int = 2
     padding: Padding = "SAME"
+    use_bias: bool = True
     kernel_init: Initializer = GAUSSIAN
     dtype: Any = jnp.float32
 
@@ -68,13 +76,15 @@ class ConvTranspose(nn.Module):
         kernel = self.param(
             "kernel", self.kernel_init, (*self.window, x.shape[-1], self.features), jnp.float32
         )
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         y = conv_transpose(
             x.astype(self.dtype),
             kernel.astype(self.dtype),
             stride=self.stride,
             padding=self.padding,
         )
+        if not self.use_bias:
+            return y
+        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return y + bias.astype(self.dtype)
 
 
@@ -121,9 +131,13 @@ class BatchNorm(nn.Module):
     The statistics are float32, and over the whole batch however many devices share it.
 
     Attributes:
+        epsilon: Added to the variance.
+        scale_init: Where the gain starts; the bias starts at zero.
         dtype: Of the output; statistics and parameters are float32.
     """
 
+    epsilon: float = 1e-3
+    scale_init: Initializer = nn.initializers.ones
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -132,6 +146,26 @@ class BatchNorm(nn.Module):
     ) -> Float[Array, "batch height width channels"]:
         """Normalises by this batch's statistics in training, by the moving ones otherwise."""
         norm = nn.BatchNorm(
-            use_running_average=not train, momentum=0.9, epsilon=1e-3, dtype=self.dtype
+            use_running_average=not train,
+            momentum=0.9,
+            epsilon=self.epsilon,
+            scale_init=self.scale_init,
+            dtype=self.dtype,
         )
         return norm(x)
+
+
+def constrained(
+    layer: nn.Module,
+    x: Float[Array, "batch *size channels"],
+    *,
+    spectral_norm: bool,
+    train: bool,
+) -> Float[Array, "batch *out_size features"]:
+    """What a layer makes of `x`, with `spectral_norm` after spectral normalisation.
+
+    Then the layer's kernel, as a matrix from (rows, columns, channels) to features, is divided by
+    its largest singular value (Miyato et al., 2018), which one power iteration a training pass
+    follows. Its vector is kept among the "batch_stats".
+    """
+    return nn.SpectralNorm(layer)(x, update_stats=train) if spectral_norm else layer(x)

@@ -125,6 +125,20 @@ def test_a_kernel_over_the_whole_map_agrees_with_lax(name, size):
     compare(name, x, kernel, stride=1, padding="VALID")
 
 
+@pytest.mark.parametrize(
+    ("name", "size", "window", "stride", "padding"),
+    [("conv", 19, 11, 4, "VALID"), ("conv_transpose", 6, 5, 2, ((2, 2), (2, 2)))],
+)
+def test_alexnets_strides_agree_with_lax(name, size, window, stride, padding):
+    x, kernel = normal(0, (2, size, size, 3)), normal(1, (window, window, 3, 4))
+
+    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    def both(x, kernel):
+        return [(f(x, kernel, stride=stride, padding=padding),) for f in PAIRS[name]]
+
+    assert_agree(*both(x, kernel))
+
+
 @pytest.mark.parametrize("name", sorted(PAIRS))
 def test_vmap_over_images_and_kernels(name):
     function, reference = PAIRS[name]

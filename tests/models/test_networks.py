@@ -1,11 +1,14 @@
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from omegaconf import OmegaConf
 
+from ctxenc import build
+from ctxenc.compose import compose
+from ctxenc.config import check, choices
 from ctxenc.errors import UserError
 from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.generator import Generator
@@ -42,17 +45,38 @@ def test_the_seed_counts_its_parameters_so():
     assert count_parameters(shapes(Discriminator(), images(16, 16))) == 661_697
 
 
-@pytest.mark.parametrize("choice", ["cifar", "seed"])
-def test_every_choice_in_conf_names_the_networks_fields(choice, request):
-    conf = OmegaConf.load(request.config.rootpath / "conf" / "model" / f"{choice}.yaml")
-    for name, network, given in (
-        ("generator", Generator, {"output_size": (16, 16)}),
-        ("discriminator", Discriminator, {}),
+CHOICES = {  # image, what is predicted
+    "cifar": (32, 16),
+    "seed": (32, 16),
+    "paper_center": (128, 64),
+    "paper_random": (128, 128),
+    "paper_random_64": (64, 64),
+    "alexnet": (227, 227),
+}
+
+
+def test_every_choice_in_conf_is_tested_here():
+    assert CHOICES.keys() == choices("model").keys()
+
+
+@pytest.mark.parametrize("choice", sorted(CHOICES))
+def test_every_choice_in_conf_makes_networks_that_fit(choice):
+    image, size = CHOICES[choice]
+    model = check(compose([f"model={choice}"])).model
+    generator = build.target(model["generator"], "model.generator")(output_size=(size, size))
+    discriminator = build.target(model["discriminator"], "model.discriminator")()
+    for network, side, shape in (
+        (generator, image, (2, size, size, 3)),
+        (discriminator, size, (2,)),
     ):
-        options = OmegaConf.to_container(conf[name])
-        assert options.pop("_target_") == f"{network.__module__}.{network.__name__}"
-        options = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
-        hash(network(**given, **options))  # or it could not be a static argument of jit
+        hash(network)  # or it could not be a static argument of jit
+        run = partial(network.init_with_output, train=True)
+        y, _ = jax.eval_shape(run, KEY, jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32))
+        assert y.shape == shape
+    # Each option stands in the file, so that it can be set without a `+`.
+    for node, network in ((model["generator"], generator), (model["discriminator"], discriminator)):
+        fields = {f.name for f in dataclasses.fields(network)} - {*build.OURS, "name"}
+        assert node.keys() == {*fields, "_target_"}
 
 
 def test_cifar_and_seed_differ_in_what_joins_encoder_and_decoder():
@@ -64,6 +88,26 @@ def test_cifar_and_seed_differ_in_what_joins_encoder_and_decoder():
     assert seed["Conv_3"]["kernel"].shape == (4, 4, 512, 4000)
     assert seed["ConvTranspose_0"]["kernel"].shape == (4, 4, 4000, 512)
     assert cifar["Conv_2"] == seed["Conv_2"]
+
+
+def test_channels_are_mixed_by_a_1x1_convolution():
+    generator = Generator(output_size=(16, 16), decoder_widths=(96, 64), mix_channels=True)
+    params = shapes(generator, images(32, 32))["params"]
+    assert params["Conv_3"]["kernel"].shape == (1, 1, 512, 96)
+    assert params["ConvTranspose_0"]["kernel"].shape == (4, 4, 96, 64)
+    plain = shapes(Generator(output_size=(16, 16)), images(32, 32))["params"]
+    assert params["ChannelwiseDense_0"] == plain["ChannelwiseDense_0"]
+    assert "Conv_3" not in plain
+
+
+def test_decoders_resize_and_convolve():
+    generator = Generator(output_size=(16, 16), upsample="resize_conv")
+    params = shapes(generator, images(32, 32))["params"]
+    assert [params[f"ResizeConv_{i}"]["kernel"].shape for i in range(2)] == [
+        (3, 3, 512, 256),
+        (3, 3, 256, 3),
+    ]
+    assert "ConvTranspose_0" not in params
 
 
 @pytest.mark.parametrize("bottleneck", [None, 7])
@@ -107,6 +151,8 @@ def test_widths_follow_the_options():
         ((32, 32), (16, 16), {"widths": ()}, r"generator\.widths=\[\]"),
         ((32, 32), (16, 16), {"decoder_widths": ()}, r"generator\.decoder_widths=\[\]"),
         ((32, 32), (16, 16), {"bottleneck": 0}, r"generator\.bottleneck=0"),
+        ((32, 32), (16, 16), {"bottleneck": 1, "mix_channels": True}, "mix_channels=true: a bott"),
+        ((32, 32), (16, 16), {"upsample": "up"}, "upsample=up: it takes deconv or resize_conv"),
     ],
 )
 def test_sizes_that_cannot_work_are_refused(image, hole, options, message):
