@@ -23,7 +23,7 @@ def load(folder: str | Path) -> Fill:
 
 
 def box(folder: str | Path, batch: int) -> np.ndarray:
-    """A mask with the box at the first place where the model was trained to fill it."""
+    """A mask to try: one box of the size, and at the first place, that contract.json names."""
     contract = json.loads((Path(folder) / "contract.json").read_text(encoding="utf-8"))
     size, top, left = (contract["image_size"], *(contract[k]["first"] for k in _PLACES))
     mask = np.zeros((batch, size, size, 1), np.float32)

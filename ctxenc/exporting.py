@@ -22,8 +22,8 @@ from jaxtyping import Array, Float, UInt8
 from ctxenc import masks, step
 from ctxenc.errors import UserError
 from ctxenc.inpainting.crops import Sight
-from ctxenc.runs import write_text
 from ctxenc.trained import Trained
+from ctxenc.writing import write_text
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"
@@ -98,6 +98,9 @@ def contract(trained: Trained, weights: dict[str, Any], folder: Path) -> dict[st
     """What the program takes and returns, and what it was made of."""
     size, sight = _size(trained), Sight.of(trained)
     height, width = sight.box
+    fills = f"one box of {height} × {width} pixels"
+    if sight.whole:
+        fills = "the pixels to fill, of any shape"
     files = {name: (folder / name).read_bytes() for name in (PROGRAM, WEIGHTS)}
     return {
         "arguments": {
@@ -106,7 +109,7 @@ def contract(trained: Trained, weights: dict[str, Any], folder: Path) -> dict[st
             "mask": {
                 "dtype": "float32",
                 "shape": ["batch", size, size, 1],
-                "is": f"1 on one box of {height} × {width} pixels, which is filled, 0 elsewhere",
+                "is": f"1 on {fills}, 0 elsewhere",
             },
         },
         "returns": {
@@ -114,6 +117,7 @@ def contract(trained: Trained, weights: dict[str, Any], folder: Path) -> dict[st
             "shape": ["batch", size, size, 3],
             "is": "the images in [-1, 1], filled where the mask is 1",
         },
+        "predicts": "image" if sight.whole else "hole",
         "image_size": size,
         "mask_height": height,
         "mask_width": width,
@@ -121,7 +125,7 @@ def contract(trained: Trained, weights: dict[str, Any], folder: Path) -> dict[st
         "box_lefts": {"first": sight.lefts[0], "last": sight.lefts[-1]},
         "colour": [float(value) for value in np.asarray(trained.colour)],
         "run": trained.run.path.name,
-        "step": trained.step,
+        **trained.described,
         "platforms": list(PLATFORMS),
         "jax": jax.__version__,
         "parameters": int(sum(w.size for p, w in weights.items() if p.startswith("params/"))),
@@ -134,17 +138,11 @@ def contract(trained: Trained, weights: dict[str, Any], folder: Path) -> dict[st
 
 def readme(described: dict[str, Any]) -> str:
     """The folder's README.md."""
-    size, height, width = (described[key] for key in ("image_size", "mask_height", "mask_width"))
-    places = [
-        f"{low}" if low == high else f"{low} to {high}"
-        for low, high in (described[k].values() for k in ("box_tops", "box_lefts"))
-    ]
     return f"""\
 # A trained context encoder
 
-It fills one box of {height} × {width} pixels (height × width) in images of {size} × {size}. The
-box's upper row is {places[0]}, its left column {places[1]}: there it was trained. What the images
-hold in the box does not matter.
+{_fills(described)} What the images hold
+where the mask is 1 does not matter.
 
 `{PROGRAM}` is the program (StableHLO, kept by jax.export of JAX {described["jax"]}, for
 {", ".join(described["platforms"])}), `{WEIGHTS}` are its weights, `{CONTRACT}` says what it takes
@@ -156,6 +154,25 @@ and returns, `load.py` is an example:
 JAX promises to load such a program for at least six months of later releases. From run
 `{described["run"]}`, step {described["step"]}.
 """
+
+
+def _fills(described: dict[str, Any]) -> str:
+    """What it fills, in words."""
+    size, height, width = (described[key] for key in ("image_size", "mask_height", "mask_width"))
+    if described["predicts"] == "image":
+        return (
+            f"It fills missing pixels of any shape in images of {size} × {size}, best where they "
+            "are\nlike those that it was trained on."
+        )
+    places = [
+        f"{low}" if low == high else f"{low} to {high}"
+        for low, high in (described[k].values() for k in ("box_tops", "box_lefts"))
+    ]
+    return (
+        f"It fills one box of {height} × {width} pixels (height × width) in images of {size} × "
+        f"{size}. The\nbox's upper row is {places[0]}, its left column {places[1]}: there it was "
+        "trained."
+    )
 
 
 def _size(trained: Trained) -> int:

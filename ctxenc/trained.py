@@ -20,7 +20,8 @@ from ctxenc.runs import Run
 class Trained:
     """One checkpoint's generator with what is needed to use it.
 
-    `colour` fills the hole before the generator sees the image, in [-1, 1].
+    `colour` fills the hole before the generator sees the image, in [-1, 1]; `averaged` says
+    whether `variables` are the moving average of those that training left.
     """
 
     run: Run
@@ -29,6 +30,7 @@ class Trained:
     variables: Variables
     colour: Float[Array, " 3"]
     step: int
+    averaged: bool = False
 
     @classmethod
     def load(cls, path: str | Path, checkpoint: str = "best", *, raw: bool = False) -> "Trained":
@@ -61,7 +63,13 @@ class Trained:
             )
             state = checkpoints.restore(template, at)
         variables = state.generator.variables if raw else state.tested
-        return cls(run, config, gan, variables, _colour(run, config), int(at))
+        averaged = gan.averaged and not raw
+        return cls(run, config, gan, variables, _colour(run, config), int(at), averaged)
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """Which `step`, and which of its `weights`: ``averaged``, or ``raw`` as it left them."""
+        return {"step": self.step, "weights": "averaged" if self.averaged else "raw"}
 
 
 def _wanted(checkpoints: Checkpoints, name: str) -> int:

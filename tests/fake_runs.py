@@ -79,10 +79,11 @@ def fake_samples(run, shade=0.0, step=100):
     grids.save(run.sample(step), [real, masked, filled])
 
 
-def fake_evaluation(run, psnr, name="test", masks="masks", images="images"):
+def fake_evaluation(run, psnr, name="test", masks="masks", images="images", weights="raw"):
     """An evaluation with these per-image PSNRs, other metrics made from them."""
     psnr = np.asarray(psnr, float)
     metrics = {"mask_hash": masks, "dataset": {"test_fingerprint": images}}
+    metrics["checkpoint"] = {"which": "best", "step": 100, "weights": weights}
     columns = {"psnr": psnr, "ssim": psnr / 100, "l1": 1 / psnr, "l2": 0.1 / psnr}
     Evaluation.of(run, name).write(metrics, {f"model.{m}": v for m, v in columns.items()})
 

@@ -9,22 +9,24 @@ import shutil
 import subprocess
 import sys
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
 
 from ctxenc import build, evaluate, launch
 from ctxenc.config import check
+from ctxenc.data.images import MemoryImages
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import TestSplit
-from ctxenc.evaluation.transfer import _check_held_out, changed
+from ctxenc.evaluation.transfer import _check_held_out, _check_missing, changed
 from ctxenc.masks import boxes
 from ctxenc.metrics import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs import Run
 from tests import stand_ins
-from tests.tiny import TINY
+from tests.tiny import TINY, tiny_gan
 
 ROWS = {
     "model",
@@ -100,7 +102,8 @@ def test_metrics_json_is_of_the_contract(run, evaluation):
     metrics = evaluation.metrics
     assert metrics["name"] == "photos-center"
     assert metrics["run"] == str(run.path)
-    assert metrics["checkpoint"] == {"which": "best", "step": 4}
+    assert metrics["checkpoint"] == {"which": "best", "step": 4, "weights": "raw"}
+    assert metrics["missing"] == {"least": 25.0, "mean": 25.0, "most": 25.0}
     for key in ("test_fingerprint", "test_images", "image_size", "name"):
         assert metrics["dataset"][key] == run.dataset[key]
     assert metrics["mask_hash"] == run.dataset["mask_hash"]
@@ -295,11 +298,65 @@ def test_a_newly_chosen_mask_reads_the_runs_own_sizes(run):
     assert (other.dataset.classes, other.batch_size) == (["cat"], 4)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A model of whole images, told which pixels are missing, its weights averaged."""
+    kind = ("predict=image", "mask_channel=true", "average=0.9", "loss=reconstruction")
+    with contextlib.chdir(tmp_path_factory.mktemp("whole")):
+        return launch.run(*TINY, *kind, "mask=random", "max_steps=3")
+
+
+def test_a_model_of_whole_images_takes_masks_of_any_shape(whole, program):
+    asked = ("mask=border", "--baselines=ridge,telea,context-mean", "--batch-size=48")
+    status, out, error = program(whole.path, *asked)
+    assert status == 0, error
+    metrics = Evaluation(out.splitlines()[-1]).metrics
+    assert metrics["name"] == "photos-border"
+    assert metrics["missing"] == {"least": 75.0, "mean": 75.0, "most": 75.0}
+    assert metrics["checkpoint"]["weights"] == "averaged"
+    assert "step 3, averaged" in out
+    assert set(metrics["rows"]) == {"model", "ridge", "telea", "context_mean"}  # one hole for all
+    for row in metrics["rows"].values():
+        assert {*NAMES, "sharpness", "swd"} == set(row)
+        assert len(row["swd"]["levels"]) == 2  # 16 and 8 pixels: of the whole image
+    assert metrics["rows"]["ridge"]["psnr_db"]["mean"] > metrics["rows"]["model"]["psnr_db"]["mean"]
+    status, _, error = program(whole.path, "image_size=32")
+    assert status == 1
+    assert "this generator's weights are for 16 × 16 images" in error
+
+
+def test_raw_weights_are_measured_apart(whole, program):
+    names = []
+    for flags in ((), ("--raw",)):
+        status, out, _ = program(whole.path, "--baselines=none", *flags)
+        assert status == 0
+        names.append(out.splitlines()[-1])
+    averaged, raw = (Evaluation(name).metrics for name in names)
+    assert (averaged["name"], raw["name"]) == ("photos-random", "photos-random-raw")
+    assert raw["checkpoint"] == {"which": "best", "step": 3, "weights": "raw"}
+    (line,) = whole.metrics("test")
+    for metrics, prefix in ((averaged, ""), (raw, "raw_")):
+        found = metrics["rows"]["model"]["psnr_db"]["mean"]
+        assert found == pytest.approx(line[f"{prefix}psnr_db"], rel=1e-4)
+    assert line["raw_psnr_db"] != pytest.approx(line["psnr_db"], rel=1e-4)
+
+
+@pytest.mark.parametrize("missing", [0.0, 1.0])
+def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missing):
+    def mask(key, batch, height, width):
+        return jnp.full((batch, height, width, 1), missing)
+
+    gan = dataclasses.replace(tiny_gan(), mask=mask)
+    with pytest.raises(UserError, match="some of every image missing and some visible"):
+        _check_missing(TestSplit(MemoryImages(np.asarray(images)), gan, 8, None))
+
+
 BAD = {
     "mask_height=4": "mask_height=4: this generator fills holes of 8; it takes 8",
-    "mask.mask_height=4": "must fill a box of mask_height × mask_width, 8 × 8",
+    "mask.mask_height=4": "mask: this generator fills one box of 8 × 8 pixels",
+    "mask=border": "a run trained with predict=image takes any",
     "image_size=32": "image_size=32: this generator's weights are for 16 × 16 images",
-    "mask=nope": "mask=nope: it takes center, ",
+    "mask=nope": "mask=nope: it takes blocks, ",
     "mask=center,random": "it takes one value",
     "mask.nope=1": "mask.nope: no such option",
     "lambda_adv=0": "lambda_adv=0: the generator is trained; only mask, dataset",

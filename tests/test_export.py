@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc import export, launch, step
+from ctxenc import export, exported_example, exporting, launch, masks, step
 from ctxenc.trained import Trained
 from tests.tiny import TINY
 
@@ -75,6 +75,7 @@ def test_the_contract_says_what_there_is(run, exported):
     contract = json.loads((exported / "contract.json").read_text())
     trained = Trained.load(run)
     assert contract["arguments"]["images"]["shape"] == ["batch", 16, 16, 3]
+    assert contract["predicts"] == "hole"
     assert (contract["mask_height"], contract["mask_width"]) == (8, 8)
     assert contract["box_tops"] == {"first": 4, "last": 4}
     assert contract["step"] == trained.step
@@ -105,6 +106,25 @@ def test_its_own_example_runs(exported):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("filled (1, 16, 16, 3)")
+
+
+def test_a_model_of_whole_images_takes_any_mask(tmp_path):
+    """Told the mask, its weights averaged."""
+    kind = ("predict=image", "mask=random", "mask_channel=true", "average=0.9")
+    with contextlib.chdir(tmp_path):
+        trained = Trained.load(launch.run(*TINY, *kind, "loss=reconstruction", "max_steps=2").path)
+    contract = exporting.export_generator(trained, tmp_path / "model")
+    assert contract["predicts"] == "image"
+    assert contract["weights"] == "averaged"
+    assert "any shape" in contract["arguments"]["mask"]["is"]
+    assert "any shape" in (tmp_path / "model" / "README.md").read_text()
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (3, 16, 16, 3), np.uint8)
+    mask = (random.random((3, 16, 16, 1)) < 0.4).astype(np.float32)
+    found = exported_example.load(tmp_path / "model")(images, mask)
+    own = step.fill(trained.gan, trained.variables, images, jnp.asarray(mask), trained.colour)
+    np.testing.assert_allclose(found, own, atol=1e-5)
+    assert (np.abs(found - masks.to_float(images)).max(axis=-1, keepdims=True) > 0)[mask > 0].all()
 
 
 def leave(monkeypatch, capsys, *arguments):

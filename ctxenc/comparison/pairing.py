@@ -51,12 +51,15 @@ class _Side:
     record: Record
     evaluation: Evaluation
     tested_on: tuple[str, str]
-    checkpoint: tuple[str, str]
+    checkpoint: tuple[str, str, str]
 
     @property
     def name(self) -> str:
-        which, _ = self.checkpoint
-        return self.record.label if which in ("", "best") else f"{self.record.label} ({which})"
+        which, _, weights = self.checkpoint
+        averaged = self.record.settings.values.get("average", "null") != "null"
+        told = [] if which in ("", "best") else [which]
+        told += ["raw"] if averaged and weights == "raw" else []
+        return f"{self.record.label} ({', '.join(told)})" if told else self.record.label
 
 
 def pairs(
@@ -71,7 +74,7 @@ def pairs(
     Returns:
         (the pairs, best PSNR first within an evaluation; what could not be used, and why).
     """
-    sides: dict[tuple[str, str], dict[tuple[Record, tuple[str, str]], _Side]] = {}
+    sides: dict[tuple[str, str], dict[tuple[Record, tuple[str, ...]], _Side]] = {}
     told: list[str] = []
     for record in dict.fromkeys([*baselines, *records]):
         for evaluation in Evaluation.all_of(record.run):
@@ -149,9 +152,9 @@ def _images(evaluation: Evaluation) -> Float[np.ndarray, "images metrics"]:
     return images
 
 
-def _checkpoint(metrics: dict[str, Any]) -> tuple[str, str]:
-    """(best, latest or a step as it was asked for, the step that this was)."""
+def _checkpoint(metrics: dict[str, Any]) -> tuple[str, str, str]:
+    """(best, latest or a step as it was asked for, the step that this was, which weights)."""
     found = metrics.get("checkpoint")
     found = found if isinstance(found, dict) else {}
-    which, step = (str(found.get(key, ""))[:20] for key in ("which", "step"))
-    return which, step
+    which, step, weights = (str(found.get(key, ""))[:20] for key in ("which", "step", "weights"))
+    return which, step, weights or "raw"  # the only ones, before there were others

@@ -12,7 +12,7 @@ from ctxenc.comparison import discovery, selection, settings
 from ctxenc.comparison.records import Record, read
 from ctxenc.errors import UserError
 
-TESTED_ON = ("dataset", "mask")  # keys of these beginnings decide what is tested
+TESTED_ON = ("dataset", "mask", "mask_height", "mask_width", "overlap")  # they decide on the test
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ def _title(part: list[Record], parts: list[list[Record]]) -> str:
     title += f" at {data.get('image_size', '?')} px"
     everywhere = [run.settings for others in parts for run in others]
     for key in dict.fromkeys(["mask", *settings.differing(everywhere)]):
-        if not key.startswith(TESTED_ON) or key == "mask_fill":
+        if key.split(".")[0] not in TESTED_ON:
             continue
         values = {run.settings.values.get(key) for run in part}
         value = values.pop() if len(values) == 1 else None

@@ -1,5 +1,6 @@
 """What a run was told: its configuration as flat keys, each group by the name of its choice."""
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from typing import Any
 
 import yaml
 
+from ctxenc import reading
 from ctxenc.config import GROUPS, config_dir
 from ctxenc.errors import UserError
 
-PLACES = ("name", "resume", "samples_dir", "save_dir", "dataset.data_dir")  # not what is trained
-IDLE = (*PLACES, "workers", "num_img", "n_update", "log_every", "eval_every")  # nor these
-LARGEST = 2**20  # bytes of YAML
+PLACES = ("name", "resume", "resume_step", "samples_dir", "save_dir", "dataset.data_dir")
+IDLE = (  # these change no result either
+    *PLACES,
+    *("workers", "distributed", "num_img", "n_update", "log_every", "eval_every", "objective"),
+)
 
 
 @dataclass(frozen=True)
@@ -112,28 +116,12 @@ def read_yaml(file: Path) -> Any:
         UserError: it is missing or damaged.
     """
     try:
-        if file.stat().st_size > LARGEST:
-            raise UserError(f"{file}: larger than {LARGEST} bytes; it is no configuration")
-        with file.open(encoding="utf-8") as stream:
-            found = yaml.load(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        _refuse_aliases(found)
-        return found
+        safe = reading.yaml_text(file)
+        return yaml.load(safe, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise UserError(f"{file}: missing") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
-
-
-def _refuse_aliases(root: Any) -> None:
-    """Refuse parts that stand in several places: a few lines could unfold without end."""
-    seen, waiting = set(), [root]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, dict | list) and node:
-            if id(node) in seen:
-                raise ValueError("aliases")
-            seen.add(id(node))
-            waiting += node.values() if isinstance(node, dict) else node
 
 
 def _choice(
@@ -164,14 +152,35 @@ def _targets(values: Mapping[str, str]) -> dict[str, str]:
 
 @functools.cache
 def _known(group: str) -> dict[str, dict[str, str]]:
-    """Each choice of a group with the flat content of its file."""
+    """Each choice of a group with the flat content of its file and of those it builds on."""
     found = {}
     for file in sorted((config_dir() / group).glob("*.yaml")):
-        try:
-            node = read_yaml(file)
-        except UserError:
-            continue
-        node = node.get(group, node) if isinstance(node, dict) else {}  # @package _global_
-        if isinstance(node, dict):
-            found[file.stem] = flat(node)
+        with contextlib.suppress(UserError):
+            found[file.stem] = flat(_content(group, file.stem))
+    return found
+
+
+def _content(group: str, choice: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+    """The values in a choice's file, over those of the choices in its defaults list."""
+    node = read_yaml(config_dir() / group / f"{choice}.yaml")
+    if not isinstance(node, dict) or choice in above:
+        return {}
+    found: dict[str, Any] = {}
+    for entry in node.pop("defaults", []):
+        if isinstance(entry, str) and entry != "_self_":  # joint, joint@loss, blocks@parts.blocks
+            name, _, package = entry.partition("@")
+            part = _content(group, name, (*above, choice))
+            for key in reversed(package.removeprefix(group).strip(".").split(".")):
+                part = {key: part} if key else part
+            found = _merged(found, part)
+    inside = node.get(group, node)  # the group's own key in a file of @package _global_
+    return _merged(found, inside) if isinstance(inside, dict) else found
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Both, key by key; what is `over` counts."""
+    found = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(found.get(key), dict)
+        found[key] = _merged(found[key], value) if both else value
     return found

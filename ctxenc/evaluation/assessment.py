@@ -96,7 +96,7 @@ def evaluate(
     written = {
         "name": name,
         "run": str(at.trained.run.path),
-        "checkpoint": {"which": checkpoint, "step": at.trained.step},
+        "checkpoint": {"which": checkpoint, **at.trained.described},
         "dataset": {
             "name": at.dataset.name,
             "image_size": at.config.image_size,
@@ -104,6 +104,7 @@ def evaluate(
             "test_fingerprint": test_fingerprint,
         },
         "mask_hash": at.test.mask_hash(),
+        "missing": at.test.missing(),
         "images": len(at.dataset.test),
         "networks": networks.described(),
         "rows": {

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from ctxenc import reading
 from ctxenc.errors import UserError
-from ctxenc.runs import Run, write_text
+from ctxenc.runs import Run
+from ctxenc.writing import write_text
 
 PerImage = dict[str, Float[np.ndarray, " images"]]
 
@@ -44,7 +46,7 @@ class Evaluation:
         """
         file = self.path / "metrics.json"
         try:
-            found = json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(reading.text(file, reading.MOST_JSON))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(found, dict):
@@ -64,7 +66,7 @@ class Evaluation:
         """
         file = self.path / "per_image.csv"
         try:
-            head, *lines = file.read_text(encoding="utf-8").splitlines()
+            head, *lines = reading.text(file, reading.MOST_LINES).splitlines()
             names = head.split(",")
             if names[0] != "index" or not lines:
                 raise ValueError

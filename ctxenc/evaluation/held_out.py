@@ -11,7 +11,7 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Bool, Float, UInt8
 
-from ctxenc import masks, metrics
+from ctxenc import devices, masks, metrics
 from ctxenc.data.feeds import test_batches
 from ctxenc.data.images import Images
 from ctxenc.gan import Gan, Variables
@@ -35,10 +35,10 @@ class TestSplit:
     def batches(self) -> Iterator[tuple[Batch, int]]:
         """((images, masks), how many of them count), in index order."""
         start = 0
-        for images, valid in test_batches(self.images, self.batch_size):
+        for images, valid in test_batches(self.images, self.batch_size, self.sharding):
             indices = jnp.arange(start, start + len(images))
             mask = frozen(self.gan.mask, indices, self.images.image_size)
-            yield jax.device_put((images, mask), self.sharding), valid
+            yield (images, devices.put(mask, self.sharding)), valid
             start += valid
 
     def generator(self, variables: Variables, colour: Float[Array, " 3"]) -> PerImage:
@@ -88,7 +88,7 @@ class TestSplit:
         for (images, mask), valid in self.batches():
             parts.append((measure(images, mask), valid))
             jax.block_until_ready(parts[:-1][-1:])  # one batch under way while the next is made
-        values = jax.device_get(parts)
+        values = jax.device_get(devices.whole(parts))
         return {
             n: np.concatenate([part[n][:valid] for part, valid in values]) for n in values[0][0]
         }

@@ -36,7 +36,9 @@ def measure(
     networks: Networks,
     progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Columns], dict[str, dict[str, Any]]]:
-    """Every row's values by image, and its sliced Wasserstein distance to the real holes.
+    """Every row's values by image, and its sliced Wasserstein distance to the real pixels.
+
+    The distance is of the missing boxes, or of the whole images where shapes are arbitrary.
 
     Images are read once, whatever the number of rows. The networks, if there are any, look at
     every row that is measured on all images.
@@ -108,7 +110,7 @@ def _patches(holes: Array, used: np.ndarray, per_image: int, start: int) -> Patc
 
 
 class _Distances:
-    """Sliced Wasserstein distances to the real holes, whose side is worked out once."""
+    """Sliced Wasserstein distances to the real patches, whose side is worked out once."""
 
     def __init__(self, real: Patches, per_image: int):
         self._real, self._per_image = real, per_image

@@ -26,7 +26,7 @@ def gradient_magnitude(
 
     The gradient is of forward differences, taken where the pixel, its right and its lower
     neighbour are all missing: what the fill and its surroundings differ by is not in it. NaN where
-    the hole is one pixel high or wide.
+    there is no such pixel: the hole is one pixel high or wide, or only thin strokes are missing.
     """
     down = (images[:, 1:] - images[:, :-1])[:, :, :-1]
     right = (images[:, :, 1:] - images[:, :, :-1])[:, :-1]

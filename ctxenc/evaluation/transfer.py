@@ -8,19 +8,23 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.errors import FlaxError
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ctxenc import build, devices, step
+from ctxenc.comparison.settings import Settings
 from ctxenc.compose import compose, parse, with_absolute_paths
-from ctxenc.config import Config, check, choices, config_dir
+from ctxenc.config import Config, check, choices
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
-from ctxenc.evaluation.held_out import TestSplit
+from ctxenc.evaluation.held_out import TestSplit, frozen
 from ctxenc.gan import Gan
+from ctxenc.masks import MaskStrategy
 from ctxenc.runs import Run
 from ctxenc.trained import Trained
+from ctxenc.views import Views, are_boxes
 
 GROUPS = ("mask", "dataset")
 KEYS = ("mask_height", "mask_width", "image_size", "batch_size")
@@ -77,14 +81,18 @@ def setting(
             raise UserError(f"{key}={got}: this generator fills holes of {takes}; it takes {takes}")
     if config.mask != trained.config.mask:
         mask = build.strategy(config.mask)
+        _check_boxes(mask, gan.views, config.image_size)
         seen = build.views_of_masks(gan.views, mask, hole, config.image_size)
         gan = dataclasses.replace(gan, mask=mask, views=seen)
     _check_size(trained, gan, config)
     dataset = build.dataset(config)
     _check_held_out(trained.config.dataset, config.dataset)
-    names = [_choice("dataset", composed, dataset.name), _choice("mask", composed, "mask")]
-    told = [*_told(overrides), *(["raw"] if raw else [])]
-    return Setting(trained, config, gan, dataset, _name([*names, *told]))
+    chosen = Settings.of({group: _plain(composed[group]) for group in GROUPS}).values
+    told = [*_told(overrides), *(["raw"] if gan.averaged and raw else [])]
+    name = _name([chosen["dataset"], chosen["mask"], *told])
+    found = Setting(trained, config, gan, dataset, name)
+    _check_missing(found.test)
+    return found
 
 
 def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
@@ -109,11 +117,34 @@ def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
             if not isinstance(override.value(), str):
                 raise UserError(f"{override.input_line}: it takes {', '.join(choices(key))}")
             node = compose([str(override.input_line)])[key]
-            config[key] = OmegaConf.to_container(node, resolve=False)
+            config[key] = _plain(node)
     for override in read:
         if override.key_or_group not in GROUPS:
             OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
     return with_absolute_paths(config)
+
+
+def _check_boxes(mask: MaskStrategy, views: Views, size: int) -> None:
+    """Refuse masks that a generator of boxes cannot fill."""
+    if views.whole:
+        return
+    height, width = (side - 2 * views.band for side in views.window)
+    sample = np.asarray(frozen(mask, jnp.arange(64), size))[..., 0] > 0
+    if not are_boxes(sample, height, width):
+        raise UserError(
+            f"mask: this generator fills one box of {height} × {width} pixels, and these masks are "
+            "of other shapes or sizes; a run trained with predict=image takes any"
+        )
+
+
+def _check_missing(test: TestSplit) -> None:
+    """Refuse masks without a missing pixel, which has no error, or without a visible one."""
+    missing = test.missing()
+    if missing["least"] <= 0 or missing["most"] >= 100:
+        raise UserError(
+            f"mask: {missing['least']:g} to {missing['most']:g} % of the test images are missing; "
+            "it takes masks that leave some of every image missing and some visible"
+        )
 
 
 def _check_held_out(before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -137,7 +168,7 @@ def _check_size(trained: Trained, gan: Gan, config: Config) -> None:
         jax.eval_shape(
             lambda *arrays: step.fill(gan, *arrays), trained.variables, images, mask, trained.colour
         )
-    except (FlaxError, TypeError):
+    except (FlaxError, TypeError, ValueError):
         trained_on = trained.config.image_size
         raise UserError(
             f"image_size={size}: this generator's weights are for {trained_on} × {trained_on} "
@@ -145,18 +176,8 @@ def _check_size(trained: Trained, gan: Gan, config: Config) -> None:
         ) from None
 
 
-def _choice(group: str, composed: DictConfig, otherwise: str) -> str:
-    """The choice of a group that a configuration's node is nearest to, whatever paths it names."""
-    node = OmegaConf.to_container(composed[group], resolve=False)
-    assert isinstance(node, dict)
-    alike = {}
-    for choice in choices(group):
-        file = OmegaConf.to_container(OmegaConf.load(config_dir() / group / f"{choice}.yaml"))
-        assert isinstance(file, dict)
-        if file.get("_target_") == node.get("_target_"):
-            known = file.keys() - {"path", "data_dir", "_target_"}
-            alike[choice] = sum(file[key] != node.get(key) for key in known)
-    return min(alike, key=lambda choice: alike[choice], default=otherwise)
+def _plain(node: Any) -> Any:
+    return OmegaConf.to_container(node, resolve=False)
 
 
 def _told(overrides: Sequence[str]) -> list[str]:

@@ -30,12 +30,15 @@ class Standing:
 
     Args:
         rows: each method's values by image: `l1`, `l2`, `psnr`, `ssim`, `gradient`, and the real
-            images' `real_gradient`. A method measured on the first images only has fewer.
+            images' `real_gradient`, the last two not a number where the missing pixels are too thin
+            for any. A method measured on the first images only has fewer.
         seed: of the resampling.
     """
 
     def __init__(self, rows: dict[str, Columns], *, seed: int = 0):
         self._images = {row: len(next(iter(columns.values()))) for row, columns in rows.items()}
+        self._thick = {row: int(_thick(columns).sum()) for row, columns in rows.items()}
+        rows = {row: _without_thin(columns) for row, columns in rows.items()}
         means = {
             row: {name: np.mean(v, dtype=np.float64) for name, v in columns.items()}
             for row, columns in rows.items()
@@ -47,11 +50,15 @@ class Standing:
             self._resampled |= _resampled(alike, seed)
 
     def figures(self, row: str) -> dict[str, Figure]:
-        """A row's figures; those that are not numbers (a hole one pixel wide) are left out."""
+        """A row's figures; those that are not numbers (holes one pixel wide) are left out.
+
+        So is `sharpness` where so few images have one that a resample may have none.
+        """
+        images = dict.fromkeys(self._at[row], self._images[row]) | {"sharpness": self._thick[row]}
         return {
-            name: {**self._figure(value, self._resampled[row][name]), "images": self._images[row]}
+            name: {**self._figure(value, self._resampled[row][name]), "images": images[name]}
             for name, value in self._at[row].items()
-            if math.isfinite(value)
+            if math.isfinite(value) and np.isfinite(self._resampled[row][name]).all()
         }
 
     @property
@@ -69,6 +76,7 @@ class Standing:
             name: self._figure(ours[name] - theirs[name], samples["model"][name] - values)
             for name, values in samples[over].items()
             if math.isfinite(ours[name] - theirs[name])
+            and np.isfinite(samples["model"][name] - values).all()
         }
 
     @staticmethod
@@ -87,6 +95,18 @@ def statistics(means: dict[str, Any]) -> dict[str, Any]:
         "ssim": means["ssim"],
         "sharpness": _ratio(means["gradient"], means["real_gradient"]),
     }
+
+
+def _thick(columns: Columns) -> np.ndarray:
+    """Which images have gradients: somewhere their missing pixels are two wide and two high."""
+    return np.isfinite(columns["gradient"]) & np.isfinite(columns["real_gradient"])
+
+
+def _without_thin(columns: Columns) -> Columns:
+    """With gradients of 0 in images that have none: the ratio of two means is of the others."""
+    thick = _thick(columns)
+    both = {n: np.where(thick, columns[n], 0.0) for n in ("gradient", "real_gradient")}
+    return {**columns, **both}
 
 
 def _ratio(of: Any, to: Any) -> Any:

@@ -23,25 +23,38 @@ class Sight:
     """What a model takes and gives: a square of `size` pixels, and a `box` to fill in it.
 
     `tops` and `lefts` are where the box may begin: one place each for ``mask=center``, all that
-    fit for ``mask=random``.
+    fit for ``mask=random``. All of the box is missing to a model of holes; a model of `whole`
+    images is shown what is known in it.
     """
 
     size: int
     box: tuple[int, int]
     tops: tuple[int, ...]
     lefts: tuple[int, ...]
+    whole: bool = False
 
     @classmethod
     def of(cls, trained: Trained) -> "Sight":
-        """A trained model's: it is asked for no place of the box that its masks never had."""
-        size, box = trained.config.image_size, trained.gan.views.window
+        """A trained model's: it is asked for no place of the box that its masks never had.
+
+        One whose masks had any shape is given holes in boxes of half its side, anywhere.
+        """
+        size, views = trained.config.image_size, trained.gan.views
+        if views.box is None:
+            anywhere = tuple(range(size - size // 2 + 1))
+            return cls(size, (size // 2, size // 2), anywhere, anywhere, whole=True)
         seen = held_out.frozen(trained.gan.mask, jnp.arange(64), size)
-        tops, lefts = np.asarray(masks.corners(seen)).T
-        return cls(size, box, _places(tops, size - box[0]), _places(lefts, size - box[1]))
+        corners, band = np.asarray(masks.corners(seen)).T, views.band
+        tops, lefts = (
+            _places(found, band, size - side + band)
+            for found, side in zip(corners, views.box, strict=True)
+        )
+        height, width = (side - 2 * band for side in views.box)
+        return cls(size, (height, width), tops, lefts, whole=views.whole)
 
 
-def _places(seen: Int[np.ndarray, " n"], last: int) -> tuple[int, ...]:
-    return (int(seen[0]),) if (seen == seen[0]).all() else tuple(range(last + 1))
+def _places(seen: Int[np.ndarray, " n"], first: int, last: int) -> tuple[int, ...]:
+    return (int(seen[0]),) if (seen == seen[0]).all() else tuple(range(first, last + 1))
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """A trained model fills the holes of a photograph of any size.
 
 For each hole the model sees a square around it, at the scale at which the hole fits the box that
-the model was trained to fill, and all of that box is missing to it, as in training. Its fill goes
-back to full resolution, into the missing pixels only. Holes are filled largest first, so a later
-one sees the earlier ones filled; until then cv2's Telea fill stands where pixels are missing.
+the model was trained to fill. A model of holes sees none of that box, as in training; a model of
+whole images sees all that is known. Its fill goes back to full resolution, into the missing pixels
+only. Holes are filled largest first, so a later one sees the earlier ones filled; where pixels are
+missing beside its box, a model of holes is shown cv2's Telea fill.
 """
 
 import functools
@@ -27,6 +28,7 @@ MOST_MIRRORED = 2  # a crop's side to the photograph's shorter side: more than t
 TILE = 1024  # pixels: holes are pasted in parts of this size, which bounds the memory
 TELEA_RADIUS = 3.0
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
+MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
 
 Photo = UInt8[np.ndarray, "height width c"]  # c is 1 or 3
 Missing = Bool[np.ndarray, "height width"]
@@ -37,11 +39,14 @@ _fill = functools.partial(jax.jit, static_argnums=0)(step.fill)
 
 @dataclass(frozen=True)
 class View:
-    """What a crop shows: colours 0 to 255 with stand-ins where nothing is known, and what is."""
+    """What a crop shows: colours 0 to 255 with stand-ins where nothing is known, and what is.
+
+    `mask` is what the model is told to fill.
+    """
 
     colours: ModelImage
     share: Float[np.ndarray, "size size"]
-    box: Bool[np.ndarray, "size size"]
+    mask: Bool[np.ndarray, "size size"]
 
 
 def plan(sight: Sight, missing: Missing) -> list[Crop]:
@@ -93,7 +98,7 @@ def inpaint(
     filled, known = photo.copy(), ~missing
     done = 0
     for batch in independent(crops, BATCH):
-        views = [look(crop, filled, known, sight.box) for crop in batch]
+        views = [look(crop, filled, known, sight) for crop in batch]
         for crop, view, fill in zip(batch, views, _fills(trained, views), strict=True):
             paste(crop, blend(crop, view, fill), filled, known)
         done += len(batch)
@@ -125,31 +130,37 @@ def independent(crops: list[Crop], most: int) -> Iterator[list[Crop]]:
         left = passed + left[len(batch) + len(passed) :]
 
 
-def look(crop: Crop, photo: Photo, known: Missing, box: tuple[int, int]) -> View:
-    """What a crop shows, unknown pixels by Telea's method from the known ones.
+def look(crop: Crop, photo: Photo, known: Missing, sight: Sight) -> View:
+    """What a crop shows, unknown pixels that stay visible by Telea's method from the known ones.
 
     Raises:
-        UserError: all that is known is in the box, which the model does not see.
+        UserError: all that is known is where the model does not see it.
     """
     colours, share = crop.reduce(photo, known)
-    inside = np.zeros(share.shape, bool)
-    top, left = crop.rows.box, crop.columns.box
-    inside[top : top + box[0], left : left + box[1]] = True
+    mask = share < MISSING_SHARE if sight.whole else _box(crop, sight)
     unknown = share < LEAST_SHARE
-    if (unknown | inside).all():
+    if (unknown | mask).all():
         hole = crop.hole
         raise UserError(
             f"around the hole of {hole.width}×{hole.height} pixels at {hole.left},{hole.top} "
             "nothing is left to see"
         )
     colours = np.broadcast_to(colours, (*share.shape, 3))
-    if unknown.any():
+    if (unknown & ~mask).any():
         known_colours = np.round(np.where(unknown[..., None], 0, colours)).astype(np.uint8)
         stand_in = cv2.inpaint(
             known_colours, unknown.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA
         )
         colours = np.where(unknown[..., None], stand_in, colours)
-    return View(np.ascontiguousarray(colours, np.float32), share, inside)
+    return View(np.ascontiguousarray(colours, np.float32), share, mask)
+
+
+def _box(crop: Crop, sight: Sight) -> Bool[np.ndarray, "size size"]:
+    """The box that a model of holes fills in a crop."""
+    inside = np.zeros((sight.size, sight.size), bool)
+    top, left = crop.rows.box, crop.columns.box
+    inside[top : top + sight.box[0], left : left + sight.box[1]] = True
+    return inside
 
 
 def _fills(trained: Trained, views: list[View]) -> Float[np.ndarray, "views size size 3"]:
@@ -159,27 +170,30 @@ def _fills(trained: Trained, views: list[View]) -> Float[np.ndarray, "views size
     mask = np.zeros((BATCH, size, size, 1), np.float32)
     for i in range(BATCH):
         view = views[min(i, len(views) - 1)]
-        images[i], mask[i, ..., 0] = np.round(view.colours), view.box
+        images[i], mask[i, ..., 0] = np.round(view.colours), view.mask
     filled: Array = _fill(trained.gan, trained.variables, images, mask, trained.colour)
     return (np.asarray(filled[: len(views)], np.float32) + 1) * 127.5
 
 
 def blend(crop: Crop, view: View, fill: ModelImage) -> ModelImage:
     """The fill where pixels are missing, drawn to the colours around it by a membrane."""
-    missing = view.box & (view.share < 0.5)
-    rows, columns = np.flatnonzero(view.box.any(axis=1)), np.flatnonzero(view.box.any(axis=0))
-    # Beside the box nothing is predicted: there the colours of its edge go on.
-    nearest_row = np.clip(np.arange(len(fill)), rows[0], rows[-1])
-    nearest_column = np.clip(np.arange(len(fill)), columns[0], columns[-1])
-    nearest = nearest_row[:, None], nearest_column
-    predicted = fill[nearest]
+    # Not at the top: it is slow to import, and a program's --help does not need it.
+    from scipy.ndimage import distance_transform_edt
+
+    missing = view.mask & (view.share < MISSING_SHARE)
+    if not view.mask.any():  # thinner than half a model pixel: the colours beside it go on
+        return view.colours
+    # Beside the mask the colours of its edge go on. A model of whole images predicts those pixels
+    # too, but worse: on 12 photographs of BSDS500 the seam then cost 0.3 to 0.6 dB.
+    row, column = distance_transform_edt(~view.mask, return_distances=False, return_indices=True)
+    predicted = fill[row, column]
     in_photo = crop.rows.inside()[:, None] & crop.columns.inside()[None, :]
     border = (view.share >= LEAST_SHARE) & in_photo & ~missing
     correction = seam.membrane(view.colours - predicted, missing, border)
     image = np.where(missing[..., None], predicted + correction, view.colours)
     # What mirrors the hole beyond the photo's edge takes part where the hole is enlarged.
-    beyond = (view.share < LEAST_SHARE) & ~view.box
-    return np.where(beyond[..., None], image[nearest], image)
+    beyond = (view.share < LEAST_SHARE) & ~view.mask
+    return np.where(beyond[..., None], image[row, column], image)
 
 
 def paste(crop: Crop, image: ModelImage, photo: Photo, known: Missing) -> None:

@@ -17,6 +17,8 @@ from ctxenc.data import files
 from ctxenc.errors import UserError
 
 MOST_PIXELS = 2 * files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
+# Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
+FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
 STRIP = 1024  # rows: pixels leave Pillow in strips, so that they are not in memory three times
 LOSSLESS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},
@@ -155,12 +157,15 @@ def options_of(file: Path) -> dict[str, Any]:
 def _opened(file: Path) -> Iterator[Image.Image]:
     """The file, decoded when first used; whatever Pillow finds wrong with it becomes one line."""
     try:
+        if file.exists() and not (file.is_file() or file.is_dir()):
+            raise UserError(f"{file}: a pipe or a device; it takes an image file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # large is not yet too large; odd metadata is no matter
-            with Image.open(file) as image:
+            with Image.open(file, formats=FORMATS) as image:
                 if image.width * image.height > MOST_PIXELS:
                     raise Image.DecompressionBombError
-                if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+                # `n_frames` would look for each of a file's hundred thousand pages.
+                if image.format != "MPO" and getattr(image, "is_animated", False):
                     raise UserError(f"{file}: an animation or several pages; it takes one image")
                 yield image
     except FileNotFoundError:

@@ -11,6 +11,8 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ctxenc.writing import whole
+
 Records = list[dict[str, Any]]
 
 GENERATOR = {"generator": "total (weighted)", "pixelwise": "pixel-wise (L2)"}
@@ -32,9 +34,8 @@ def save(file: Path, train: Records, test: Records, context_mean_db: float) -> N
         _discriminator(next(axes), train)
     _quality(next(axes), test, context_mean_db)
 
-    temporary = file.with_name(f".{file.name}")
-    figure.savefig(temporary, format="png", dpi=100)
-    temporary.replace(file)
+    with whole(file) as temporary:
+        figure.savefig(temporary, format="png", dpi=100)
 
 
 def _generator(axis: Axes, train: Records, judged: bool) -> None:

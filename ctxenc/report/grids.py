@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
+from ctxenc.writing import whole
+
 GAP = 2  # pixels of white between tiles, before scaling
 SMALLEST_TILE = 96  # pixels: smaller images are enlarged by a whole factor, so they can be seen
 
@@ -27,7 +29,5 @@ def grid(rows: list[Float[np.ndarray, "n h w 3"]]) -> UInt8[np.ndarray, "height 
 
 def save(file: Path, rows: list[Float[np.ndarray, "n h w 3"]]) -> None:
     """Write the grid of `rows` as a PNG, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}")
-    Image.fromarray(grid(rows)).save(temporary, format="PNG")
-    temporary.replace(file)
+    with whole(file) as temporary:
+        Image.fromarray(grid(rows)).save(temporary, format="PNG")

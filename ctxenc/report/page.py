@@ -19,10 +19,10 @@ from typing import Any
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.settings import IDLE, differing
-from ctxenc.errors import UserError
+from ctxenc.errors import UserError, printable
 from ctxenc.report import page_curves, page_parts, page_samples, page_table
-from ctxenc.report.tables import Table, printable
-from ctxenc.runs import write_text
+from ctxenc.report.tables import Table
+from ctxenc.writing import write_text
 
 TITLE = "Comparison of runs"
 STYLES = ("page.css", "page_table.css", "page_parts.css")

@@ -13,13 +13,15 @@ POINTS = 400_000  # numbers on one page
 FEWEST, MOST = 40, 600  # points of one curve
 TRAINING = {
     "generator": "generator loss (weighted total)",
-    "pixelwise": "pixel-wise loss (L2)",
+    "pixelwise": "reconstruction loss",
     "adversarial": "adversarial loss",
+    "seam": "seam loss",
     "discriminator": "discriminator loss",
-    "real": "discriminator loss on real holes",
-    "fake": "discriminator loss on filled holes",
-    "accuracy_real": "accuracy on real holes",
-    "accuracy_fake": "accuracy on filled holes",
+    "real": "discriminator loss on real images",
+    "fake": "discriminator loss on predictions",
+    "penalty": "discriminator's penalty",
+    "accuracy_real": "accuracy on real images",
+    "accuracy_fake": "accuracy on predictions",
     "images_per_second": "images/s",
 }
 TITLES = {

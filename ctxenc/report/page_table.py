@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from html import escape
 
 from ctxenc.comparison.records import METRICS
-from ctxenc.report.tables import Cell, Column, Table, printable
+from ctxenc.errors import printable
+from ctxenc.report.tables import Cell, Column, Table
 
 COLOURS, DASHES = 7, ("", "7 4", "2 3", "7 3 2 3")
 LONG = 60  # letters in a cell that may fold

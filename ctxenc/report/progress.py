@@ -13,10 +13,11 @@ SHOWN_WAIT = 0.01  # of the time
 
 
 class Live:
-    """A live bar on a terminal; a plain line every ten seconds elsewhere."""
+    """A live bar on a terminal; a plain line every ten seconds elsewhere; `quiet`, nothing."""
 
-    def __init__(self, total: int, *, steps_per_epoch: int, batch_size: int):
+    def __init__(self, total: int, *, steps_per_epoch: int, batch_size: int, quiet: bool = False):
         self.console = Console(stderr=True)
+        self._quiet = quiet
         self._total, self._batch_size = total, batch_size
         self._epochs = total / steps_per_epoch
         self._printed = -float("inf")
@@ -27,7 +28,7 @@ class Live:
             TimeRemainingColumn(),
             TextColumn("{task.fields[losses]}"),
             console=self.console,
-            disable=not self.console.is_terminal,
+            disable=quiet or not self.console.is_terminal,
         )
         self._task = self._bar.add_task("", total=total, epoch="", losses="compiling")
 
@@ -54,6 +55,8 @@ class Live:
 
     def show(self, record: dict[str, Any]) -> None:
         """Show the losses of a line of ``metrics.jsonl``."""
+        if self._quiet:
+            return
         epoch = f"{record['epoch']:.2f}/{self._epochs:.4g}"
         losses = describe(record)
         self._bar.update(self._task, epoch=epoch, losses=losses)

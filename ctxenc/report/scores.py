@@ -45,6 +45,8 @@ def table(metrics: dict[str, Any]) -> Table:
         f"{metrics['images']} test images; checkpoint {checkpoint['which']}, "
         f"step {checkpoint['step']}"
     )
+    if checkpoint["weights"] == "averaged":
+        title += ", averaged"
     shown = _empty(title)
     shown.add_column(f"PSNR dB ({LEVEL} % interval)", justify="right", no_wrap=True)
     for _, heading, _ in COLUMNS:

@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ctxenc.errors import printable
+
 FORMATS = ("table", "md", "csv", "json")
 NARROWEST, WITHOUT_TERMINAL = 60, 2000  # columns of text
 GAP = 2  # columns between columns
@@ -70,11 +72,6 @@ class Table:
         columns = tuple(self.columns[i] for i in keep)
         rows = tuple(tuple(row[i] for i in keep) for row in self.rows)
         return Table(self.key, self.title, self.notes, columns, rows, self.labels)
-
-
-def printable(text: str) -> str:
-    """The text with control characters, and half characters, as a visible stand-in."""
-    return "".join(c if c.isprintable() else " " if c in "\n\t" else "\ufffd" for c in text)
 
 
 def render(tables: Sequence[Table], form: str) -> str:

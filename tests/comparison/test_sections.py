@@ -33,6 +33,16 @@ def test_runs_with_other_masks_or_images_are_never_ranked_together(tmp_path):
     assert [s.baseline and s.baseline.label for s in named] == ["b", None, None]
 
 
+def test_only_keys_that_decide_on_the_test_are_in_the_titles(tmp_path):
+    fake_run(tmp_path / "a", mask_channel=False, overlap=0.0)
+    fake_run(tmp_path / "b", mask_channel=True, overlap=0.0625, masks="others")
+    titles = [section.title for section in compared(tmp_path).sections]
+    assert [title.split("px, ")[1] for title in titles] == [
+        "mask=center, overlap=0",
+        "mask=center, overlap=0.0625",
+    ]
+
+
 def test_the_order_is_that_of_the_key(tmp_path):
     for name, psnr, seed in (("x", 15, 10), ("y", 17, 2), ("z", 16, 1)):
         fake_run(tmp_path / name, psnr, seed=seed)

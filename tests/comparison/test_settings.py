@@ -18,6 +18,11 @@ def settings_of(*overrides):
         ("mask", "center"),
         ("loss", "reconstruction"),
         ("loss", "joint"),
+        ("loss", "hinge"),
+        ("loss", "r1"),
+        ("mask", "region"),
+        ("mask", "mixture"),
+        ("schedule", "cosine"),
         ("model", "seed"),
         ("dataset", "cifar10"),
         ("dataset", "cifar10_cats"),
@@ -52,7 +57,25 @@ def test_only_what_tells_runs_apart_differs():
     runs = [settings_of(*o)[0] for o in ([], [wide])]
     assert differing(runs) == ["model.generator.widths"]
     assert runs[1].values["model.generator.widths"] == "[8,16,32]"
+    runs = [settings_of(*o)[0] for o in (["loss=joint"], ["loss=r1", "schedule=cosine"])]
+    assert differing(runs) == ["lambda_r1", "loss", "schedule"]
     assert differing([settings_of("name=a")[0], settings_of("name=b")[0]]) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("predict", "image"),
+        ("judge", "composite"),
+        ("overlap", 0.1),
+        ("average", 0.99),
+        ("mask_channel", True),
+        ("context_weight", 10),
+    ],
+)
+def test_every_key_that_changes_what_is_trained_tells_runs_apart(key, value):
+    runs = [Settings.of(config) for config in ({key: None, "seed": 0}, {key: value, "seed": 0})]
+    assert differing(runs) == [key]
 
 
 @pytest.mark.parametrize("text", ["a: &a [1]\nb: *a\n", "&a {x: *a}", "x" * 2**21, "{", "\x00"])

@@ -26,18 +26,21 @@ FILLS = {
 def photos():
     """Smooth noise, so that fills have something to go on."""
     rng = np.random.default_rng(0)
-    noise = rng.integers(0, 256, (6, 20, 24, 3)).astype(np.uint8)
+    noise = rng.integers(0, 256, (8, 20, 24, 3)).astype(np.uint8)
     return np.stack([cv2.GaussianBlur(image, (7, 7), 2) for image in noise])
 
 
 @pytest.fixture
 def holes():
-    """Three distinct holes: in the middle, at a corner, and in two pieces; each of them twice."""
-    missing = np.zeros((6, 20, 24), bool)
-    missing[0::3, 6:12, 8:15] = True
-    missing[1::3, :7, :5] = True
-    missing[2::3, 3:8, 3:8] = True
-    missing[2::3, 12:20, 10:24] = True
+    """In the middle, at a corner, and in two pieces, each of them twice; a frame; thin strokes."""
+    missing = np.zeros((8, 20, 24), bool)
+    missing[0:6:3, 6:12, 8:15] = True
+    missing[1:6:3, :7, :5] = True
+    missing[2:6:3, 3:8, 3:8] = True
+    missing[2:6:3, 12:20, 10:24] = True
+    missing[6] = True
+    missing[6, 5:15, 6:18] = False
+    missing[7, range(20), range(20)] = missing[7, 10, 12:] = True
     return missing
 
 

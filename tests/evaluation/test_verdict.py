@@ -91,6 +91,20 @@ def test_an_interval_that_touches_zero_is_no_win():
     assert "cannot be told" in said(-0.2, 0.0)
 
 
+def test_sharpness_is_of_the_images_that_have_gradients(errors):
+    """Strokes one pixel wide have none; they count in everything else."""
+    thick = columns(errors[:300], gradient=0.5)
+    mixed = {k: np.append(v, columns(errors[300:])[k]) for k, v in thick.items()}
+    mixed["gradient"][300:] = mixed["real_gradient"][300:] = np.nan
+    figures = Standing({"model": mixed}).figures("model")
+    assert figures["sharpness"]["mean"] == pytest.approx(0.5)
+    assert figures["sharpness"]["images"] == 300
+    assert figures["psnr_db"]["images"] == 400
+    assert np.isfinite([figures["sharpness"]["low"], figures["sharpness"]["high"]]).all()
+    mixed["gradient"][2:] = np.nan  # a resample may draw neither of two
+    assert "sharpness" not in Standing({"model": mixed}).figures("model")
+
+
 def test_a_hole_one_pixel_wide_has_no_sharpness(errors):
     thin = columns(errors, gradient=np.nan)
     assert "sharpness" not in Standing({"model": thin}).figures("model")
