@@ -16,6 +16,7 @@ import functools
 import importlib
 import inspect
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -68,12 +69,17 @@ def _gan(described_json: str) -> Gan:
     judged, seam, penalty = (loss.get(name) for name in ("adversarial", "seam", "penalty"))
     return Gan(
         generator=_made(
-            model["generator"], "model.generator", output_size=seen.window, dtype=dtype
+            _part(model, "generator", "model"),
+            "model.generator",
+            output_size=seen.window,
+            dtype=dtype,
         ),
         discriminator=(
-            _made(model["discriminator"], "model.discriminator", dtype=dtype) if judged else None
+            _made(_part(model, "discriminator", "model"), "model.discriminator", dtype=dtype)
+            if judged
+            else None
         ),
-        reconstruction=target(loss["reconstruction"], "loss.reconstruction"),
+        reconstruction=target(_part(loss, "reconstruction", "loss"), "loss.reconstruction"),
         adversarial=_made(judged, "loss.adversarial") if judged else None,
         seam=target(seam, "loss.seam") if seam else None,
         penalty=target(penalty, "loss.penalty") if penalty else None,
@@ -86,10 +92,34 @@ def _gan(described_json: str) -> Gan:
     )
 
 
+def _part(node: dict[str, Any], name: str, key: str) -> Any:
+    if name not in node:
+        raise UserError(f"{key}.{name}: missing; it takes a _target_ and its options")
+    return node[name]
+
+
 def strategy(node: dict[str, Any]) -> MaskStrategy:
-    """The mask strategy of a configuration's node: a function, or an object of a class."""
-    found = target(node, "mask")
+    """The mask strategy of a configuration's node: a function, or an object of a class.
+
+    Equal nodes give the same object, so that what is compiled for it is compiled once.
+
+    Raises:
+        UserError: an option is bad.
+    """
+    return _strategy(json.dumps(node), "mask")
+
+
+@functools.lru_cache(maxsize=16)
+def _strategy(node_json: str, key: str) -> MaskStrategy:
+    found = target(json.loads(node_json), key)
     return found() if inspect.isclass(getattr(found, "func", found)) else found
+
+
+def _parts(nodes: Any, key: str) -> dict[str, MaskStrategy]:
+    """The strategies that a mask is made of, by name."""
+    if not isinstance(nodes, dict) or not nodes:
+        raise UserError(f"{key}={nodes}: it takes masks by name: +mask@{key}.NAME=CHOICE")
+    return {name: _strategy(json.dumps(nodes[name]), f"{key}.{name}") for name in nodes}
 
 
 def _views(described: dict[str, Any], mask: MaskStrategy) -> Views:
@@ -172,8 +202,14 @@ def target(node: dict[str, Any], key: str) -> Callable[..., Any]:
             raise UserError(f"{key}.{name}: no such option; it takes {', '.join(parameters)}")
         if value == MISSING:
             raise UserError(f"{key}.{name}: it has no default; set {key}.{name}=…")
+    if absent := [n for n, p in parameters.items() if p.default is p.empty and n not in options]:
+        raise UserError(f"{key}.{absent[0]}: it has no value; leave its default in place")
     bound = {
-        name: _typed(f"{key}.{name}", value, parameters[name].annotation)
+        name: (
+            _parts(value, f"{key}.{name}")
+            if parameters[name].annotation == dict[str, MaskStrategy]
+            else _typed(f"{key}.{name}", value, parameters[name].annotation)
+        )
         for name, value in options.items()
     }
     return functools.partial(function, **bound) if bound else function
@@ -215,7 +251,9 @@ def _typed(key: str, value: Any, annotation: Any) -> Any:
     cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
     try:
         typed = OmegaConf.to_container(OmegaConf.structured(cell(value)))["value"]  # type: ignore
-    except OmegaConfBaseException:
+        if isinstance(typed, float) and not math.isfinite(typed):
+            raise ValueError
+    except (OmegaConfBaseException, ValueError):
         name = getattr(annotation, "__name__", str(annotation))
         name = str(annotation) if "[" in str(annotation) or "|" in str(annotation) else name
         raise UserError(f"{key}={value}: it takes {name}") from None

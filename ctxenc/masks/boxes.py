@@ -62,6 +62,8 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
 
     The authors' code has 4 in a box of 64, the paper 7.
     """
+    if not 0 <= overlap < 0.5:
+        raise UserError(f"overlap={overlap}: it takes a share of the box's side from 0 to 0.49")
     return round(overlap * min(mask_height, mask_width))
 
 

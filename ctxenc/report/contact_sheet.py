@@ -8,6 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from ctxenc.report import grids
+from ctxenc.writing import whole
 
 COLUMNS = 8
 MARGIN, LINE = 8, 22  # pixels
@@ -49,7 +50,5 @@ def sheet(
 
 def save(file: Path, made: Image.Image) -> None:
     """Write it as a PNG, whole or not at all."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}")
-    made.save(temporary, format="PNG")
-    temporary.replace(file)
+    with whole(file) as temporary:
+        made.save(temporary, format="PNG")

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 
 from ctxenc.report import grids
+from ctxenc.writing import whole
 
 EACH = 4  # columns
 ROWS = ("real", "masked", "filled")
@@ -57,7 +58,5 @@ def save(
     for row, label in enumerate(ROWS):
         at = (4.0, 2 * _LINE + (row + 0.5) * (height - 2 * _LINE) / len(ROWS))
         draw.text(at, label, "black", font, anchor="lm")
-    file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}")
-    canvas.save(temporary, format="PNG")
-    temporary.replace(file)
+    with whole(file) as temporary:
+        canvas.save(temporary, format="PNG")

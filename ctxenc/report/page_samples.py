@@ -51,7 +51,9 @@ def strips(record: Record) -> Strips | None:
     try:
         inside = Path(record.settings.values.get("samples_dir", "samples")).expanduser()
         folder = record.run.path / inside
-        steps = sorted((int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal())
+        steps = sorted(
+            (int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()
+        )
     except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of nobody
         return None
     for step, file in reversed(steps):

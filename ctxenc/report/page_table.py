@@ -34,7 +34,7 @@ def table(found: Table) -> str:
     rows = []
     for number, row in enumerate(shown.rows):
         swatch = key(number) if found.labels and found.key.startswith("section-") else ""
-        value = escape(str(row[0].value or ""), quote=True)
+        value = text(str(row[0].value or ""))
         name = f'<span class="name">{breakable(row[0].text)}</span>'
         cells = [f'<th scope="row" data-value="{value}" title="{value}">{swatch}{name}</th>']
         for i, (column, cell) in enumerate(zip(shown.columns, row, strict=True)):
@@ -63,7 +63,7 @@ def _head(column: Column) -> str:
 
 
 def _cell(column: Column, cell: Cell, winner: bool, reach: float) -> str:
-    value = "" if cell.value is None else escape(str(cell.value), quote=True)
+    value = "" if cell.value is None else text(str(cell.value))
     kinds = ["number"] if column.number else []
     kinds += ["winner"] if winner else []
     kinds += ["long"] if len(cell.text) > LONG else []

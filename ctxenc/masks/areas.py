@@ -1,0 +1,138 @@
+"""Bounds on how much of an image is missing, and ways of holding them to the pixel.
+
+Options give bounds as shares of the image, `min_area` and `max_area`; strategies hold them in whole
+pixels, for every image. Here masks are boolean, without the channel axis.
+"""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
+
+from ctxenc.errors import UserError
+
+Missing = Bool[Array, "batch height width"]
+
+
+class Bounds(NamedTuple):
+    """The least and the most missing pixels of an image, both allowed."""
+
+    least: int
+    most: int
+
+    def hold(self, area: Int[Array, " batch"]) -> Bool[Array, " batch"]:
+        """Which areas are within them."""
+        return (self.least <= area) & (area <= self.most)
+
+    def draw(self, key: PRNGKeyArray, batch: int) -> Int[Array, " batch"]:
+        """Areas within them, each equally likely."""
+        share = jax.random.uniform(key, (batch,))  # randint's program is larger by far
+        return self.least + jnp.floor(share * (self.most + 1 - self.least)).astype(jnp.int32)
+
+
+def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
+    """Shares of an image as whole pixels; at least one pixel is missing, and one is not.
+
+    Raises:
+        UserError: they are no shares, the wrong way round, or too close for this image.
+    """
+    for name, share in (("min_area", min_area), ("max_area", max_area)):
+        check_share(name, share)
+    if min_area > max_area:
+        raise UserError(f"mask.min_area={min_area:g}: it takes at most max_area, {max_area:g}")
+    pixels, rounding = height * width, 1e-6  # 0.3 × 10 is a little more than 3
+    least = max(1, math.ceil(min_area * pixels - rounding))
+    most = min(pixels - 1, math.floor(max_area * pixels + rounding))
+    if least > most:
+        raise UserError(
+            f"mask.min_area={min_area:g} mask.max_area={max_area:g}: no whole number of the "
+            f"{height} × {width} pixels is between them"
+        )
+    return Bounds(least, most)
+
+
+def check_share(name: str, value: float, *, above: float = 0.0, at_most: float = 1.0) -> None:
+    """Refuse an option that is not a share of something; `above` 0 allows 0 itself."""
+    if not above <= value <= at_most:
+        raise UserError(f"mask.{name}={value:g}: it takes a number of {above:g} to {at_most:g}")
+
+
+def check_range(low: str, low_value: float, high: str, high_value: float) -> None:
+    """Refuse two options that are the least and the most of something the wrong way round."""
+    if low_value > high_value:
+        raise UserError(f"mask.{low}={low_value:g}: it takes at most {high}, {high_value:g}")
+
+
+def area(missing: Missing) -> Int[Array, " batch"]:
+    """The missing pixels of each image."""
+    return missing.sum((1, 2), dtype=jnp.int32)
+
+
+def first_within(
+    draw: Callable[[PRNGKeyArray], Missing], key: PRNGKeyArray, within: Bounds, tries: int
+) -> tuple[Missing, Bool[Array, " batch"]]:
+    """Each image's first draw within bounds; all are drawn until every image has one.
+
+    Returns:
+        (the masks, which of them are within bounds). Only after `tries` draws can one be outside.
+    """
+
+    def again(state: tuple[Array, Missing, Array]) -> tuple[Array, Missing, Array]:
+        drawn, missing, done = state
+        fresh = draw(jax.random.fold_in(key, drawn))
+        missing = jnp.where(done[:, None, None], missing, fresh)
+        return drawn + 1, missing, within.hold(area(missing))
+
+    shape = jax.eval_shape(draw, key).shape
+    start = jnp.zeros((), int), jnp.zeros(shape, bool), jnp.zeros(shape[0], bool)
+    _, missing, done = jax.lax.while_loop(lambda s: (s[0] < tries) & ~s[2].all(), again, start)
+    return missing, done
+
+
+def lowest(score: Float[Array, "batch height width"], count: Int[Array, " batch"]) -> Missing:
+    """The `count` pixels of each image with the lowest scores; among equals, the upper left first.
+
+    An image with a count of 0 costs nothing.
+
+    Args:
+        score: 0 or more, and finite.
+        count: pixels of each image, fewer than it has.
+    """
+    bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # in the order of the floats, from 0 up
+    limit, found = _limit(bits, count)
+    equal, number = bits == limit, jnp.arange(score[0].size).reshape(1, *score.shape[1:])
+    end, _ = _limit(jnp.where(equal, number, score[0].size), count - found)
+    return (bits < limit) | (equal & (number < end))
+
+
+def _limit(
+    values: Int[Array, "batch height width"], count: Int[Array, " batch"]
+) -> tuple[Int[Array, "batch 1 1"], Int[Array, " batch"]]:
+    """(the highest limit with at most `count` values of 0 or more below it, how many there are).
+
+    It is found bit by bit, in at most 31 passes, and lower where it need not be higher. XLA takes
+    many times as long to sort on CPU.
+    """
+
+    def raised(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        bit, limit, found = state
+        higher = limit | (1 << bit)
+        below = area(values < higher)
+        up = below <= count
+        return bit - 1, jnp.where(up[:, None, None], higher, limit), jnp.where(up, below, found)
+
+    none = jnp.zeros_like(count)
+    _, limit, found = jax.lax.while_loop(
+        lambda s: (s[0] >= 0) & (s[2] != count).any(),
+        raised,
+        (jnp.full((), 30), none[:, None, None], none),
+    )
+    return limit, found
+
+
+def as_mask(missing: Missing) -> Float[Array, "batch height width 1"]:
+    """With the channel axis, 1 where a pixel is missing."""
+    return missing[..., None].astype(jnp.float32)

@@ -1,0 +1,121 @@
+"""Brush strokes: what a user paints over a photograph, as in free-form inpainting.
+
+The kind of mask, not the code, of Yu et al., "Free-Form Image Inpainting with Gated Convolution"
+(2019), here with areas within bounds.
+"""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ctxenc.errors import UserError
+from ctxenc.masks import Mask, areas
+
+TURN = 1.6  # radians: a stroke turns by up to this between two of its segments
+
+
+def brush_strokes(
+    key: PRNGKeyArray,
+    batch: int,
+    height: int,
+    width: int,
+    *,
+    min_area: float,
+    max_area: float,
+    strokes: int,
+    segments: int,
+    length: float,
+    min_width: float,
+    max_width: float,
+) -> Mask:
+    """Strokes with round ends, each a chain of straight segments, until an area is reached.
+
+    For each image an area within bounds is drawn, and strokes are added until it is reached. Where
+    that leaves bounds, or the strokes do not suffice, all of the image's strokes become thinner
+    or wider by one factor, until the area is the one that was drawn.
+
+    Args:
+        key: of everything random.
+        batch: how many masks.
+        height: of the image, in pixels.
+        width: likewise.
+        min_area: the least share of the image that is missing.
+        max_area: the most.
+        strokes: the most strokes of an image.
+        segments: the most segments of a stroke.
+        length: the longest segment, as a share of the image's shorter side.
+        min_width: the thinnest brush, likewise.
+        max_width: the widest.
+
+    Raises:
+        UserError: bounds that no area meets, or an option out of its range.
+    """
+    within = areas.bounds(min_area, max_area, height, width)
+    _check(strokes, segments, length, min_width, max_width)
+    key_area, key_strokes = jax.random.split(key)
+    wanted, side = within.draw(key_area, batch), min(height, width)
+    uniform = jax.random.uniform(key_strokes, (2 * segments + 5, strokes, batch))
+    paths = _paths(uniform[:-1], jnp.array([height, width]), length * side)
+    brush = side * (min_width + (max_width - min_width) * uniform[-1])
+
+    def paint(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        drawn, distance, area = state
+        stroke = _distance(paths[:, drawn], brush[drawn] / 2, height, width)
+        unfinished = (area < wanted)[:, None, None]
+        distance = jnp.where(unfinished, jnp.minimum(distance, stroke), distance)
+        return drawn + 1, distance, areas.area(distance <= 1)
+
+    far, none = jnp.full((batch, height, width), 1e9), jnp.zeros(batch, jnp.int32)
+    _, distance, area = jax.lax.while_loop(
+        lambda s: (s[0] < strokes) & (s[2] < wanted).any(), paint, (jnp.zeros((), int), far, none)
+    )
+    done = within.hold(area)
+    forced = areas.lowest(distance, jnp.where(done, 0, wanted))
+    return areas.as_mask(jnp.where(done[:, None, None], distance <= 1, forced))
+
+
+def _paths(
+    uniform: Float[Array, "numbers strokes batch"], size: Float[Array, " 2"], length: float
+) -> Float[Array, "corners strokes batch 2"]:
+    """Chains' corners in pixels (row, column) from numbers of 0 to 1: four, and two a segment.
+
+    Segments that are not used have no length. At the image's edges a chain is mirrored back.
+    """
+    start = jnp.moveaxis(uniform[:2], 0, -1) * size
+    turns, longs = jnp.split(uniform[4:], 2)
+    heading = 2 * jnp.pi * uniform[2] + TURN * jnp.cumsum(2 * turns - 1, axis=0)
+    last = jnp.floor(uniform[3] * len(turns))
+    number = jnp.arange(len(turns)).reshape(-1, *(1,) * last.ndim)
+    steps = jnp.where(number <= last, length * (0.25 + 0.75 * longs), 0.0)
+    moves = steps[..., None] * jnp.stack([jnp.sin(heading), jnp.cos(heading)], axis=-1)
+    corners = jnp.concatenate([start[None], start + jnp.cumsum(moves, axis=0)])
+    return size - jnp.abs(size - jnp.mod(corners, 2 * size))
+
+
+def _distance(
+    path: Float[Array, "corners batch 2"], radius: Float[Array, " batch"], height: int, width: int
+) -> Float[Array, "batch height width"]:
+    """Squared distance of each pixel's middle from the chain, in squared radii of the brush."""
+    rows = jnp.arange(height)[None, :, None] + 0.5
+    columns = jnp.arange(width)[None, None, :] + 0.5
+    nearest = jnp.full((len(radius), height, width), jnp.inf)
+    for start, end in itertools.pairwise(path[..., None, None]):
+        move = end - start
+        y, x = rows - start[:, 0], columns - start[:, 1]
+        squared = jnp.maximum(move[:, 0] ** 2 + move[:, 1] ** 2, 1e-9)
+        along = jnp.clip(y * (move[:, 0] / squared) + x * (move[:, 1] / squared), 0.0, 1.0)
+        away = (y - along * move[:, 0]) ** 2 + (x - along * move[:, 1]) ** 2
+        nearest = jnp.minimum(nearest, away)
+    return nearest / radius[:, None, None] ** 2
+
+
+def _check(strokes: int, segments: int, length: float, min_width: float, max_width: float) -> None:
+    for name, count in (("strokes", strokes), ("segments", segments)):
+        if not 1 <= count <= 64:
+            raise UserError(f"mask.{name}={count}: it takes 1 to 64")
+    areas.check_share("length", length)
+    areas.check_share("min_width", min_width, above=0.001)
+    areas.check_share("max_width", max_width, above=0.001)
+    areas.check_range("min_width", min_width, "max_width", max_width)
