@@ -8,7 +8,12 @@ From Python, a run is one call with the overrides of the command line::
     run.summary["last"]["psnr_db"]
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# A larger picture is taken for a decompression bomb, as in `ctxenc.data.files`. OpenCV, with which
+# TFDS decodes, reads this when it is imported: so it is set before anything else of ours is.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
 
 if TYPE_CHECKING:
     from ctxenc.launch import run

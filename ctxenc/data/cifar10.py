@@ -1,6 +1,7 @@
 """CIFAR-10 through TFDS, without TensorFlow."""
 
 import hashlib
+import http.client
 import io
 import logging
 import tarfile
@@ -26,6 +27,8 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 TIMEOUT = 8  # seconds without an answer: no network
+# What a network, an archive that is damaged and a disk may raise.
+FAILURES = (OSError, http.client.HTTPException, tarfile.TarError, KeyError, ValueError, EOFError)
 SPLITS = {
     "train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
     "test": ("test_batch.bin",),
@@ -85,8 +88,8 @@ def prepare(builder: "Cifar10", folder: Path) -> None:
                 _download(folder / ARCHIVE)
             builder.archive = folder / ARCHIVE
             builder.download_and_prepare(file_format="array_record")
-    except (OSError, tarfile.TarError, KeyError, ValueError, EOFError) as error:
-        reason = " ".join(str(error).split())
+    except FAILURES as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"dataset.data_dir={folder}: no prepared cifar10/{builder.version} there, and making "
             f"it failed ({reason}); it takes a folder that holds one, or put {URL} into it"

@@ -2,11 +2,12 @@
 
 Which images make up a step's batch is a function of (seed, epoch) alone, so a resumed run needs no
 iterator state. A split in memory is put on the devices once and gathered there; a larger one is
-decoded by Grain's threads ahead of need. Both give the same batches.
+decoded by Grain's threads ahead of need. Both give the same batches. Where several processes share
+the devices, each of them decodes those rows of a batch that its own devices hold.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +19,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, UInt8
 
-from ctxenc.data.images import Images, decode
+from ctxenc.data.images import Images, RandomCrops, decode
 from ctxenc.errors import UserError
 
 
@@ -46,6 +47,10 @@ class Order:
         """Whole batches in the split."""
         return self.size // self.batch_size
 
+    def epoch(self, step: int) -> int:
+        """The epoch of a step, both counted from 0."""
+        return step // self.steps_per_epoch
+
     def indices(self, step: int) -> Int[np.ndarray, " batch"]:
         """The images of a step, counted from 0."""
         epoch, position = divmod(step, self.steps_per_epoch)
@@ -63,6 +68,27 @@ def _permutation(size: int, seed: int, epoch: int) -> Int[np.ndarray, " size"]:
 Batch = UInt8[Array, "batch height width 3"]
 
 
+def rows(
+    devices: Collection[jax.Device], sharding: NamedSharding, batch_size: int
+) -> Int[np.ndarray, " rows"]:
+    """The rows of a batch that some of the devices hold, in order."""
+    slices = sharding.devices_indices_map((batch_size,))
+    held = {slices[device][0].indices(batch_size) for device in devices}
+    return np.concatenate([np.arange(*bounds) for bounds in sorted(held)])
+
+
+def _own_rows(sharding: NamedSharding, batch_size: int) -> Int[np.ndarray, " rows"]:
+    return rows(sharding.addressable_devices, sharding, batch_size)
+
+
+def _to_devices(own: np.ndarray, sharding: NamedSharding, rows: int) -> Array:
+    """An array of so many rows, of which each process gives its own.
+
+    Unlike `jax.device_put`, it does not have the processes compare what they give.
+    """
+    return jax.make_array_from_process_local_data(sharding, own, (rows, *own.shape[1:]))
+
+
 class Feed(Protocol):
     """Training batches, one after the other, endlessly."""
 
@@ -72,6 +98,31 @@ class Feed(Protocol):
     def take(self, running: Any) -> Batch:
         """The next batch; `running` is what the devices are still computing."""
         ...
+
+
+class _Same:
+    """An array that is equal to itself alone, to be a cache's key."""
+
+    def __init__(self, array: np.ndarray):
+        self.array = array
+
+    def __hash__(self) -> int:
+        return id(self.array)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.array is self.array
+
+
+@lru_cache(maxsize=1)
+def _resident(images: _Same, everywhere: NamedSharding) -> Array:
+    """A whole split on every device, once for all the jobs of a sweep."""
+    return _to_devices(images.array, everywhere, len(images.array))
+
+
+@lru_cache(maxsize=4)
+def _gathering(sharding: NamedSharding) -> Any:
+    """Compiled once for all the jobs of a sweep."""
+    return jax.jit(lambda s, i: jnp.take(s, i, axis=0), out_shardings=sharding)
 
 
 class MemoryFeed:
@@ -94,15 +145,17 @@ class MemoryFeed:
         sharding: NamedSharding,
     ):
         self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-        self._split = jax.device_put(images, self._everywhere)
-        self._gather = jax.jit(lambda s, i: jnp.take(s, i, axis=0), out_shardings=sharding)
+        self._split = _resident(_Same(images), self._everywhere)
+        self._gather = _gathering(sharding)
         self._order, self._step = order, start
 
     def take(self, running: Any) -> Batch:
         """The next batch."""
-        indices = jax.device_put(self._order.indices(self._step), self._everywhere)
+        indices = self._order.indices(self._step)
         self._step += 1
-        return self._gather(self._split, indices)
+        return self._gather(
+            self._split, _to_devices(indices, self._everywhere, self._order.batch_size)
+        )
 
 
 class StreamedFeed:
@@ -137,9 +190,14 @@ def _decoded(
 ) -> Iterator[Batch]:
     import grain  # a fifth of a second, which images in memory need not spend
 
-    def batch_of(step: int) -> UInt8[np.ndarray, "batch height width 3"] | UserError:
+    own = _own_rows(sharding, order.batch_size)
+
+    def batch_of(step: int) -> UInt8[np.ndarray, "rows height width 3"] | UserError:
+        shown = images
+        if isinstance(images, RandomCrops):
+            shown = images.of_epoch(order.seed, order.epoch(int(step)))
         try:
-            return decode(images, order.indices(int(step)).tolist())
+            return decode(shown, order.indices(int(step))[own].tolist())
         except UserError as error:
             return error  # raised below: Grain adds lines to what is raised in its threads
 
@@ -148,17 +206,22 @@ def _decoded(
     for batch in steps.map(batch_of).to_iter_dataset(options):
         if isinstance(batch, UserError):
             raise batch
-        yield jax.device_put(batch, sharding)
+        yield _to_devices(batch, sharding, order.batch_size)
 
 
 def test_batches(
-    images: Images, batch_size: int
-) -> Iterator[tuple[UInt8[np.ndarray, "batch height width 3"], int]]:
-    """(images, how many of them count) in index order; the last batch repeats its last image."""
+    images: Images, batch_size: int, sharding: NamedSharding
+) -> Iterator[tuple[Batch, int]]:
+    """(images, how many of them count) in index order; the last batch repeats its last image.
+
+    Raises:
+        UserError: an image cannot be read any more.
+    """
+    own = _own_rows(sharding, batch_size)
     for start in range(0, len(images), batch_size):
-        wanted = np.arange(start, start + batch_size)
-        valid = int((wanted < len(images)).sum())
-        yield decode(images, np.minimum(wanted, len(images) - 1).tolist()), valid
+        wanted = np.minimum(np.arange(start, start + batch_size), len(images) - 1)
+        batch = decode(images, wanted[own].tolist())
+        yield _to_devices(batch, sharding, batch_size), min(batch_size, len(images) - start)
 
 
 test_batches.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest's

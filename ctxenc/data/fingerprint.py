@@ -5,9 +5,11 @@ import hashlib
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc.data.images import Images, decode
+from ctxenc.data import remembered
+from ctxenc.data.images import Images, MemoryImages, decode
 
 SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, evenly spread
+MANY = 1000  # images not in memory, whose mean colour takes so long that it is remembered
 
 
 def fingerprint(images: Images) -> str:
@@ -19,7 +21,22 @@ def fingerprint(images: Images) -> str:
 
 
 def mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
-    """The mean of every pixel, red, green and blue in [-1, 1]."""
+    """The mean of every pixel, red, green and blue in [-1, 1].
+
+    That of many images which have yet to be decoded is remembered under their fingerprint.
+    """
+    if isinstance(images, MemoryImages) or len(images) < MANY:
+        return _mean_colour(images)
+    name = f"mean-colour-{fingerprint(images)}"
+    known = remembered.recall(name)
+    if isinstance(known, list) and len(known) == 3 and all(isinstance(c, float) for c in known):
+        return np.array(known)
+    colour = _mean_colour(images)
+    remembered.remember(name, colour.tolist())
+    return colour
+
+
+def _mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
     count = min(len(images), SAMPLE)
     indices = np.linspace(0, len(images) - 1, count).round().astype(int)
     total = np.zeros(3)

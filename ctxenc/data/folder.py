@@ -1,10 +1,8 @@
 """A folder of the user's own images."""
 
-import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,9 @@ import numpy as np
 from jaxtyping import UInt8
 
 from ctxenc.data import files, geometry
-from ctxenc.data.images import Dataset
+from ctxenc.data.digests import readable
+from ctxenc.data.geometry import Place
+from ctxenc.data.images import Dataset, RandomCrops, check_resize, resized
 from ctxenc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class FolderImages:
     root: Path
     names: Sequence[str]
     image_size: int
+    resize: int | None = None
 
     def __len__(self) -> int:
         return len(self.names)
@@ -38,12 +39,18 @@ class FolderImages:
         Raises:
             UserError: the file has gone, or was damaged, since the folder was opened.
         """
+        return self.cut(index, None)
+
+    def cut(self, index: int, place: Place | None) -> UInt8[np.ndarray, "height width 3"]:
+        """A part of one image, or its centre; the errors are the same."""
         file = self.root / self.names[index]
         try:
-            image = files.read(file, at_least=self.image_size)
+            image = files.read(file, at_least=self.resize or self.image_size)
         except files.UnreadableError as error:
             raise _changed(file, error) from None
-        return geometry.square(image, self.image_size)
+        if self.resize is None:
+            return geometry.square(image, self.image_size)
+        return geometry.part(image, self.image_size, short_side=self.resize, place=place)
 
     def identity(self, index: int) -> bytes:
         """The file's name and size: cheap, and different after any ordinary change.
@@ -53,16 +60,19 @@ class FolderImages:
         """
         file = self.root / self.names[index]
         try:
-            return os.fsencode(f"{self.names[index]} {file.stat().st_size}")
+            name = os.fsencode(f"{self.names[index]} {file.stat().st_size}")
         except OSError as error:
             raise _changed(file, error) from None
+        return name + resized(self.resize)
 
 
 def _changed(file: Path, error: Exception) -> UserError:
     return UserError(f"{file}: could be read at the start and cannot now: {error}")
 
 
-def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
+def folder(
+    *, path: str, test_fraction: float, resize: int | None = None, image_size: int
+) -> Dataset:
     """The JPEG, PNG and WebP images below a folder; other files are ignored.
 
     With subfolders ``train`` and ``test`` (or ``val``), those are the splits. Otherwise a hash of
@@ -71,11 +81,14 @@ def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
     Args:
         path: the folder.
         test_fraction: share held out where there is no ``test`` folder, above 0 and below 1.
-        image_size: short side resized to this, centre cropped.
+        resize: short side before images of `image_size` are cut out, those to train on at random;
+            None resizes to `image_size` and cuts out the centre.
+        image_size: height and width of the images.
 
     Raises:
         UserError: no such folder, or no readable images for one of the splits.
     """
+    check_resize(resize, image_size)
     root = Path(path).expanduser()
     if not path or not root.is_dir():
         raise UserError(f"dataset.path={path}: no such folder; it takes one of {KINDS} images")
@@ -84,7 +97,7 @@ def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
     names = sorted(file.relative_to(root).as_posix() for file in _images_below(root))
     if not names:
         raise UserError(f"dataset.path={path}: no {KINDS} images below it")
-    digests = _readable(root, names)
+    digests = readable(root, names)
     folders = _split_folders(names)
     if folders is None:
         train, test = _by_content(digests, test_fraction)
@@ -100,11 +113,9 @@ def folder(*, path: str, test_fraction: float, image_size: int) -> Dataset:
                 f"{role} split; it takes more images, another dataset.test_fraction, or folders "
                 "train/ and test/"
             )
-    return Dataset(
-        root.resolve().name,
-        FolderImages(root, train, image_size),
-        FolderImages(root, test, image_size),
-    )
+    held_out = FolderImages(root, test, image_size, resize)
+    shown = FolderImages(root, train, image_size, resize)
+    return Dataset(root.resolve().name, shown if resize is None else RandomCrops(shown), held_out)
 
 
 def _images_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -113,37 +124,18 @@ def _images_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     if real in above:
         return
     try:
-        entries = list(folder.iterdir())
+        with os.scandir(folder) as listing:
+            entries = list(listing)
     except OSError as error:
         log.warning("%s: skipped: %s", folder, error.strerror)
         return
     for entry in entries:
         if entry.is_dir():
-            yield from _images_below(entry, (*above, real))
-        elif entry.suffix.lower() in files.SUFFIXES and (entry.is_file() or entry.is_symlink()):
-            yield entry
-
-
-def _readable(root: Path, names: list[str]) -> dict[str, str]:
-    """The content hash of each file that decodes; the others are named in the log."""
-
-    def digest(name: str) -> str | files.UnreadableError:
-        try:
-            files.read(root / name, at_least=1)
-            return hashlib.sha256((root / name).read_bytes()).hexdigest()
-        except files.UnreadableError as error:
-            return error
-        except OSError as error:
-            return files.UnreadableError(error.strerror)
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = dict(zip(names, pool.map(digest, names), strict=True))
-    unreadable = {n: e for n, e in found.items() if isinstance(e, files.UnreadableError)}
-    for name, error in unreadable.items():
-        log.warning("%s: skipped: %s", root / name, error)
-    if unreadable:
-        log.warning("%s: %d of %d images skipped", root, len(unreadable), len(names))
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+            yield from _images_below(Path(entry.path), (*above, real))
+        elif Path(entry.name).suffix.lower() in files.SUFFIXES and (
+            entry.is_file() or entry.is_symlink()
+        ):
+            yield Path(entry.path)
 
 
 def _split_folders(names: list[str]) -> tuple[str, str] | None:

@@ -4,6 +4,11 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+LONGEST = 8  # short sides: the ends of a longer picture are left out, so that memory is bounded
+
+Place = tuple[float, float]
+"""Where a part is cut: how far down and how far right of all the ways there are, in [0, 1)."""
+
 
 def square(
     image: UInt8[np.ndarray, "height width 3"], size: int
@@ -16,6 +21,33 @@ def square(
     top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
     centre = image[top : top + side, left : left + side]
     return centre if side == size else resize(centre, size / side, at_least=size)
+
+
+def part(
+    image: UInt8[np.ndarray, "height width 3"],
+    size: int,
+    *,
+    short_side: int,
+    place: Place | None = None,
+) -> UInt8[np.ndarray, "size size 3"]:
+    """A square cut out of the image once it is resized: Pathak et al.'s way, with 128 of 350.
+
+    Args:
+        image: of any size.
+        size: of the square, in pixels.
+        short_side: the image's short side once resized, in pixels; at least `size`.
+        place: where the square is cut; None for the centre.
+    """
+    longest = LONGEST * min(image.shape[:2])
+    top, left = (max(0, side - longest) // 2 for side in image.shape[:2])
+    image = image[top : top + longest, left : left + longest]
+    image = resize(image, short_side / min(image.shape[:2]), at_least=short_side)
+    ways = [side - size for side in image.shape[:2]]
+    if place is None:
+        top, left = (way // 2 for way in ways)
+    else:
+        top, left = (int(share * (way + 1)) for share, way in zip(place, ways, strict=True))
+    return image[top : top + size, left : left + size]
 
 
 def resize(

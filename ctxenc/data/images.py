@@ -9,7 +9,11 @@ from typing import Protocol
 import numpy as np
 from jaxtyping import UInt8
 
+from ctxenc.data.geometry import Place
+from ctxenc.errors import UserError
+
 MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
+LARGEST = 4096  # pixels: the short side that pictures are resized to
 
 
 class Images(Protocol):
@@ -27,6 +31,55 @@ class Images(Protocol):
 
     def identity(self, index: int) -> bytes:
         """What tells this image from others, without decoding it where that is possible."""
+
+
+class Photographs(Images, Protocol):
+    """Images that are cut out of larger pictures, in the centre where nothing else is asked for."""
+
+    def cut(self, index: int, place: Place | None) -> UInt8[np.ndarray, "height width 3"]:
+        """The part of one picture that is at `place`; None for the centre."""
+
+
+@dataclass(frozen=True)
+class RandomCrops:
+    """Training images of which each epoch shows another part.
+
+    Asked by index, as for fingerprint and mean colour, they show their centres. They are never
+    decoded once for all, since a part is all that is kept of a picture.
+    """
+
+    photographs: Photographs
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.photographs.image_size
+
+    def __len__(self) -> int:
+        return len(self.photographs)
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        return self.photographs[index]
+
+    def identity(self, index: int) -> bytes:
+        """That of the whole picture."""
+        return self.photographs.identity(index)
+
+    def of_epoch(self, seed: int, epoch: int) -> Images:
+        """The parts that one epoch shows."""
+        return _EpochCrops(self.photographs, seed, epoch)
+
+
+@dataclass(frozen=True)
+class _EpochCrops(RandomCrops):
+    """Where each is cut is a function of (seed, epoch, index) alone, whoever asks and when."""
+
+    seed: int
+    epoch: int
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+        down, right = np.random.default_rng([self.seed, self.epoch, index, 1]).random(2)
+        return self.photographs.cut(index, (down, right))
 
 
 @dataclass(frozen=True)
@@ -61,8 +114,8 @@ class Dataset:
 
 
 def in_memory(images: Images) -> Images:
-    """The images decoded into one array where they fit in memory, else as they are."""
-    if isinstance(images, MemoryImages) or not fits_in_memory(images):
+    """The images decoded into one array where they fit and stay the same, else as they are."""
+    if isinstance(images, MemoryImages | RandomCrops) or not fits_in_memory(images):
         return images
     return MemoryImages(decode(images, range(len(images))))
 
@@ -83,3 +136,21 @@ def decode(images: Images, indices: Sequence[int]) -> UInt8[np.ndarray, "n heigh
         for _ in pool.map(fill, range(len(indices)), chunksize=256):
             pass
     return array
+
+
+def check_resize(resize: int | None, image_size: int) -> None:
+    """Refuse a short side out of which no image can be cut.
+
+    Raises:
+        UserError: naming the option, what it got and what it takes.
+    """
+    if resize is not None and not image_size <= resize <= LARGEST:
+        raise UserError(
+            f"dataset.resize={resize}: images of image_size={image_size} are cut out of pictures "
+            f"with this short side; it takes {image_size} to {LARGEST}, or null"
+        )
+
+
+def resized(resize: int | None) -> bytes:
+    """What this option adds to an image's identity: other pixels, another identity."""
+    return b"" if resize is None else f" resize={resize}".encode()

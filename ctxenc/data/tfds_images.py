@@ -5,7 +5,6 @@ import io
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,13 @@ from jaxtyping import UInt8
 from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.data import geometry
-from ctxenc.data.images import Dataset
+from ctxenc.data.geometry import Place
+from ctxenc.data.images import Dataset, RandomCrops, check_resize, resized
+from ctxenc.data.tfds_prepared import prepared
 from ctxenc.errors import UserError
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
+TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is
 
 
 @dataclass(frozen=True)
@@ -30,18 +32,38 @@ class TfdsImages:
     chosen: Sequence[int]
     image_size: int
     origin: str
+    resize: int | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        # TFDS's own parser of examples is several times slower than protobuf's.
-        encoded = _values(self.records[int(self.chosen[index])], self.key).bytes_list.value[0]
-        return geometry.square(_rgb(self.feature.decode_example_np(encoded)), self.image_size)
+        """One image.
+
+        Raises:
+            UserError: its record is damaged, or a picture of too many pixels.
+        """
+        return self.cut(index, None)
+
+    def cut(self, index: int, place: Place | None) -> UInt8[np.ndarray, "height width 3"]:
+        """A part of one image, or its centre; the errors are the same."""
+        position = int(self.chosen[index])
+        try:
+            # TFDS's own parser of examples is several times slower than protobuf's.
+            encoded = _values(self.records[position], self.key).bytes_list.value[0]
+            image = _rgb(self.feature.decode_example_np(encoded))
+        except Exception as error:  # OpenCV, TFDS and protobuf raise many kinds on damaged records
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise UserError(
+                f"{self.origin}: its image {position} cannot be read: {reason}"
+            ) from None
+        if self.resize is None:
+            return geometry.square(image, self.image_size)
+        return geometry.part(image, self.image_size, short_side=self.resize, place=place)
 
     def identity(self, index: int) -> bytes:
         """Name, version, split and position: prepared sets do not change under one version."""
-        return f"{self.origin} {self.chosen[index]}".encode()
+        return f"{self.origin} {self.chosen[index]}".encode() + resized(self.resize)
 
 
 def tfds_images(
@@ -49,9 +71,10 @@ def tfds_images(
     name: str,
     data_dir: str | None,
     train_split: str,
-    test_split: str,
+    test_split: str | None,
     image_key: str,
     classes: list[str] | None,
+    resize: int | None = None,
     image_size: int,
 ) -> Dataset:
     """A prepared TFDS dataset.
@@ -60,50 +83,37 @@ def tfds_images(
         name: as TFDS names it, with or without a config and version: ``imagenette/160px-v2:1.0.0``.
         data_dir: where it was prepared; None for TFDS's own default.
         train_split: TFDS split to train on.
-        test_split: TFDS split to test on; it may not overlap the other.
+        test_split: TFDS split to test on; it may not overlap the other. None takes ``test`` where
+            there is one, else ``validation``.
         image_key: the feature that holds the image.
         classes: names of the labels to keep; None keeps all.
-        image_size: short side resized to this, centre cropped.
+        resize: short side before images of `image_size` are cut out, those to train on at random;
+            None resizes to `image_size` and cuts out the centre.
+        image_size: height and width of the images.
 
     Raises:
         UserError: the dataset is not prepared, or not in a form that needs no TensorFlow.
     """
+    check_resize(resize, image_size)
     return from_builder(
         prepared(name, data_dir),
         train_split=train_split,
         test_split=test_split,
         image_key=image_key,
         classes=classes,
+        resize=resize,
         image_size=image_size,
     )
-
-
-def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
-    """The builder of a dataset whose files are already there; runs none of the dataset's code.
-
-    Raises:
-        UserError: they are not; the message says how to get them.
-    """
-    if name in ("", "???"):
-        raise UserError("dataset.name: it takes the name of a TFDS dataset, such as imagenette")
-    folder = Path(data_dir).expanduser() if data_dir else None
-    try:
-        return tfds.core.read_only_builder.builder_from_files(name, data_dir=folder)
-    except (tfds.core.DatasetNotFoundError, ValueError, AttributeError):
-        where = folder or tfds.core.constants.DATA_DIR
-        raise UserError(
-            f"dataset.name={name}: not prepared in {where}; set dataset.data_dir to where it is, "
-            f"or, where TensorFlow is installed, run: tfds build {name} --file_format=array_record"
-        ) from None
 
 
 def from_builder(
     builder: tfds.core.DatasetBuilder,
     *,
     train_split: str,
-    test_split: str,
+    test_split: str | None,
     image_key: str,
     classes: list[str] | None,
+    resize: int | None = None,
     image_size: int,
 ) -> Dataset:
     """Both splits of a prepared builder."""
@@ -114,9 +124,12 @@ def from_builder(
         raise UserError(
             f"dataset.image_key={image_key}: {builder.name} takes {', '.join(keys) or 'no image'}"
         )
-    asked = {"train": train_split, "test": test_split}
+    asked = {
+        "train": train_split,
+        "test": _test_split(builder) if test_split is None else test_split,
+    }
     records = {role: _records(builder, role, split) for role, split in asked.items()}
-    _check_apart(builder, train_split, test_split)
+    _check_apart(builder, asked["train"], asked["test"])
 
     def images(role: str) -> TfdsImages:
         chosen: Sequence[int] = range(len(records[role]))
@@ -125,9 +138,20 @@ def from_builder(
         if not chosen:
             raise UserError(f"dataset.{role}_split={asked[role]}: it has no images of {classes}")
         origin = f"{builder.info.full_name} {asked[role]}"
-        return TfdsImages(records[role], image_key, feature, chosen, image_size, origin)
+        return TfdsImages(records[role], image_key, feature, chosen, image_size, origin, resize)
 
-    return Dataset(builder.name, images("train"), images("test"))
+    train = images("train")
+    return Dataset(builder.name, train if resize is None else RandomCrops(train), images("test"))
+
+
+def _test_split(builder: tfds.core.DatasetBuilder) -> str:
+    for name in TEST_SPLITS:
+        if name in builder.info.splits and builder.info.splits[name].num_examples:
+            return name
+    raise UserError(
+        f"dataset.test_split: {builder.name} has no split named {' or '.join(TEST_SPLITS)}; it "
+        "takes a slice such as train[90%:], and dataset.train_split the rest, train[:90%]"
+    )
 
 
 def _records(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:

@@ -1,9 +1,11 @@
 import hashlib
+import http.client
 import http.server
 import io
 import json
 import os
 import shutil
+import socketserver
 import tarfile
 import threading
 from pathlib import Path
@@ -205,6 +207,33 @@ def test_an_archive_that_is_not_served_is_no_network_either(tmp_path, server):
     with pytest.raises(UserError, match="404"):
         opened(tmp_path / "nothing")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_server_that_does_not_speak_http_is_no_network_either(tmp_path, monkeypatch):
+    class Nonsense(socketserver.StreamRequestHandler):
+        def handle(self):
+            self.rfile.readline()
+            self.wfile.write(b"nonsense\r\n\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Nonsense) as served:
+        threading.Thread(target=served.handle_request, daemon=True).start()
+        monkeypatch.setattr(module, "URL", f"http://127.0.0.1:{served.server_address[1]}/a.tar.gz")
+        with pytest.raises(UserError, match=r"making it failed \(nonsense\)") as raised:
+            opened(tmp_path / "nothing")
+    assert "\n" not in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_download_that_breaks_off_is_one_line_and_leaves_no_archive(tmp_path, monkeypatch):
+    class Breaking(io.BytesIO):
+        def read(self, size=-1):
+            raise http.client.IncompleteRead(b"x" * 10, 100)
+
+    monkeypatch.setattr(module.urllib.request, "urlopen", lambda url, timeout: Breaking())
+    with pytest.raises(UserError, match=r"IncompleteRead\(10 bytes read, 100 more expected\)"):
+        opened(tmp_path)
+    assert not (tmp_path / module.ARCHIVE).exists()
+    assert not (tmp_path / "cifar10" / "3.0.2").exists()
 
 
 def test_another_archive_than_the_known_one_is_refused_and_not_kept(tmp_path, server):

@@ -1,4 +1,5 @@
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from ctxenc.data import feeds
 from ctxenc.data.feeds import MemoryFeed, Order, StreamedFeed
-from ctxenc.data.images import MemoryImages
+from ctxenc.data.images import MemoryImages, RandomCrops
 from ctxenc.errors import UserError
 
 
@@ -113,7 +114,7 @@ def test_a_batch_larger_than_the_split_is_refused_by_name():
 
 @pytest.mark.parametrize("size", [1, 5, 6, 7])
 def test_test_batches_cover_each_image_once_in_order_and_pad_the_last(size):
-    given = list(feeds.test_batches(MemoryImages(numbered(size)), 3))
+    given = list(feeds.test_batches(MemoryImages(numbered(size)), 3, one_device()))
     assert all(batch.shape == (3, 2, 2, 3) for batch, _ in given)
     counted = np.concatenate([batch[:valid, 0, 0, 0] for batch, valid in given])
     assert counted.tolist() == list(range(size))
@@ -137,12 +138,74 @@ class Vanishing:
     def identity(self, index):
         return bytes([index])
 
+    def cut(self, index, place):
+        return self[index]
 
-def test_an_image_that_cannot_be_read_stops_the_stream_and_is_named():
+
+@pytest.mark.parametrize("images", [Vanishing(), RandomCrops(Vanishing())])
+def test_an_image_that_cannot_be_read_stops_the_stream_and_is_named(images):
     order = Order(size=4, batch_size=2, seed=0)
-    feed = StreamedFeed(Vanishing(), order, 0, one_device(), workers=2)
+    feed = StreamedFeed(images, order, 0, one_device(), workers=2)
     with pytest.raises(UserError, match=r"^/photos/gone.jpg: could be read .* now$"):
         shown(feed, order.steps_per_epoch)
+
+
+class Placed(MemoryImages):
+    """Images that show their number and where they are cut."""
+
+    def cut(self, index, place):
+        return np.full((2, 2, 3), [index, 255 * place[0], 255 * place[1]], np.uint8)
+
+
+def cut(order, start, steps, workers=2):
+    """(number, down, right) of each image in the next batches."""
+    images = RandomCrops(Placed(numbered(order.size)))
+    feed = StreamedFeed(images, order, start, one_device(), workers)
+    return [np.asarray(feed.take(None))[:, 0, 0].tolist() for _ in range(steps)]
+
+
+def test_random_parts_depend_on_seed_epoch_and_image_alone():
+    order = Order(size=6, batch_size=3, seed=5)
+    steps = cut(order, 0, 6, workers=1)
+    assert cut(order, 0, 6, workers=4) == steps
+    assert cut(order, 3, 3) == steps[3:]  # resumed in the middle of an epoch
+    assert [[n for n, *_ in step] for step in steps] == [
+        order.indices(s).tolist() for s in range(6)
+    ]
+    one_by_one = cut(Order(size=6, batch_size=1, seed=5), 0, 18)
+    assert [image for (image,) in one_by_one] == [image for step in steps for image in step]
+    places = {(down, right) for step in steps for _, down, right in step}
+    assert len(places) == 18  # six images in three epochs
+    assert cut(Order(size=6, batch_size=3, seed=6), 0, 6) != steps
+
+
+@pytest.mark.parametrize(
+    ("order", "owners", "expected"),
+    [
+        ([0, 1, 2, 3], [[0, 1], [2, 3]], [[0, 1, 2, 3], [4, 5, 6, 7]]),
+        ([0, 2, 1, 3], [[0, 1], [2, 3]], [[0, 1, 4, 5], [2, 3, 6, 7]]),
+        ([3, 2, 1, 0], [[0], [1, 2, 3]], [[6, 7], [0, 1, 2, 3, 4, 5]]),
+    ],
+)
+def test_a_process_has_the_rows_that_its_devices_hold(order, owners, expected):
+    class Spread:
+        """A batch axis divided among devices, which are numbers here, in some order."""
+
+        def devices_indices_map(self, shape):
+            each = shape[0] // len(order)
+            return {d: (slice(at * each, (at + 1) * each),) for at, d in enumerate(order)}
+
+    found = [feeds.rows(devices, Spread(), 8).tolist() for devices in owners]
+    assert found == expected
+    assert sorted(found[0] + found[1]) == list(range(8))
+
+
+def test_devices_that_hold_the_whole_batch_give_each_row_once():
+    class Replicated:
+        def devices_indices_map(self, shape):
+            return {0: (slice(None),), 1: (slice(None),)}
+
+    assert feeds.rows([0, 1], Replicated(), 3).tolist() == [0, 1, 2]
 
 
 class Slow(MemoryImages):
@@ -169,7 +232,7 @@ ON_FOUR_DEVICES = """
 import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from ctxenc.data.feeds import MemoryFeed, Order, StreamedFeed
-from ctxenc.data.images import MemoryImages
+from ctxenc.data.images import MemoryImages, RandomCrops
 
 assert len(jax.devices()) == 4
 images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 3), np.uint8)
@@ -196,3 +259,77 @@ def test_each_of_four_devices_gets_its_quarter_of_the_same_batch():
         check=False,
     )
     assert done.stdout.strip() == "same on four devices", done.stderr
+
+
+AS_ONE_OF_TWO = """
+import sys
+import jax, numpy as np
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", 2)
+jax.distributed.initialize(sys.argv[2], 2, int(sys.argv[1]))
+from jax.sharding import NamedSharding, PartitionSpec
+from ctxenc.data import feeds
+from ctxenc.data.images import MemoryImages
+
+pixels = np.random.default_rng(0).integers(0, 256, (22, 2, 2, 3), np.uint8)
+
+class Streamed(MemoryImages):
+    def __init__(self, array):
+        super().__init__(array)
+        self.__dict__["asked"] = []
+
+    def __getitem__(self, index):
+        self.asked.append(int(index))
+        return super().__getitem__(index)
+
+sharding = NamedSharding(jax.make_mesh((4,), ("data",)), PartitionSpec("data"))
+own = slice(4 * jax.process_index(), 4 * jax.process_index() + 4)
+order = feeds.Order(size=20, batch_size=8, seed=0)
+
+def check(batch, expected):
+    assert batch.shape == (8, 2, 2, 3) and batch.sharding.is_equivalent_to(sharding, 4)
+    for shard in batch.addressable_shards:
+        np.testing.assert_array_equal(shard.data, expected[shard.index])
+
+gathered = feeds.MemoryFeed(pixels[:20], order, 1, sharding)
+trained = Streamed(pixels[:20])
+decoded = feeds.StreamedFeed(trained, order, 1, sharding, workers=1)
+for step in (1, 2, 3):
+    for feed in (gathered, decoded):
+        check(feed.take(None), pixels[order.indices(step)])
+for step in (1, 2, 3):  # one batch after the other, ahead of need
+    asked = trained.asked[4 * step - 4 : 4 * step]
+    assert sorted(asked) == sorted(order.indices(step)[own].tolist())
+
+tested, valid = Streamed(pixels), []
+for number, (batch, counted) in enumerate(feeds.test_batches(tested, 8, sharding)):
+    rows = np.minimum(np.arange(8 * number, 8 * number + 8), 21)
+    check(batch, pixels[rows])
+    valid.append(counted)
+    assert sorted(tested.asked[4 * number :]) == rows[own].tolist()
+assert valid == [8, 8, 6]
+print("same in two processes", flush=True)
+"""
+
+
+def test_each_of_two_processes_decodes_its_half_of_the_same_batch():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", AS_ONE_OF_TWO, str(number), address],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    try:
+        ended = [process.communicate(timeout=120) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert ["same in two processes" in out for out, _ in ended] == [True, True], ended

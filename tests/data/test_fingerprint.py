@@ -78,3 +78,38 @@ def test_the_mean_colour_of_many_images_is_taken_from_an_even_sample(monkeypatch
     monkeypatch.setattr(module, "SAMPLE", 11)
     array = np.arange(101, dtype=np.uint8)[:, None, None, None].repeat(3, axis=-1)
     assert mean_colour(MemoryImages(array)) == pytest.approx([50 / 127.5 - 1] * 3)
+
+
+def test_the_mean_colour_of_many_images_that_are_not_in_memory_is_remembered(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(module, "MANY", 12)
+
+    class Streamed:
+        """Plain images that are not in memory."""
+
+        image_size, reads = 2, 0
+
+        def __init__(self, count, level):
+            self.count, self.level = count, level
+
+        def __len__(self):
+            return self.count
+
+        def __getitem__(self, index):
+            Streamed.reads += 1
+            return np.full((2, 2, 3), self.level, np.uint8)
+
+        def identity(self, index):
+            return bytes([self.level])
+
+    first = mean_colour(Streamed(12, 50))
+    assert Streamed.reads == 12
+    np.testing.assert_array_equal(mean_colour(Streamed(12, 50)), first)
+    assert Streamed.reads == 12
+    np.testing.assert_allclose(mean_colour(Streamed(12, 51)), [51 / 127.5 - 1] * 3)
+    for _ in range(2):
+        mean_colour(Streamed(11, 50))  # few: found again each time
+    assert Streamed.reads == 24 + 2 * 11
+    for file in (tmp_path / "ctxenc" / "remembered").iterdir():
+        file.write_text('["red", null]')
+    np.testing.assert_array_equal(mean_colour(Streamed(12, 50)), first)

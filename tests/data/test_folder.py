@@ -28,8 +28,8 @@ def fill(root, count, kind="png"):
         save(root / f"{number:03d}.{kind}", number)
 
 
-def opened(root, image_size=8, test_fraction=0.3):
-    return folder(path=str(root), test_fraction=test_fraction, image_size=image_size)
+def opened(root, image_size=8, test_fraction=0.3, **options):
+    return folder(path=str(root), test_fraction=test_fraction, image_size=image_size, **options)
 
 
 def names(images):
@@ -267,3 +267,53 @@ def test_names_that_are_no_utf_8_are_names_too(tmp_path):
     data = opened(tmp_path)
     assert data.train[0].shape == (8, 8, 3)
     assert b"caf\xe9.png" in data.train.identity(0)
+
+
+def test_with_a_short_side_test_images_are_centres_and_training_images_parts(tmp_path):
+    train = save(tmp_path / "train" / "a.png", 1, (12, 20))
+    test = save(tmp_path / "test" / "b.png", 2, (12, 20))
+    data = opened(tmp_path, resize=12)
+    np.testing.assert_array_equal(data.test[0], test[2:10, 6:14])
+    np.testing.assert_array_equal(data.train[0], train[2:10, 6:14])
+    parts = [data.train.of_epoch(0, epoch)[0] for epoch in range(30)]
+    every = [train[y : y + 8, x : x + 8].tobytes() for y in range(5) for x in range(13)]
+    assert all(part.tobytes() in every for part in parts)
+    assert len({part.tobytes() for part in parts}) > 10
+
+
+def test_a_short_side_makes_other_images_and_none_leaves_them_as_they_were(tmp_path):
+    fill(tmp_path, 20)
+    plain, same, other = (opened(tmp_path, resize=resize) for resize in (None, 8, 10))
+    identities = [data.test.identity(0) for data in (plain, same, other)]
+    assert len(set(identities)) == 3
+    name = names(plain.test)[0]
+    assert identities[0] == f"{name} {(tmp_path / name).stat().st_size}".encode()
+    assert names(plain.train) == names(other.train.photographs)
+
+
+def test_a_jpeg_is_not_decoded_smaller_than_it_is_resized_to(tmp_path):
+    rows = np.indices((64, 64)).sum(0) % 2 * 255  # a checkerboard: grey once decoded at a half
+    for split in ("train", "test"):
+        (tmp_path / split).mkdir()
+        pixels = np.repeat(rows[..., None], 3, -1).astype(np.uint8)
+        pixels[0] = 10 if split == "test" else 20  # no copies
+        Image.fromarray(pixels).save(tmp_path / split / "a.jpg", quality=100)
+    assert opened(tmp_path, resize=64).test[0].std() > 100
+    assert opened(tmp_path).test[0].std() < 30
+
+
+@pytest.mark.parametrize("resize", [7, 0, 10_000])
+def test_a_short_side_below_the_image_size_is_refused_by_name(tmp_path, resize):
+    fill(tmp_path, 5)
+    with pytest.raises(UserError, match=rf"^dataset.resize={resize}: .*it takes 8 to 4096, or nu"):
+        opened(tmp_path, resize=resize)
+
+
+def test_a_file_removed_after_opening_is_named_by_its_parts_too(tmp_path):
+    save(tmp_path / "train" / "a.png", 1)
+    save(tmp_path / "test" / "b.png", 2)
+    data = opened(tmp_path, resize=10)
+    gone = tmp_path / "train" / "a.png"
+    gone.unlink()
+    with pytest.raises(UserError, match=f"^{gone}: could be read at the start and cannot now"):
+        decode(data.train.of_epoch(0, 0), [0])

@@ -1,15 +1,22 @@
+import dataclasses
 import io
 import json
 import logging
 import shutil
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from omegaconf import OmegaConf
 from PIL import Image
+from tensorflow_datasets.proto import tf_example_pb2
 
+from ctxenc import build
+from ctxenc.compose import compose
 from ctxenc.data import tfds_images as module
-from ctxenc.data.images import decode
+from ctxenc.data.images import RandomCrops, decode
 from ctxenc.data.tfds_images import from_builder, quiet, tfds_images
 from ctxenc.errors import UserError
 
@@ -275,3 +282,119 @@ def test_quiet_lets_nothing_out_and_leaves_the_log_as_it_was(capsys):
         logger.info("noise")
     assert capsys.readouterr().out == ""
     assert logger.level == before
+
+
+def test_with_a_short_side_test_images_are_centres_and_training_images_parts(folder):
+    plain, data = opened(folder), opened(folder, resize=6)
+    assert isinstance(data.train, RandomCrops)
+    assert levels(data.test) == all_of("test")
+    assert levels(data.train) == all_of("train")
+    assert levels(data.train.of_epoch(0, 3)) == all_of("train")
+    assert decode(data.test, [0]).shape == (1, 4, 4, 3)
+    assert data.test.identity(0) == plain.test.identity(0) + b" resize=6"
+    with pytest.raises(UserError, match=r"^dataset.resize=3: .* it takes 4 to 4096, or null"):
+        opened(folder, resize=3)
+
+
+def test_a_damaged_record_is_one_line_that_names_it(folder):
+    images = opened(folder).test
+    whole = [images.records[index] for index in range(len(images))]
+    for damaged in (b"", whole[3][:40], whole[3].replace(b"PNG", b"GNP"), b"\xff" * 30):
+        broken = dataclasses.replace(images, records=[*whole[:3], damaged, *whole[4:]])
+        with pytest.raises(UserError, match=r"^shades/first/1.2.0 test: its image 3 cannot be r"):
+            broken[3]
+        np.testing.assert_array_equal(broken[4], images[4])
+
+
+def bomb(side):
+    """A PNG that says that it is so large, and holds next to nothing."""
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    content = (
+        chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(99))) + chunk(b"IEND", b"")
+    )
+    return b"\x89PNG\r\n\x1a\n" + content
+
+
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(folder):
+    images = opened(folder).test
+    record = tf_example_pb2.Example()
+    record.features.feature["image"].bytes_list.value.append(bomb(20_000))
+    broken = dataclasses.replace(images, records=[record.SerializeToString()])
+    with pytest.raises(
+        UserError, match=r"its image 0 cannot be read: .*MAX_IMAGE_PIXELS"
+    ) as raised:
+        broken[0]
+    assert "\n" not in str(raised.value)
+
+
+WELL_KNOWN = {  # name: configuration, version, and splits with their first level
+    "imagenette": ("full-size-v2", "1.0.0", {"train": 0, "validation": 100}),
+    "places365_small": (None, "2.1.0", {"train": 0, "test": 50, "validation": 100}),
+    "imagenet2012": (None, "5.1.0", {"train": 0, "validation": 100}),
+}
+
+
+@pytest.fixture(scope="module", params=WELL_KNOWN)
+def well_known(request, tmp_path_factory):
+    """(name, folder) of a few images under a dataset's own name, layout and splits."""
+    config, version, splits = WELL_KNOWN[request.param]
+
+    class Few(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+        """The test split has no labels, which TFDS writes as -1."""
+
+        name = request.param
+        VERSION = tfds.core.Version(version)
+        BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=config)] if config else []
+
+        def _info(self):
+            features = {
+                "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
+                "label": tfds.features.ClassLabel(names=LABELS),
+            }
+            return tfds.core.DatasetInfo(
+                builder=self, features=tfds.features.FeaturesDict(features)
+            )
+
+        def _split_generators(self, dl_manager):
+            return {split: self._generate_examples(split) for split in splits}
+
+        def _generate_examples(self, split):
+            for index in range(3):
+                pixels = np.full((9, 12, 3), splits[split] + index, np.uint8)
+                label = -1 if split == "test" else index
+                yield index, {"image": png(pixels), "label": label}
+
+    folder = tmp_path_factory.mktemp(request.param)
+    with quiet():
+        Few(data_dir=str(folder), file_format="array_record").download_and_prepare()
+    return request.param, folder
+
+
+def test_a_well_known_dataset_is_opened_by_its_choice_alone(well_known):
+    name, folder = well_known
+    node = compose([f"dataset={name}", f"dataset.data_dir={folder}"]).dataset
+    data = build.target(OmegaConf.to_container(node), "dataset")(image_size=4)
+    assert data.name == name
+    assert (levels(data.train), levels(data.test)) == ([0, 1, 2], [100, 101, 102])
+    few = opened(folder, name=name, classes=["one"], test_split="validation")
+    assert (levels(few.train), levels(few.test)) == ([1], [101])
+
+
+def test_without_a_named_test_split_it_is_test_or_else_validation(well_known):
+    name, folder = well_known
+    data = opened(folder, name=name, test_split=None)
+    assert levels(data.test) == ([50, 51, 52] if name == "places365_small" else [100, 101, 102])
+    split = "test" if name == "places365_small" else "validation"
+    named = opened(folder, name=name, test_split=split)
+    assert data.test.identity(1) == named.test.identity(1)
+
+
+def test_without_a_split_to_test_on_one_line_says_how_to_make_one(folder, monkeypatch):
+    monkeypatch.setattr(module, "TEST_SPLITS", ("held_out",))
+    with pytest.raises(UserError, match=r"^dataset.test_split: shades has no split named held_out"):
+        opened(folder, test_split=None)

@@ -1,0 +1,137 @@
+import hashlib
+import logging
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc.data import digests, files, remembered
+
+
+def save(file, number):
+    pixels = np.random.default_rng(number).integers(0, 256, (9, 7, 3), np.uint8)
+    Image.fromarray(pixels).save(file)
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(digests, "RECENT", -60.0)  # as if a minute had passed since
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "photos").mkdir()
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The names of the files that are decoded."""
+    found = []
+    decode = files.read
+
+    def watched(file, **options):
+        found.append(Path(file).name)
+        return decode(file, **options)
+
+    monkeypatch.setattr(files, "read", watched)
+    return found
+
+
+def found(root):
+    return digests.readable(root, sorted(file.name for file in root.iterdir()))
+
+
+def test_each_file_is_read_once_and_then_remembered(root, read):
+    expected = {f"{number}.png": save(root / f"{number}.png", number) for number in range(3)}
+    assert found(root) == expected
+    assert sorted(read) == list(expected)
+    assert found(root) == expected
+    assert len(read) == 3
+
+
+def test_only_new_and_changed_files_are_read_again(root, read):
+    expected = {f"{number}.png": save(root / f"{number}.png", number) for number in range(4)}
+    found(root)
+    read.clear()
+    (root / "0.png").unlink()
+    expected.pop("0.png")
+    expected["1.png"] = save(root / "1.png", 11)
+    expected["4.png"] = save(root / "4.png", 4)
+    assert found(root) == expected
+    assert sorted(read) == ["1.png", "4.png"]
+    assert set(remembered.recall(memory(root))) == set(expected)  # and no file that has gone
+
+
+def memory(root):
+    return f"folder-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()}"
+
+
+def test_a_change_that_keeps_size_and_time_is_seen(root):
+    file = root / "a.png"
+    save(file, 1)
+    found(root)
+    before = file.stat()
+    changed = bytearray(file.read_bytes())
+    changed[-30] ^= 1  # within the pixels: the picture is damaged
+    time.sleep(0.05)  # more than a tick of the file system's clock
+    file.write_bytes(changed)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    assert found(root) == {}
+
+
+def test_what_has_changed_just_now_is_not_remembered_yet(root, read, monkeypatch):
+    monkeypatch.setattr(digests, "RECENT", 60.0)
+    save(root / "a.png", 1)
+    for _ in range(2):
+        found(root)
+    assert read == ["a.png", "a.png"]
+
+
+def test_files_that_cannot_be_read_are_named_every_time(root, caplog):
+    expected = {"good.png": save(root / "good.png", 1)}
+    (root / "bad.png").write_text("no picture")
+    for _ in range(2):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            assert found(root) == expected
+        assert f"{root / 'bad.png'}: skipped: " in caplog.text
+        assert f"{root}: 1 of 2 images skipped" in caplog.text
+
+
+def test_a_pipe_is_skipped_and_not_waited_for(root, caplog):
+    os.mkfifo(root.parent / "pipe")
+    (root / "a.png").symlink_to(root.parent / "pipe")
+    assert found(root) == {}
+    assert "a.png: skipped: no such file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda known: [],
+        lambda known: dict.fromkeys(known),
+        lambda known: {name: [] for name in known},
+        lambda known: {name: [*entry[:-1], "short"] for name, entry in known.items()},
+        lambda known: {name: [0, *entry[1:]] for name, entry in known.items()},
+    ],
+)
+def test_what_makes_no_sense_is_read_again(root, read, damage):
+    expected = {"a.png": save(root / "a.png", 1)}
+    found(root)
+    remembered.remember(memory(root), damage(remembered.recall(memory(root))))
+    assert found(root) == expected
+    assert read == ["a.png", "a.png"]
+
+
+def test_folders_do_not_share_what_is_remembered(root, tmp_path):
+    (tmp_path / "other").mkdir()
+    here, there = save(root / "a.png", 1), save(tmp_path / "other" / "a.png", 2)
+    assert (found(root), found(tmp_path / "other")) == ({"a.png": here}, {"a.png": there})
+    assert found(root) == {"a.png": here}

@@ -1,0 +1,47 @@
+import json
+import logging
+
+import pytest
+
+from ctxenc.data.remembered import recall, remember
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "ctxenc" / "remembered"
+
+
+def test_what_is_remembered_is_recalled_and_the_last_word_counts(cache):
+    assert recall("colour") is None
+    for value in ([1.5, -2.0], {"caf\udce9.png": [1, 2]}):
+        remember("colour", value)
+        assert recall("colour") == value
+    assert recall("another") is None
+    assert [file.name for file in cache.iterdir()] == ["colour.json"]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
+def test_a_damaged_file_is_as_good_as_none(cache, content):
+    cache.mkdir(parents=True)
+    (cache / "colour.json").write_bytes(content)
+    assert recall("colour") is None
+    remember("colour", 1)
+    assert recall("colour") == 1
+
+
+def test_a_folder_that_takes_no_files_costs_nothing_but_time(cache, caplog):
+    cache.parent.parent.mkdir(parents=True)
+    cache.parent.touch()  # a file where the folder should be
+    with caplog.at_level(logging.WARNING):
+        remember("colour", 1)
+    assert recall("colour") is None
+    assert not caplog.records
+
+
+def test_what_cannot_be_written_leaves_the_old_value_and_no_part(cache):
+    remember("colour", 1)
+    with pytest.raises(TypeError):
+        remember("colour", [1, object()])
+    assert json.loads((cache / "colour.json").read_text()) == 1
+    assert len(list(cache.iterdir())) == 1

@@ -1,0 +1,111 @@
+import json
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from ctxenc.data.tfds_images import quiet
+from ctxenc.data.tfds_prepared import prepared
+from ctxenc.errors import UserError
+
+
+class Plain(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """One number a record."""
+
+    VERSION = tfds.core.Version("1.0.0")
+
+    def _info(self):
+        number = tfds.features.Scalar(dtype=np.int64)
+        return tfds.core.DatasetInfo(
+            builder=self, features=tfds.features.FeaturesDict({"number": number, "type": number})
+        )
+
+    def _split_generators(self, dl_manager):
+        return {"train": iter([(0, {"number": 3, "type": 4})])}
+
+    def _generate_examples(self):
+        raise NotImplementedError
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tfds")
+    with quiet():
+        Plain(data_dir=str(folder), file_format="array_record").download_and_prepare()
+    return folder
+
+
+@pytest.fixture
+def folder(whole, tmp_path, monkeypatch):
+    """A copy, beside a module that tells when it is imported."""
+    shutil.copytree(whole / "plain", tmp_path / "plain")
+    (tmp_path / "hostile.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    assert "hostile" not in sys.modules
+
+
+def planted(folder, name, change):
+    file = folder / "plain" / "1.0.0" / name
+    file.write_text(json.dumps(change(json.loads(file.read_text()))))
+
+
+HOSTILE = "hostile.Feature"
+NESTED = json.dumps({"feature": {"type": HOSTILE, "content": {}}})
+PLANTED = {
+    "at the top": {"pythonClassName": HOSTILE, "tensor": {}},
+    "spelt otherwise": {"python_class_name": HOSTILE, "tensor": {}},
+    "the old form": {"type": HOSTILE, "content": {}},
+    "a feature of a dictionary": {
+        "pythonClassName": "tensorflow_datasets.core.features.features_dict.FeaturesDict",
+        "featuresDict": {"features": {"image": {"pythonClassName": HOSTILE, "tensor": {}}}},
+    },
+    "in a text": {
+        "pythonClassName": "tensorflow_datasets.core.features.sequence_feature.Sequence",
+        "jsonFeature": {"json": NESTED},
+    },
+    "in a text of a text": {
+        "type": "tensorflow_datasets.core.features.sequence_feature.Sequence",
+        "content": [{"json": json.dumps({"json": NESTED})}],
+    },
+    "nearly ours": {"pythonClassName": "tensorflow_datasets_hostile.Feature", "tensor": {}},
+}
+
+
+@pytest.mark.parametrize("features", PLANTED.values(), ids=PLANTED)
+def test_a_strangers_feature_class_is_refused_before_anything_is_imported(folder, features):
+    planted(folder, "features.json", lambda _: features)
+    with pytest.raises(UserError, match=r"features.json: it would have '.*hostile") as raised:
+        prepared("plain", str(folder))
+    assert "\n" not in str(raised.value)
+
+
+def test_so_is_one_in_the_other_file_that_may_describe_features(folder):
+    planted(folder, "dataset_info.json", lambda i: {**i, "features": PLANTED["at the top"]})
+    with pytest.raises(UserError, match=r"dataset_info.json: it would have 'hostile.Feature'"):
+        prepared("plain", str(folder))
+
+
+def test_tfds_itself_would_have_imported_it(folder):
+    planted(folder, "features.json", lambda _: PLANTED["in a text"])
+    with pytest.raises(SystemExit, match="imported"):
+        tfds.builder_from_directory(folder / "plain" / "1.0.0")
+
+
+@pytest.mark.parametrize("content", ["", "[", "[" * 100_000, "7"])
+@pytest.mark.parametrize("name", ["features.json", "dataset_info.json"])
+def test_a_file_that_describes_nothing_is_refused_by_name(folder, name, content):
+    if (name, content) == ("features.json", "7"):
+        pytest.skip("names no class; TFDS says what is wrong with it")
+    (folder / "plain" / "1.0.0" / name).write_text(content)
+    with pytest.raises(UserError, match=rf"{name}: it does not describe a TFDS dataset") as raised:
+        prepared("plain", str(folder))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_dataset_of_tfds_own_features_is_opened(folder):
+    planted(folder, "dataset_info.json", lambda i: {**i, "schema": {"feature": [{"type": "INT"}]}})
+    source = prepared("plain", str(folder)).as_data_source("train")
+    assert (source[0]["number"], source[0]["type"]) == (3, 4)
