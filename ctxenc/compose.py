@@ -9,11 +9,12 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ctxenc import references
 from ctxenc.config import GROUPS, choices, config_dir
 from ctxenc.errors import UserError
 
@@ -43,11 +44,15 @@ def compose(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictC
 
 
 def with_absolute_paths(composed: DictConfig) -> DictConfig:
-    """The same with the dataset's folders absolute, so that a run can be resumed from anywhere."""
-    node = composed.get("dataset")
-    for key in ("path", "data_dir"):
-        if node and not OmegaConf.is_missing(node, key) and node.get(key):
-            node[key] = str(Path(str(node[key])).expanduser().absolute())
+    """The same with absolute folders and without functions' references, to resume from anywhere."""
+    references.settle(composed)
+    mask = composed.get("mask")
+    parts = mask.get("parts") if isinstance(mask, DictConfig) else None
+    nodes = [composed.get("dataset"), mask, *(parts.values() if parts else ())]
+    for node in (node for node in nodes if isinstance(node, DictConfig)):
+        for key in ("path", "data_dir", "folder"):
+            if not OmegaConf.is_missing(node, key) and node.get(key):
+                node[key] = str(Path(str(node[key])).expanduser().absolute())
     return composed
 
 
@@ -68,20 +73,49 @@ def parse(overrides: Sequence[str]) -> list[Override]:
 def single_runs(overrides: Sequence[str]) -> list[list[str]]:
     """Single runs that together try each value of a sweep once, the rest at their first value.
 
-    Overrides whose values cannot be listed (intervals, say) are left to the sweeper.
+    Of an interval, both ends are tried.
     """
     fixed, swept = [], []
     for text, override in zip(overrides, parse(overrides), strict=True):
         if not override.is_sweep_override():
             fixed.append(text)
-        elif override.is_discrete_sweep() and not isinstance(override.value(), Glob):
-            key = text.split("=")[0]
-            swept.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        elif values := _values(override):
+            swept.append([f"{text.split('=')[0]}={value}" for value in values])
     first = [values[0] for values in swept]
     runs = [fixed + first]
     for i, values in enumerate(swept):
         runs += [[*fixed, *first[:i], value, *first[i + 1 :]] for value in values[1:]]
     return runs
+
+
+def listed(text: str) -> str:
+    """The override with its values one by one: not shuffled again, nor found anew among files."""
+    (override,) = parse([text])
+    if not override.is_discrete_sweep():
+        return text
+    return f"{text.split('=')[0]}={','.join(_values(override))}"
+
+
+def with_absolute_values(text: str) -> str:
+    """The override with a dataset's folder made absolute, so that it holds from anywhere."""
+    (override,) = parse([text])
+    if override.key_or_group not in ("dataset.path", "dataset.data_dir"):
+        return text
+    single = override.value() if not override.is_sweep_override() else ""
+    values = _values(override) or ([str(single)] if single else [])
+    paths = [str(Path(value.strip("'\"")).expanduser().absolute()) for value in values]
+    quoted = ["'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'" for path in paths]
+    return f"{text.split('=')[0]}={','.join(quoted)}" if quoted else text
+
+
+def _values(override: Override) -> list[str]:
+    """The values of a sweep, as a command line would have them; the ends of an interval."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return [str(value.start), str(value.end)]
+    if isinstance(value, Glob):
+        return value.filter(list(choices(override.key_or_group)))
+    return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
 
 
 def keys(config: Any, prefix: str = "") -> list[str]:

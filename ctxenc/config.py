@@ -6,6 +6,7 @@ see `ctxenc.build`.
 """
 
 import dataclasses
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -15,6 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.errors import UserError
 
+LATER = {  # keys that the first runs were saved without; their defaults are what those runs did
+    *("resume_step", "distributed", "lambda_seam", "lambda_r1", "average", "predict", "overlap"),
+    *("context_weight", "judge", "mask_channel", "objective", "schedule"),
+}
 GROUPS = ("dataset", "mask", "loss", "model", "optimizer", "schedule")
 
 
@@ -43,6 +48,13 @@ class Config:
         "of the initial weights, masks, flips and data order", at_least=0, at_most=2**32 - 1
     )
     resume: str | None = knob("run folder to go on with, in place", null="start a new run")
+    resume_step: int | None = knob(
+        "saved step to resume from; later ones are deleted", at_least=1, null="the latest"
+    )
+    distributed: bool = knob(
+        "be one of several processes that train one run: those of a Slurm job, or those that "
+        "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID name"
+    )
 
     n_epoch: int = knob("passes over the training split", at_least=1)
     max_steps: int | None = knob("stop after this many steps", at_least=1, null="n_epoch decides")
@@ -62,7 +74,9 @@ class Config:
         null="no average",
     )
 
-    image_size: int = knob("images are resized and cropped to this many pixels", at_least=8)
+    image_size: int = knob(
+        "images are resized and cropped to this many pixels", at_least=8, at_most=4096
+    )
     mask_height: int = knob("height of the hole in pixels", at_least=1)
     mask_width: int = knob("width of the hole in pixels", at_least=1)
     mask_fill: float | str = knob(
@@ -105,6 +119,10 @@ class Config:
         at_least=1,
         null="an epoch, or several where they are shorter than 100 steps",
     )
+    objective: str = knob(
+        "test figure by which a sweep ranks its runs, and which a search makes as good as it can",
+        one_of=("psnr_db", "ssim", "l1_percent", "l2_percent", "psnr_pooled_db"),
+    )
     samples_dir: str = knob("sample grids land here, inside the run folder unless absolute")
     save_dir: str = knob("checkpoints land here, inside the run folder unless absolute")
 
@@ -136,9 +154,12 @@ def takes(field: dataclasses.Field) -> str:
     if field.metadata["one_of"]:
         null = ("null",) if field.metadata["null"] else ()
         return " or ".join((*field.metadata["one_of"], *null))
-    words = {"at_least": "of at least", "at_most": "of at most"}
-    limits = [f"{words[k]} {v}" for k, v in field.metadata["limits"].items() if v is not None]
-    return " ".join([kind, *limits, *(["or null"] if field.metadata["null"] else [])])
+    limits = field.metadata["limits"]
+    low, high = limits["at_least"], limits["at_most"]
+    ranges = {(True, False): f"of at least {low}", (True, True): f"of {low} to {high}"}
+    words = [kind, ranges.get((low is not None, high is not None), "")]
+    words += ["or null"] if field.metadata["null"] else []
+    return " ".join(word for word in words if word)
 
 
 def check(composed: DictConfig) -> Config:
@@ -153,15 +174,30 @@ def check(composed: DictConfig) -> Config:
         raise UserError(f"{error.full_key or 'config'}: {_first_line(error)}") from None
     unknown = values.keys() - {field.name for field in dataclasses.fields(Config)}
     if unknown:
-        raise UserError(f"{min(unknown)}: no such key; --help lists every key")
+        raise UserError(f"{min(map(str, unknown))}: no such key; --help lists every key")
+    values = {**_came_later(LATER - values.keys()), **values}
     absent = [f.name for f in dataclasses.fields(Config) if f.name not in values]
     if absent:
         raise UserError(f"{absent[0]}: it has no value; leave its default in place")
     for key, field in knobs().items():
         values[key] = _checked(key, values[key], field)
+    for key in GROUPS:
+        if not isinstance(values[key], dict):
+            raise UserError(f"{key}={_shown(values[key])}: it takes a choice of the group")
     config = Config(**values)
     _check_together(config)
     return config
+
+
+def _came_later(absent: Collection[str]) -> dict[str, Any]:
+    """The defaults of keys that a configuration saved by an earlier version does not have."""
+    if not absent:
+        return {}
+    defaults: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / "train.yaml"))
+    if "schedule" in absent:
+        node = OmegaConf.load(config_dir() / "schedule" / "constant.yaml")
+        defaults["schedule"] = OmegaConf.to_container(node)
+    return {key: defaults[key] for key in absent}
 
 
 def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
@@ -169,6 +205,8 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
     refusal = UserError(
         f"{key}={_shown(value)}: it takes {takes(field)} ({field.metadata['meaning']})"
     )
+    if type(value) is int and float in _types(field):
+        value = float(value)  # OmegaConf takes a whole number for text where both are allowed
     cell = dataclasses.make_dataclass("Cell", [(key, field.type)])
     try:
         value = OmegaConf.structured(cell(**{key: value}))[key]
@@ -200,6 +238,8 @@ def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
 
 def _check_together(config: Config) -> None:
     """Refuse keys that are fine alone and make no sense together."""
+    if config.resume_step is not None and config.resume is None:
+        raise UserError(f"resume_step={config.resume_step}: it goes with resume=RUN")
     if Path(config.samples_dir) == Path(config.save_dir):
         raise UserError(f"save_dir={config.save_dir}: samples_dir is the same; it takes another")
     if config.lambda_rec is None and config.lambda_adv > 1:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from ctxenc import allocation, compilation
-from ctxenc.checkpoints import Checkpoints
+from ctxenc import allocation, compilation, distributed, schedules
+from ctxenc.checkpoints import saved_steps
 from ctxenc.compose import compose, parse
 from ctxenc.config import Config, check
 from ctxenc.errors import UserError
@@ -15,6 +16,7 @@ from ctxenc.runs import Run, check_path, reserve
 from ctxenc.training import train
 
 CHANGED_BY_RESUME = ("n_epoch", "max_steps")
+OF_A_SITTING = ("distributed", "resume_step")  # how to go on, which is no part of the run
 
 
 def run(*overrides: str) -> Run:
@@ -35,18 +37,24 @@ def run(*overrides: str) -> Run:
     with open_dict(composed):
         del composed["hydra"]
     ready = plan(composed)
-    begun = Run(reserve_for(ready.config, wanted))
-    begun.write_config(composed, rest)
+
+    def begin() -> Path:
+        new = Run(reserve_for(ready.config, wanted))
+        new.write_config(composed, rest)
+        return new.path
+
+    begun = Run(distributed.first(begin))
     train(ready, begun)
     return begun
 
 
 def resume(path: str, changes: Sequence[str] = ()) -> Run:
-    """Go on with a run in its own folder, from its latest checkpoint.
+    """Go on with a run in its own folder, from its latest checkpoint or that of `resume_step`.
 
     Args:
         path: the run folder.
-        changes: overrides of `n_epoch` or `max_steps`, to go further than the run was to go.
+        changes: overrides of `n_epoch` or `max_steps`, to go further than the run was to go; of
+            `resume_step`, and of `distributed`, which need not be as it was.
 
     Raises:
         UserError: not a run folder, no whole checkpoint, or a change of anything else.
@@ -56,31 +64,59 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
         composed = begun.config
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
+    sitting: dict[str, Any] = {
+        "resume": str(begun.path),
+        "resume_step": None,
+        "distributed": False,
+    }
     for override in parse(changes):
-        if override.key_or_group not in CHANGED_BY_RESUME or override.is_sweep_override():
+        key = override.key_or_group
+        if key in OF_A_SITTING and not override.is_sweep_override():
+            sitting[key] = override.value()
+            continue
+        if key not in CHANGED_BY_RESUME or override.is_sweep_override():
             raise UserError(
                 f"{override.input_line}: resume goes on with the run's own configuration; "
                 f"only {' and '.join(CHANGED_BY_RESUME)} can be changed with it"
             )
-        composed[override.key_or_group] = override.value()
-        if override.key_or_group == "n_epoch" and composed.max_steps is not None:
+        composed[key] = override.value()
+        if key == "n_epoch" and composed.max_steps is not None:
             raise UserError(f"{override.input_line}: max_steps={composed.max_steps} decides here")
     resumed = composed.copy()
-    resumed["resume"] = str(begun.path)
+    resumed.update(sitting)
     ready = plan(resumed)
-    with Checkpoints(begun.checkpoints, read_only=True) as checkpoints:
-        latest = checkpoints.latest()
-    if latest is not None and latest > ready.schedule.total:
-        raise UserError(f"{' '.join(changes)}: the run has taken {latest} steps already")
+    if any(o.key_or_group in CHANGED_BY_RESUME for o in parse(changes)):
+        check_extends(ready)
+    step = ready.config.resume_step or max(saved_steps(begun.checkpoints), default=0)
+    if step > ready.schedule.total:
+        raise UserError(f"{' '.join(changes)}: the run has taken {step} steps already")
     train(ready, begun, composed if changes else None)
     return begun
 
 
+def check_extends(longer: Plan) -> None:
+    """Refuse to make a run longer whose learning rates are a function of its length."""
+    if longer.gan.schedule is not schedules.constant:
+        raise UserError(
+            "n_epoch, max_steps: this run's schedule ends where the run was to end; a longer one "
+            "is another run"
+        )
+
+
+def has_checkpoint(run: Run) -> bool:
+    """Whether a run has a checkpoint to go on from."""
+    there = (run.path / ".hydra" / "config.yaml").exists()
+    return there and bool(saved_steps(run.checkpoints))
+
+
 def plan(composed: DictConfig) -> Plan:
     """The composed configuration checked and made ready to run, in a process set up for it."""
+    config = check(composed)
     compilation.keep_programs()
+    if config.distributed:
+        distributed.join()  # before JAX computes anything
     allocation.keep_memory()
-    return Plan.of(check(composed))
+    return distributed.together(lambda: Plan.of(config))
 
 
 def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -6,12 +6,13 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ctxenc import launch, sweep
+from ctxenc import launch
 from ctxenc.cli import one_line_errors
 from ctxenc.config import config_dir
 from ctxenc.errors import UserError
 from ctxenc.report.help import help_text
-from ctxenc.runs import Run
+from ctxenc.sweeps import running
+from ctxenc.sweeps.job import job
 
 MULTIRUN = {"-m", "--multirun"}
 HYDRAS = {
@@ -39,21 +40,18 @@ def main() -> None:
             raise UserError(f"{min(unknown)}: no such option; --help lists what there is")
         elif flags & HYDRAS:
             hydra_main()  # shows something and trains nothing
-        elif flags:
-            folder, hydras = sweep.prepare(overrides)
-            sys.argv = [sys.argv[0], *arguments, *hydras]
-            hydra_main()
-            failed = sweep.close(folder)
-            print(folder)
-            sys.exit(1 if failed else 0)
+        elif flags or running.is_resume(overrides):
+            sweep, whole = running.run(overrides, hydra_main)
+            print(sweep.path)
+            sys.exit(0 if whole else 1)
         else:
             print(launch.run(*overrides).path)
 
 
 @hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")
-def hydra_main(composed: DictConfig) -> None:
-    """One job of a sweep, in the folder that Hydra made for it."""
-    sweep.job(composed, Run(HydraConfig.get().runtime.output_dir))
+def hydra_main(composed: DictConfig) -> float | None:
+    """One job of a sweep, in the folder that Hydra made for it; returns the objective."""
+    return job(composed, HydraConfig.get())
 
 
 if __name__ == "__main__":

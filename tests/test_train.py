@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,6 +65,7 @@ BAD = (
     ["resume=/nowhere"],
     ["--multirun", "lambda_adv=0,abc"],
     ["--multirun", "seed=0,1", "save_dir=/tmp/shared"],
+    ["--multirun", "hydra/launcher=nope", "seed=0,1"],
     ["--config-dir=/tmp", "seed=1"],
     ["batch_size=0"],
 )
@@ -81,29 +83,67 @@ def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(arguments, tm
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_sweep_gives_each_job_a_folder_and_outlives_a_failing_one(home):
-    arguments = ["--multirun", *TINY, "max_steps=3", "name=sweep", "seed=1,2"]
-    done = ctxenc_train(*arguments, "learning_rate_g=1e-3,1e30", cwd=home)
-    folder = Path(done.stdout.splitlines()[-1])
+@pytest.fixture(scope="module")
+def swept(home):
+    """(what was printed, the sweep's folder): of four jobs, two fail."""
+    rates = "learning_rate_g=1e-3,1e30"
+    arguments = ["--multirun", *TINY, "max_steps=3", "name=sweep", "seed=range(1,3)", rates]
+    done = ctxenc_train(*arguments, cwd=home, JAX_LOG_COMPILES="1")
+    return done, Path(done.stdout.splitlines()[-1])
+
+
+def jobs_of(folder):
+    return [Run(p) for p in sorted(folder.iterdir()) if p.is_dir()]
+
+
+def test_a_sweep_gives_each_job_a_folder_and_outlives_a_failing_one(swept, home):
+    done, folder = swept
     assert folder.parent == home / "experiments" / "sweep"
-    jobs = sorted(p for p in folder.iterdir() if p.is_dir())
-    assert [job.name.split("-")[0] for job in jobs] == ["0", "1", "2", "3"]
-    assert jobs[0].name == "0-learning_rate_g=0.001,seed=1"
-    states = {job.name: Run(job).status["state"] for job in jobs}
+    jobs = jobs_of(folder)
+    assert [job.path.name.split("-")[0] for job in jobs] == ["0", "1", "2", "3"]
+    assert jobs[0].path.name == "0-learning_rate_g=0.001,seed=1"
     for job in jobs:
-        expected = "failed" if "learning_rate_g=1e+30" in job.name else "finished"
-        assert states[job.name] == expected, done.stderr
-        assert (job / "train.log").stat().st_size > 0
-        assert (job / ".hydra" / "config.yaml").exists()
-    assert list(states.values()).count("failed") == 2
+        expected = "failed" if "learning_rate_g=1e+30" in job.path.name else "finished"
+        assert job.state == expected, done.stderr
+        traced = "Traceback" in job.log_file.read_text()
+        assert traced == (expected == "failed")
+        assert (job.path / ".hydra" / "overrides.yaml").exists()
+    rows = json.loads((folder / "sweep.json").read_text())["jobs"]
+    assert [row["state"] for row in rows] == [job.state for job in jobs]
+    assert ["DivergedError" in str(row["error"]) for row in rows].count(True) == 2
     assert done.returncode == 1
-    assert done.stderr.count("finished") == 2
+    assert "2 of 4 jobs finished, 2 failed" in done.stderr
+    assert f"python -m ctxenc.compare {folder}" in done.stderr
+
+
+def test_a_sweep_over_numbers_and_seeds_compiles_once(swept):
+    told = swept[0].stderr
+    first, later = told.split("0-learning_rate_g=0.001,seed=1: finished")
+    assert first.count("Finished XLA compilation of jit(train_step)") == 1
+    assert "Finished XLA compilation" not in later
+
+
+def test_a_sweep_that_is_taken_up_does_what_is_missing_or_unfinished(swept, home):
+    folder = swept[1]
+    jobs = jobs_of(folder)
+    whole, half = (job for job in jobs if job.state == "finished")
+    half.write_status("running", step=1, seconds=1.0)  # killed after its last checkpoint
+    shutil.rmtree(jobs[-1].path)
+    before = {file: file.stat().st_mtime_ns for file in whole.path.rglob("*")}
+    done = ctxenc_train(f"resume={folder}", cwd=home.parent)
+    assert done.returncode == 1, done.stderr
+    assert done.stdout.splitlines() == [str(folder)]
+    assert {file: file.stat().st_mtime_ns for file in whole.path.rglob("*")} == before
+    states = [job.state for job in jobs_of(folder)]
+    assert sorted(states) == ["failed", "failed", "finished", "finished"]
+    assert half.status["seconds"] > 1
+    assert len(half.metrics("test")) == 1
 
 
 def test_a_sweep_without_failures_exits_with_zero(home):
     done = ctxenc_train("--multirun", *TINY, "max_steps=2", "lambda_adv=0,1e-3", cwd=home)
     assert done.returncode == 0, done.stderr
-    runs = [Run(p) for p in Path(done.stdout.splitlines()[-1]).iterdir() if p.is_dir()]
+    runs = jobs_of(Path(done.stdout.splitlines()[-1]))
     assert sorted(run.config.lambda_adv for run in runs) == [0, 1e-3]
     more = ctxenc_train(f"resume={runs[0].path}", "max_steps=3", cwd=home)
     assert more.returncode == 0, more.stderr

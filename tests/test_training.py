@@ -24,6 +24,7 @@ from ctxenc.interruption import Interrupted
 from ctxenc.metrics import NAMES
 from ctxenc.plan import Plan
 from ctxenc.report import curves, grids
+from ctxenc.trained import Trained
 from tests.tiny import TINY
 
 SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
@@ -328,7 +329,7 @@ def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
     assert "cannot tell" not in caplog.text
     for at in range(100, 300, 10):
         recorder.losses(at, stuck)
-    recorder.close()
+    recorder.flush()
     background.__exit__(None, None, None)
     assert caplog.text.count("stayed at 0.693") == 1
 
@@ -352,3 +353,27 @@ def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch)
     build._dataset.cache_clear()
     assert without_times(streamed) == without_times(at_once)
     assert streamed.summary == at_once.summary
+
+
+def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monkeypatch):
+    """Also the schedule: both go on to the bit, and such a run cannot be made longer."""
+    recipe = [*TINY, "average=0.9", "schedule=cosine", "optimizer=adamw", "max_steps=6"]
+    whole = launch.run(*recipe, "name=whole")
+    last = whole.metrics("test")[-1]
+    assert last["psnr_db"] != last["raw_psnr_db"]
+    averaged, raw = (Trained.load(whole.path, "latest", raw=raw).variables for raw in (False, True))
+    assert (flat(averaged) != flat(raw)).any()
+    with pytest.raises(UserError, match="this run's schedule ends where the run was to end"):
+        launch.run(f"resume={whole.path}", "max_steps=9")
+
+    stop_at(monkeypatch, 3, terminate)
+    with pytest.raises(Interrupted):
+        launch.run(*recipe, "name=stopped")
+    (folder,) = launch.Path("experiments/stopped").iterdir()
+    resumed = launch.run(f"resume={folder}")
+    np.testing.assert_array_equal(flat(Trained.load(folder, "latest").variables), flat(averaged))
+    assert resumed.metrics("test")[-1] == last
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])

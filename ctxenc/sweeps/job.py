@@ -1,0 +1,98 @@
+"""One job of a sweep: begun, gone on with, or left as it is, by what its folder holds."""
+
+import contextlib
+import io
+import logging
+import sys
+from typing import Any
+
+from omegaconf import DictConfig
+
+from ctxenc import launch
+from ctxenc.compose import with_absolute_paths
+from ctxenc.errors import UserError, printable
+from ctxenc.runs import Run
+from ctxenc.sweeps import places
+from ctxenc.sweeps.folder import Sweep
+from ctxenc.training import train
+
+log = logging.getLogger(__name__)
+
+
+def job(composed: DictConfig, hydra: Any) -> float | None:
+    """Do what is left to do of one job; what goes wrong is in its status and its log.
+
+    A finished job is not touched. An unfinished one goes on from its latest checkpoint, and one
+    without a checkpoint begins anew; so does one that failed, except in a search: there, what has
+    failed stays failed, so that the search proposes the same jobs again.
+
+    Args:
+        composed: its configuration.
+        hydra: Hydra's own, where the job's and the sweep's folders are named.
+
+    Returns:
+        The objective at the last test, for a search; None where the job did not finish.
+    """
+    run, sweep = Run(hydra.runtime.output_dir), Sweep(hydra.sweep.dir)
+    choices = hydra.runtime.choices
+    done = ("finished",) if choices["hydra/sweeper"] == "basic" else ("finished", "failed")
+    if run.state not in done:
+        several = choices["hydra/launcher"] == "joblib"
+        if several:
+            places.take(sweep.path, hydra.launcher.n_jobs)
+        try:
+            with _silence() if several else contextlib.nullcontext():  # bars would tear each other
+                _work(composed, run, sweep, list(hydra.overrides.task))
+        finally:
+            sweep.update(run)
+        print(printable(_told(run)), file=sys.stderr)
+    if run.state != "finished":
+        return None
+    return float(run.summary["last"][composed.objective])
+
+
+def _work(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+    try:
+        with run.lock():
+            pass
+    except UserError as error:  # the process of a killed sweep lives on: its run is its own
+        print(error, file=sys.stderr)
+        return
+    print(printable(run.path.name), file=sys.stderr)
+    try:
+        if run.state is not None and launch.has_checkpoint(run):
+            launch.resume(str(run.path))
+        else:
+            _begin(with_absolute_paths(composed), run, sweep, overrides)
+    except Exception as error:
+        _fail(run, error)
+
+
+def _begin(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+    run.write_config(composed, overrides)
+    run.write_status("running", step=0, seconds=0.0)
+    sweep.update(run)
+    if run.metrics():
+        run.keep_metrics(lambda line: False)  # of an attempt that saved nothing
+    train(launch.plan(composed), run)
+
+
+def _fail(run: Run, error: Exception) -> None:
+    """Have status and log say what went wrong, where training has not come far enough to."""
+    message = f"{type(error).__name__}: {error}"
+    before = run.status
+    if (before["state"], before["error"]) != ("failed", message):
+        with run.logging(logging.NullHandler()):
+            log.error("failed", exc_info=error)
+        run.write_status("failed", step=before["step"], seconds=before["seconds"], error=message)
+
+
+def _told(run: Run) -> str:
+    status = run.status if run.state else {"state": "not begun", "error": None}
+    return f"{run.path.name}: {status['state']}" + (
+        f" ({status['error']})" if status["error"] else ""
+    )
+
+
+def _silence() -> contextlib.AbstractContextManager[object]:
+    return contextlib.redirect_stderr(io.StringIO())

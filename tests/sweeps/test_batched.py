@@ -1,0 +1,29 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ctxenc import step
+from tests.tiny import hyper, tiny_gan
+
+
+@pytest.mark.filterwarnings("ignore:Some donated buffers")  # those of a batch are copies
+def test_a_later_launcher_can_train_a_batch_of_jobs_as_one_program(images):
+    """Seeds and numeric knobs are arguments of the step: `vmap` takes several at once."""
+    gan = tiny_gan()
+    keys = [jax.random.key(seed) for seed in (0, 1)]
+    numbers = [hyper(lambda_adv=0.0, learning_rate_g=1e-3), hyper(lambda_adv=0.1)]
+    alone = [
+        step.train_step(gan, step.init(gan, key, 16), images, number, key)
+        for key, number in zip(keys, numbers, strict=True)
+    ]
+
+    def both(key, number):
+        return step.train_step(gan, step.init(gan, key, 16), images, number, key)
+
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *numbers)
+    together = jax.vmap(both)(jnp.stack(keys), stacked)
+    for member, state in enumerate(alone):
+        found = jax.tree.map(lambda leaf, member=member: leaf[member], together)
+        for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(state), strict=True):
+            np.testing.assert_allclose(a, b, atol=3e-4)  # Adam's first step is of the rate's size

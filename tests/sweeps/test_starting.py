@@ -1,0 +1,98 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from ctxenc.config import check
+from ctxenc.errors import UserError
+from ctxenc.sweeps import starting
+from ctxenc.sweeps.folder import Sweep
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    """Nothing is opened or traced; what a plan refuses is tested with the program."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        starting.launch, "plan", lambda composed: SimpleNamespace(config=check(composed))
+    )
+
+
+def test_the_command_is_kept_as_it_will_mean_the_same_jobs_again(tmp_path):
+    sweep, arguments = starting.begin(
+        ["seed=shuffle(range(3))", "mask=glob(c*)", "dataset.data_dir=here", "lambda_adv=0,1e-3"]
+    )
+    seeds, *others = sweep.command
+    assert sorted(seeds.removeprefix("seed=").split(",")) == ["0", "1", "2"]
+    assert others[1:] == [f"dataset.data_dir='{tmp_path}/here'", "lambda_adv=0,0.001"]
+    assert others[0].startswith("mask=center")
+    assert sweep.planned == 3 * 2 * len(others[0].split(","))
+    assert arguments[:4] == sweep.command
+    again, same = starting.take_up(str(sweep.path), [])
+    assert (again.path, same) == (sweep.path, arguments)
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("lambda_adv=interval(0,0.1)", "hydra/sweeper=optuna"),
+        ("hydra.sweep.subdir=x", "named by their numbers"),
+        ("resume=somewhere", "leave out --multirun"),
+        ("save_dir=/tmp/a,/tmp/b", "would share it"),
+        ("lambda_adv=0,2", "lambda_adv=2"),
+        ("seed=1,-1", "seed=-1"),
+    ],
+)
+def test_bad_values_leave_nothing_behind(override, told, tmp_path):
+    with pytest.raises(UserError, match=told):
+        starting.begin([override, "num_img=2,3"])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["hydra/launcher=ray", "hydra/sweeper=optuna"])
+def test_a_plugin_that_is_not_installed_is_named(name, monkeypatch):
+    monkeypatch.setattr(starting, "_installed", lambda module: False)
+    with pytest.raises(UserError, match=rf"pip install 'ctxenc\[{name.split('=')[1]}\]'"):
+        starting.begin([name, "seed=1,2"])
+
+
+HOSTILE = (
+    "hydra.launcher.setup=[reboot]",
+    "hydra.launcher._target_=os.system",
+    "hydra.sweeper.custom_search_space=os.system",
+    "hydra.sweeper.sampler._target_=os.system",
+    "+hydra.callbacks.x._target_=os.system",
+    "++hydra.job.env_set.PATH=x",
+    "hydra.searchpath=[file:///tmp]",
+    "hydra.launcher.ray.init.address=elsewhere:1",
+    "hydra/job_logging=default",
+    "--config-dir=/tmp",
+    "-cd=/tmp",
+    "hydra/launcher=basic,hydra.launcher.setup=1",
+)
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_strangers_sweep_starts_nothing_of_his(text, tmp_path):
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": [text], "planned": 1}))
+    with pytest.raises(UserError):
+        starting.take_up(str(tmp_path), [])
+    assert [p.name for p in tmp_path.iterdir()] == ["sweep.json"]
+
+
+def test_only_the_launcher_and_the_length_of_a_search_change_with_resume(tmp_path):
+    sweep, _ = starting.begin(["seed=1,2", "n_epoch=3"])
+    for change in ("n_epoch=4", "seed=1,2,3", "hydra.sweep.dir=x"):
+        with pytest.raises(UserError, match="goes on as it was started"):
+            starting.take_up(str(sweep.path), [change])
+    starting.take_up(str(sweep.path), ["hydra/launcher=basic"])
+    assert sweep.command == ["seed=1,2", "n_epoch=3", "hydra/launcher=basic"]
+
+
+def test_values_that_are_listed_are_read_back_the_same():
+    text = starting.listed("name='a b','c,d',e")
+    parsed = OverridesParser.create().parse_overrides([text])[0]
+    texts = [getattr(value, "text", value) for value in parsed.sweep_iterator()]
+    assert texts == ["a b", "c,d", "e"]
+    assert Sweep.there("/nowhere") is False

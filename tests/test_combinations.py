@@ -1,0 +1,102 @@
+"""Masks, losses and networks in every combination: each builds and trains for two steps."""
+
+import functools
+import itertools
+
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc import build, step
+from ctxenc.compose import compose
+from ctxenc.config import check, choices
+from ctxenc.errors import UserError
+from ctxenc.plan import Plan
+from tests.tiny import hyper
+
+# Each model's smallest sizes: image, hole, and the lists of its channels.
+SMALL = {
+    "cifar": (16, 8, "4,8", "8", "4,8"),
+    "seed": (16, 8, "4,8", "8", "4,8"),
+    "paper_center": (16, 8, "4,8", "8", "4,8"),
+    "paper_random": (16, 8, "4,8", "8,4", "4,8"),
+    "paper_random_64": (16, 8, "4,8", "8,4", "4,8"),
+    "alexnet": (99, 48, "4,4,4,4,4", "4,4,4,4", "4,4,8"),
+}
+EVERY = list(itertools.product(choices("mask"), choices("loss"), choices("model")))
+CYCLES = [itertools.cycle(choices(group)) for group in ("mask", "loss", "model")]
+SOME = list(itertools.islice(zip(*CYCLES, strict=True), 10))  # each choice at least once
+
+@pytest.fixture(scope="session")
+def label_maps(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("label_maps")
+    labels = np.kron(np.array([[1, 2], [3, 4]], np.uint8), np.ones((20, 20), np.uint8))
+    Image.fromarray(labels).save(folder / "four.png")
+    return folder
+
+
+def small(mask, loss, model, label_maps):
+    size, hole, widths, decoder, judging = SMALL[model]
+    overrides = [f"mask={mask}", f"loss={loss}", f"model={model}", f"image_size={size}"]
+    overrides += [f"mask_height={hole}", f"mask_width={hole}", "batch_size=2"]
+    overrides += [f"model.generator.widths=[{widths}]", f"model.discriminator.widths=[{judging}]"]
+    overrides += [f"model.generator.decoder_widths=[{decoder}]"]
+    if model not in ("cifar", "alexnet"):
+        overrides.append("model.generator.bottleneck=8")
+    if mask == "segments":
+        overrides.append(f"mask.folder={label_maps}")
+    return check(compose(overrides))
+
+
+def two_steps(config):
+    gan, size = build.gan(config), config.image_size
+    rates = hyper(lambda_adv=0.1, lambda_seam=0.1, lambda_r1=0.1)
+
+    # One program, not optimized: most of the time would be LLVM's.
+    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    def run(images, key):
+        def one(state, _):
+            return step.train_step.__wrapped__(gan, state, images, rates, key), None
+
+        return jax.lax.scan(one, step.init.__wrapped__(gan, key, size), length=2)[0]
+
+    images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
+    state = run(images, jax.random.key(0))
+    assert int(state.step) == 2
+    assert bool(step.finite(state))
+    assert 0 < float(state.window["missing"]) < 2
+    for name in gan.losses:
+        assert float(state.window[name]) != 0 or name.startswith("accuracy"), name
+
+
+@pytest.mark.parametrize(("mask", "loss", "model"), SOME)
+def test_each_choice_trains(mask, loss, model, label_maps):
+    two_steps(small(mask, loss, model, label_maps))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mask", "loss", "model"), EVERY)
+def test_every_combination_trains(mask, loss, model, label_maps):
+    two_steps(small(mask, loss, model, label_maps))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["mask=region", "predict=hole"], "mask: its missing pixels must fill a box"),
+        (["mask=region", "judge=hole"], "mask: its missing pixels must fill a box"),
+        (["mask=region", "overlap=0.1"], r"overlap=0\.1: a prediction of the whole image"),
+        (["predict=image", "overlap=0.1"], r"overlap=0\.1: a prediction of the whole image"),
+        (["overlap=0.49", "mask_height=4"], "overlap=0.49: .* nothing of a box of 4 × 16"),
+        (["model=paper_center", "image_size=30"], "image_size=30: .* multiples of"),
+        (["model=alexnet"], "image_size=32: .* takes"),
+        (["lambda_seam=0.1"], "lambda_seam=0.1: this loss has no seam term; it takes 0"),
+        (["lambda_r1=1"], "lambda_r1=1: this loss has no penalty term; it takes 0"),
+        (["loss=r1", "loss.adversarial=null", "lambda_adv=0"], "loss.penalty: .* no discriminator"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_with_the_reason(overrides, message):
+    with pytest.raises(UserError, match=message) as refused:
+        Plan.of(check(compose(overrides)))
+    assert "\n" not in str(refused.value)
