@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
+from ctxenc.distributed import is_main
+
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 8  # pieces of work: a slow disk slows the loop in the end, and never fills memory
@@ -17,6 +19,7 @@ class Background:
 
     What fails there is raised by `check`, and by the end of the ``with`` block unless another error
     leaves it; never by `submit`, so that a picture which cannot be written costs nothing else.
+    Of several processes that train one run, only the one that writes does anything.
     """
 
     def __init__(self) -> None:
@@ -26,6 +29,8 @@ class Background:
 
     def submit(self, work: Callable[..., Any], *args: Any) -> None:
         """Do ``work(*args)`` after what was handed in before."""
+        if not is_main():
+            return
         self._room.acquire()
         self._pool.submit(self._do, work, *args)
 

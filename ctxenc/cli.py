@@ -5,7 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from ctxenc.errors import UserError
+from ctxenc.errors import UserError, printable
 from ctxenc.interruption import Interrupted
 
 
@@ -17,7 +17,8 @@ def one_line_errors(program: str) -> Iterator[None]:
     cannot be written), and with 128 + signal number for an interruption. Anything else is a fault
     of this package and keeps its traceback.
     """
-    logging.getLogger("absl").setLevel(logging.CRITICAL)  # Orbax and TFDS; their errors reach us
+    for library in ("absl", "asyncio"):  # Orbax and TFDS; their errors reach us
+        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         yield
     except UserError as error:
@@ -31,5 +32,5 @@ def one_line_errors(program: str) -> Iterator[None]:
 
 
 def _leave(program: str, message: str, status: int) -> None:
-    print(f"{program}: {message}", file=sys.stderr)
+    print(f"{program}: {printable(message)}", file=sys.stderr)
     raise SystemExit(status)

@@ -5,6 +5,7 @@ import sys
 
 from ctxenc.cli import one_line_errors
 from ctxenc.comparison import pairing, sections, selection
+from ctxenc.errors import printable
 from ctxenc.report import comparison_table
 from ctxenc.report.tables import FORMATS, render
 
@@ -25,7 +26,7 @@ def main() -> None:
         )
         pairs, left_out = pairing.pairs(compared.ranked, compared.baselines)
         for line in left_out:
-            print(f"ctxenc.compare: left out: {line}", file=sys.stderr)
+            print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
         tables = comparison_table.tables(
             compared,
             pairs,

@@ -125,7 +125,7 @@ _at_failure: list[Callable[[str], None]] = []
 
 
 def at_failure(tell: Callable[[str], None]) -> None:
-    """Have `tell` called with another process's message of failure, before this one ends with it."""
+    """Have `tell` called with another process's message of failure before this one ends too."""
     _at_failure[:] = [tell]
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ctxenc.cli import one_line_errors
+from ctxenc.errors import printable
 from ctxenc.inpainting.files import Box, Wanted, fill_files, pairs
 from ctxenc.trained import Trained
 
@@ -36,7 +37,10 @@ def main() -> None:
             def moved(done: int, total: int) -> None:
                 bar.update(holes, completed=done, total=total)
 
-            how = (given.grid, console.print, failures.append, moved)
+            def say(line: str) -> None:
+                console.print(printable(line))
+
+            how = (given.grid, say, failures.append, moved)
             for written in fill_files(trained, work, wanted, *how):
                 bar.advance(photos)
                 for file in written:

@@ -16,25 +16,17 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Request:
-    """Whether a stop was asked for, and by which signal."""
+    """Whether a stop was asked for, and by which signal: `signum` is 0 while it was not."""
 
-    signum: int | None = None
-
-    @property
-    def name(self) -> str:
-        """The name of the signal that asked."""
-        return signal.Signals(self.signum).name if self.signum else ""
-
-    def raise_if_made(self) -> None:
-        """Raise `Interrupted` where a stop was asked for."""
-        if self.signum is not None:
-            raise Interrupted(self.signum)
+    signum: int = 0
 
 
 @contextlib.contextmanager
 def requests() -> Iterator[Request]:
-    """Catch SIGINT and SIGTERM; a second one of either acts as if it were not caught.
+    """Catch SIGINT and SIGTERM.
 
+    The first asks for a stop. After it, SIGTERM changes nothing (schedulers send it several times,
+    and a checkpoint is under way), and Ctrl-C acts as if it were not caught.
     Outside of the main thread, where Python allows no handlers, nothing is caught.
     """
     request = Request()
@@ -44,16 +36,15 @@ def requests() -> Iterator[Request]:
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(signum: int, frame: FrameType | None) -> None:
-        request.signum = signum
-        restore()
-
-    def restore() -> None:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        if request.signum and signum == signal.SIGINT:
+            signal.signal(signum, before[signal.SIGINT])
+            signal.raise_signal(signum)
+        request.signum = request.signum or signum
 
     for signum in before:
         signal.signal(signum, ask)
     try:
         yield request
     finally:
-        restore()
+        for signum, handler in before.items():
+            signal.signal(signum, handler)

@@ -22,6 +22,7 @@ from ctxenc.gan import LOSSES, MISSING, GanState, Losses
 from ctxenc.report import progress
 from ctxenc.runs import Run
 from ctxenc.step import finite
+from ctxenc.writing import naming
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +73,16 @@ class Recorder:
         self.restart_clock(start)
         self._stuck_since, self._stuck_told = start, False
 
-    def close(self) -> None:
-        """Write what is pending and close the files."""
-        self.flush()
-        self._background.submit(self._board.close)
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Write what is pending, unless an error ends the run, and close the file."""
+        try:
+            if kind is None:
+                self.flush()
+        finally:
+            self._background.submit(self._board.close)
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
@@ -186,23 +193,46 @@ def _draw(run: Run, context_mean_db: float) -> None:
 
 
 class Board:
-    """A run's TensorBoard file, opened by the first values."""
+    """A run's TensorBoard file, opened by the first values.
+
+    It is written by whoever calls: tensorboardX's own `SummaryWriter` has a thread, which a full
+    disk ends, and for which it then waits for ever.
+    """
 
     def __init__(self, run: Run, start: int):
-        self._folder, self._purge_step = str(run.tensorboard), start + 1
-        self._writer: Any = None
+        self._folder, self._purge_step = run.tensorboard, start + 1
+        self._file: Any = None
 
     def show(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
         """Add the values of a step that are not None."""
-        if self._writer is None:
-            from tensorboardX import SummaryWriter  # imports PyTorch, where that is installed
+        from tensorboardX.proto.event_pb2 import Event  # imports PyTorch, where that is installed
+        from tensorboardX.proto.summary_pb2 import Summary
 
-            self._writer = SummaryWriter(self._folder, purge_step=self._purge_step)
-        for name, value in values.items():
-            if value is not None:
-                self._writer.add_scalar(f"{split}/{name}", value, step)
+        shown = [
+            Summary.Value(tag=f"{split}/{name}", simple_value=value)
+            for name, value in values.items()
+            if value is not None
+        ]
+        with naming(self._folder):
+            if self._file is None:
+                self._file = self._opened()
+            event = Event(wall_time=time.time(), step=step, summary=Summary(value=shown))
+            self._file.write_event(event)
+            self._file.flush()
+
+    def _opened(self) -> Any:
+        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        file = EventsWriter(str(self._folder / "events"))
+        # Values from here on that an earlier sitting wrote are not shown.
+        start = SessionLog(status=SessionLog.START)
+        file.write_event(Event(wall_time=time.time(), step=self._purge_step, session_log=start))
+        return file
 
     def close(self) -> None:
-        """Write what it holds back."""
-        if self._writer is not None:
-            self._writer.close()
+        """Close the file."""
+        if self._file is not None:
+            with naming(self._folder):
+                self._file.close()

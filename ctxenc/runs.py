@@ -2,27 +2,25 @@
 
 Every file is plain and readable without ctxenc. Whole files are written atomically (a temporary
 file, then a rename); ``metrics.jsonl`` grows by whole lines, and readers skip a torn last one.
+Of several processes that train one run, the first writes, and the others' writers do nothing.
 """
 
 import contextlib
+import io
 import json
 import logging
 import os
-import platform
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import filelock
 from omegaconf import DictConfig, OmegaConf
 
+from ctxenc import logs, reading, references
+from ctxenc.distributed import is_main
 from ctxenc.errors import UserError
-
-PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
+from ctxenc.writing import append_line, overwrite_text, write_text
 
 
 class Run:
@@ -45,7 +43,9 @@ class Run:
         """
         file = self.path / ".hydra" / "config.yaml"
         try:
-            config = OmegaConf.load(file)
+            config = OmegaConf.load(io.StringIO(reading.yaml_text(file)))
+        except UserError:
+            raise
         except FileNotFoundError:
             raise UserError(
                 f"{self.path}: not a run folder (it has no .hydra/config.yaml)"
@@ -54,6 +54,10 @@ class Run:
             raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
         if not isinstance(config, DictConfig):
             raise UserError(f"{file}: it takes a mapping of keys, and this is a list")
+        try:
+            references.check(OmegaConf.to_container(config))  # type: ignore[arg-type]
+        except UserError as error:
+            raise UserError(f"{file}: {error}") from None
         return config
 
     @property
@@ -79,7 +83,7 @@ class Run:
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of one split (`train` or `test`)."""
         try:
-            text = self._metrics_file.read_text(encoding="utf-8", errors="replace")
+            text = reading.text(self._metrics_file, reading.MOST_LINES, errors="replace")
         except FileNotFoundError:
             return []
         lines = []
@@ -129,9 +133,17 @@ class Run:
     def write_status(
         self, state: str, *, step: int, seconds: float, error: str | None = None
     ) -> None:
-        """`state` is running, finished, failed or interrupted; `seconds` of all its sittings."""
+        """`state` is running, finished, failed or interrupted; `seconds` of all its sittings.
+
+        A full disk does not keep it from being true.
+        """
         status = {"state": state, "step": step, "seconds": round(seconds, 3), "error": error}
-        self._write_json("status.json", status)
+        try:
+            self._write_json("status.json", status)
+        except OSError:
+            if not (self.path / "status.json").exists():
+                raise
+            overwrite_text(self.path / "status.json", _json(status))
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """The test metrics, best and last."""
@@ -143,12 +155,13 @@ class Run:
 
     def write_environment(self) -> None:
         """Versions, commit, devices and command line."""
+        from ctxenc.environment import environment  # JAX: reading a run does not wait for it
+
         self._write_json("env.json", environment())
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of ``metrics.jsonl``."""
-        with self._metrics_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, allow_nan=False) + "\n")
+        append_line(self._metrics_file, json.dumps(record, allow_nan=False))
 
     def keep_metrics(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the other lines, which a resumed run is about to write again."""
@@ -162,32 +175,18 @@ class Run:
         Raises:
             UserError: another process is at it.
         """
+        if not is_main():
+            yield
+            return
         try:
             with filelock.FileLock(self.path / ".lock", blocking=False):
                 yield
         except filelock.Timeout:
             raise UserError(f"{self.path}: another process is training this run") from None
 
-    @contextlib.contextmanager
-    def logging(self, console: logging.Handler) -> Iterator[None]:
+    def logging(self, console: logging.Handler) -> contextlib.AbstractContextManager[None]:
         """While open, ctxenc's log goes to `console` and, with tracebacks, to ``train.log``."""
-        file = logging.FileHandler(self.log_file, encoding="utf-8")
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        console.setLevel(logging.INFO)
-        ours = logging.getLogger("ctxenc")
-        before = ours.level, ours.propagate
-        ours.setLevel(logging.DEBUG)
-        ours.propagate = False
-        for handler in (file, console):
-            ours.addHandler(handler)
-        try:
-            yield
-        finally:
-            ours.setLevel(before[0])
-            ours.propagate = before[1]
-            for handler in (file, console):
-                ours.removeHandler(handler)
-            file.close()
+        return logs.to(self.log_file, console)
 
     def _place(self, key: str) -> Path:
         return self.path / Path(str(self.config.get(key))).expanduser()
@@ -199,7 +198,7 @@ class Run:
     def _read_json(self, name: str) -> dict[str, Any]:
         file = self.path / name
         try:
-            value = json.loads(file.read_text(encoding="utf-8"))
+            value = json.loads(reading.text(file, reading.MOST_JSON))
         except FileNotFoundError:
             raise UserError(f"{file}: no such file; is {self.path} a run folder?") from None
         except (OSError, ValueError, RecursionError) as error:
@@ -209,7 +208,7 @@ class Run:
         return value
 
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
-        write_text(self.path / name, json.dumps(value, indent=2) + "\n")
+        write_text(self.path / name, _json(value))
 
 
 def reserve(path: Path) -> Path:
@@ -240,51 +239,5 @@ def check_path(path: Path) -> None:
         )
 
 
-def write_text(file: Path, text: str) -> None:
-    """Write a whole file, or none of it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as out:
-            out.write(text)
-            out.flush()
-            os.fsync(out.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(file)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def environment() -> dict[str, Any]:
-    """Where a run happens: enough to say why two runs of one configuration differ."""
-    import jax  # a second: reading a run folder does not wait for it
-
-    return {
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "commit": _commit(),
-        "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
-        "command": sys.argv,
-    }
-
-
-def _commit() -> str | None:
-    """The source checkout's commit, marked where the tree has changes; None outside of one."""
-    if not (Path(__file__).parents[1] / ".git").exists():
-        return None  # installed: a repository further up would be another project's
-    git = [
-        "git",
-        "-C",
-        str(Path(__file__).parent),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-    ]
-    try:
-        answer = subprocess.run(git, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, indent=2) + "\n"

@@ -15,7 +15,6 @@ from PIL import Image
 from ctxenc import build, devices, launch, recording, step, training
 from ctxenc import gradients as grads
 from ctxenc.background import Background
-from ctxenc.checkpoints import Checkpoints
 from ctxenc.data import images
 from ctxenc.data.feeds import MemoryFeed, Order
 from ctxenc.errors import UserError
@@ -25,33 +24,14 @@ from ctxenc.metrics import NAMES
 from ctxenc.plan import Plan
 from ctxenc.report import curves, grids
 from ctxenc.trained import Trained
+from tests.faults.ends import assert_same, final_state, without_times
+from tests.faults.programs import SHORT
 from tests.tiny import TINY
-
-SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
-TIMES = ("images_per_second", "waited_for_data")
 
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-def final_state(run):
-    """Every array of the last checkpoint, by its path."""
-    plan = Plan.of(launch.check(run.config))
-    template = step.init.eval_shape(plan.gan, plan.key, plan.config.image_size)
-    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    template = jax.tree.map(
-        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), template
-    )
-    with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-        restored = checkpoints.restore(template)
-    leaves = jax.tree_util.tree_leaves_with_path(restored)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
-
-
-def without_times(run):
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics()]
 
 
 @pytest.fixture(scope="module")
@@ -161,13 +141,7 @@ def test_a_stopped_run_resumes_to_the_bit(
     assert resumed.path == folder
     assert resumed.status["state"] == "finished"
     assert resumed.status["seconds"] > seconds
-    expected, found = final_state(undisturbed), final_state(resumed)
-    assert expected.keys() == found.keys()
-    for name in expected:
-        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
-    assert without_times(resumed) == without_times(undisturbed)
-    assert resumed.summary == undisturbed.summary
-    assert resumed.sample(24).read_bytes() == undisturbed.sample(24).read_bytes()
+    assert_same(resumed, undisturbed)
 
 
 def test_resume_refuses_what_would_start_from_scratch_or_change_the_run(tmp_path):

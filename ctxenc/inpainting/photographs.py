@@ -18,7 +18,7 @@ from ctxenc.errors import UserError
 
 MOST_PIXELS = 2 * files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 STRIP = 1024  # rows: pixels leave Pillow in strips, so that they are not in memory three times
 LOSSLESS: dict[str, dict[str, Any]] = {
     ".png": {"format": "PNG"},

@@ -17,7 +17,7 @@ Records = list[dict[str, Any]]
 
 GENERATOR = {"generator": "total (weighted)", "pixelwise": "pixel-wise (L2)"}
 REFERENCE: dict[str, Any] = {"color": "grey", "lw": 0.8, "ls": ":"}
-DISCRIMINATOR = {"real": "on real holes", "fake": "on filled holes", "discriminator": "mean"}
+DISCRIMINATOR = {"real": "on real pixels", "fake": "on filled pixels", "discriminator": "mean"}
 
 
 def save(file: Path, train: Records, test: Records, context_mean_db: float) -> None:

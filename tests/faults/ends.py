@@ -1,0 +1,43 @@
+"""How a run ended: everything that must not depend on what happened on the way."""
+
+import jax
+import numpy as np
+
+from ctxenc import checkpoints, launch, step
+from ctxenc.plan import Plan
+
+TIMES = ("images_per_second", "waited_for_data")
+
+
+def final_state(run):
+    """Every array of the last checkpoint, by its path."""
+    plan = Plan.of(launch.check(run.config))
+    device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    template = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
+        step.init.eval_shape(plan.gan, plan.key, plan.config.image_size),
+    )
+    restored = checkpoints.restore(run.checkpoints, template)
+    leaves = jax.tree_util.tree_leaves_with_path(restored)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in leaves}
+
+
+def without_times(run):
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics()]
+
+
+def assert_same(found, expected):
+    """To the bit: weights, metrics, summary, the last grid."""
+    arrays, wanted = final_state(found), final_state(expected)
+    assert arrays.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_array_equal(arrays[name], wanted[name], err_msg=name)
+    assert without_times(found) == without_times(expected)
+    assert found.summary == expected.summary
+    last = expected.status["step"]
+    assert found.status["step"] == last
+    assert found.sample(last).read_bytes() == expected.sample(last).read_bytes()
+
+
+def saved(run):
+    return checkpoints.saved_steps(run.checkpoints)

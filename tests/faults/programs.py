@@ -1,0 +1,32 @@
+"""Real programs, started, watched and killed."""
+
+import os
+import subprocess
+import sys
+import time
+
+from tests.tiny import TINY
+
+SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
+
+
+def start(*arguments, cwd, **environment):
+    """``python -m ctxenc.train`` with the arguments, under way."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "ctxenc.train", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_until(condition, *processes, seconds=300):
+    """Until `condition` holds, while all processes live."""
+    end = time.monotonic() + seconds
+    while not condition():
+        ended = [p for p in processes if p.poll() is not None]
+        assert not ended, ended[0].communicate()
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.02)

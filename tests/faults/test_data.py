@@ -1,0 +1,61 @@
+"""Images that are not there any more."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc import build, launch, training
+from ctxenc.data import images
+from ctxenc.errors import UserError
+from tests.faults.ends import saved
+from tests.faults.programs import SHORT
+
+DATA = ["dataset=folder", "dataset.path=pictures", "dataset.test_fraction=0.3", "batch_size=16"]
+
+
+@pytest.fixture
+def pictures(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(80):
+        picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8))
+        picture.save(folder / f"{i}.png")
+    build._dataset.cache_clear()
+    yield folder
+    build._dataset.cache_clear()
+
+
+def test_a_dataset_that_was_removed_is_named_and_the_run_waits_for_it(pictures, tmp_path):
+    run = launch.run(*SHORT, *DATA, "max_steps=2")
+    pictures.rename(tmp_path / "gone")
+    build._dataset.cache_clear()  # as in a new process
+    with pytest.raises(UserError, match=r"dataset\.path=.*pictures: no such folder"):
+        launch.run(f"resume={run.path}", "max_steps=3")
+    assert run.status["state"] == "finished"
+    (tmp_path / "gone").rename(pictures)
+    (pictures / "0.png").unlink()
+    build._dataset.cache_clear()
+    with pytest.raises(UserError, match="the data is not what it was trained on"):
+        launch.run(f"resume={run.path}", "max_steps=3")
+    assert saved(run) == [2]
+
+
+def test_an_image_that_goes_missing_on_the_way_stops_the_run_and_is_named(pictures, monkeypatch):
+    monkeypatch.setattr(images, "MEMORY_LIMIT", 1000)  # so that images are read on the way
+    summarise = training.Recorder.summarise
+
+    def then_remove(recorder):
+        summarise(recorder)
+        for picture in pictures.iterdir():
+            picture.unlink()
+
+    monkeypatch.setattr(training.Recorder, "summarise", then_remove)
+    with pytest.raises(UserError, match=r"pictures/\d+\.png: could be read at the start"):
+        launch.run(*SHORT, *DATA, "max_steps=1000", "eval_every=4", "name=missing")
+    (folder,) = launch.Path("experiments/missing").iterdir()
+    run = launch.Run(folder)
+    assert run.status["state"] == "failed"
+    assert "could be read at the start" in run.status["error"]
+    assert saved(run) == [4]

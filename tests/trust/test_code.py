@@ -1,0 +1,155 @@
+"""Nothing that is read runs code: seen by Python's own audit hooks, in a process of its own."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import ctxenc
+from ctxenc import build
+from ctxenc.checkpoints import Checkpoints, restore
+from ctxenc.errors import UserError
+
+# Reads a hostile folder; prints what ran. `import` is audited too, of what the folder plants.
+WATCHED = """
+import sys
+ran = []
+def hook(event, arguments):
+    if event in ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn"):
+        ran.append((event, str(arguments)))
+from pathlib import Path
+from ctxenc.comparison import records
+from ctxenc.data import files
+from ctxenc.errors import UserError
+from ctxenc.inpainting import photographs
+from ctxenc.runs import Run
+sys.addaudithook(hook)
+folder = Path(sys.argv[1])
+refused = 0
+def refuses(read, *arguments):
+    global refused
+    try:
+        read(*arguments)
+    except (UserError, files.UnreadableError):
+        refused += 1
+for file in sorted((folder / "pictures").iterdir()):
+    for read in (photographs.read, photographs.read_mask, files.read):
+        refuses(read, file)
+for run in sorted((folder / "runs").iterdir()):
+    assert records.read(run, run.name).state == "damaged"
+    refuses(lambda: Run(run).config)
+print(refused, ran, (folder / "ran").exists(), "planted" in sys.modules)
+"""
+
+POSTSCRIPT = b"""%!PS-Adobe-3.0 EPSF-3.0
+%%BoundingBox: 0 0 10 10
+%%EndComments
+(RAN) (w) file closefile showpage
+%%EOF
+"""
+PICKLE = b"cos\nsystem\n(S'touch RAN'\ntR."
+TAGS = (
+    "a: !!python/object/apply:os.system ['touch RAN']",
+    "a: !!python/object/new:os.system ['touch RAN']",
+    "a: !!python/name:os.system",
+    "a: !!python/module:planted",
+    "!!python/object/apply:subprocess.Popen [[touch, RAN]]",
+)
+
+
+def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
+    pictures, ran = tmp_path / "pictures", str(tmp_path / "ran").encode()
+    pictures.mkdir()
+    for name in ("a.png", "a.jpg", "a.tif", "a.eps"):
+        (pictures / name).write_bytes(POSTSCRIPT.replace(b"RAN", ran))
+    (pictures / "b.png").write_bytes(PICKLE.replace(b"RAN", ran))
+    with (pictures / "c.png").open("wb") as file:
+        np.save(file, np.array([{}], dtype=object), allow_pickle=True)
+    for number, text in enumerate(TAGS):
+        hydra = tmp_path / "runs" / str(number) / ".hydra"
+        hydra.mkdir(parents=True)
+        (hydra / "config.yaml").write_text(text.replace("RAN", ran.decode()))
+        (hydra / "overrides.yaml").write_text(f"- {text}".replace("RAN", ran.decode()))
+    (tmp_path / "planted.py").write_text("raise SystemExit('imported')")
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": f"{tmp_path}:{Path(ctxenc.__file__).parents[1]}", "PATH": ""},
+    )
+    assert done.stdout == "23 [] False False\n", done.stderr  # 6 × 3 pictures and 5 runs
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "os.system",
+        "builtins.eval",
+        "ctxenc.data.photos.io.open",
+        "ctxenc.data.cifar10.urllib.request.urlopen",
+        "ctxenc.data.folder.Path",
+        "ctxenc.data.folder._images_below",
+        "ctxenc.masks.boxes.__loader__.load_module",
+        "ctxenc.masks.__class__",
+        "ctxenc.data../../../tmp/planted.run",
+        "ctxenc.data.\x00.x",
+        "ctxenc.data.remembered.remember",
+        "ctxenc.runs.Run",
+        ["os.system"],
+        {"a": 1},
+        7,
+        "",
+    ],
+)
+@pytest.mark.parametrize("key", ["dataset", "mask", "model.generator"])
+def test_no_target_but_a_room_s_own(key, target):
+    with pytest.raises(UserError):
+        build._made({"_target_": target}, key, image_size=16)
+
+
+def test_no_pickle_and_no_evaluation_of_text_in_the_source():
+    """No module that unpickles, no `eval`, no `torch.load`, and shells nowhere."""
+    found = []
+    for file in Path(ctxenc.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = [alias.name for alias in node.names] + [getattr(node, "module", "") or ""]
+                modules = {"pickle", "dill", "cloudpickle", "marshal", "shelve"}
+                found += [(file.name, n) for n in names if n.split(".")[0] in modules]
+            if isinstance(node, ast.Call):
+                called = ast.unparse(node.func)
+                keywords = {k.arg: ast.unparse(k.value) for k in node.keywords}
+                forbidden = called in ("eval", "exec", "os.system", "yaml.unsafe_load")
+                forbidden |= called.endswith(("torch.load", "hydra.utils.instantiate"))
+                forbidden |= called == "np.load" and keywords.get("allow_pickle") != "False"
+                forbidden |= keywords.get("shell") == "True"
+                found += [(file.name, called)] * forbidden
+    assert not found
+
+
+def test_a_checkpoint_of_pickles_is_damaged_and_runs_nothing(tmp_path):
+    saved, state = tmp_path / "saved", {"a": jnp.arange(6.0)}
+    with Checkpoints(saved) as checkpoints:
+        checkpoints.save(1, state, {"psnr_db": 1.0})
+    loaded = []
+    sys.addaudithook(lambda event, _: loaded.append(event) if "pickle" in event else None)
+    restore(saved, state)
+    names = [file.relative_to(saved) for file in saved.rglob("*") if file.is_file()]
+    refused = 0
+    for name in names:
+        folder = tmp_path / "stranger"
+        shutil.copytree(saved, folder)
+        (folder / name).write_bytes(PICKLE.replace(b"RAN", str(tmp_path / "ran").encode()))
+        try:
+            restore(folder, state)
+        except UserError:
+            refused += 1
+        shutil.rmtree(folder)
+    assert refused >= 3  # of what it is made of; Orbax does not read the rest
+    assert not loaded
+    assert not (tmp_path / "ran").exists()
