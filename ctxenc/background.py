@@ -56,6 +56,6 @@ class Background:
         self._pool.shutdown(wait=True)
         if error is None:
             self.check()
-        for lost in self._errors:
-            if lost is not error:
-                log.error("not written: %s: %s", type(lost).__name__, lost)
+        others = [lost for lost in self._errors if lost is not error]
+        for message in dict.fromkeys(f"{type(lost).__name__}: {lost}" for lost in others):
+            log.error("not written: %s", message)

@@ -1,4 +1,4 @@
-"""Orbax behind one small interface: the latest and the best state of a run.
+"""Orbax behind one small interface: the latest states of a run, and the best.
 
 Each state is saved with a checksum of its bits, since Orbax reads flipped ones without complaint.
 """
@@ -29,15 +29,15 @@ class Checkpoints:
     """The checkpoints of one run; use it as a context manager, so that saves are waited for.
 
     Saving is asynchronous and atomic: a process killed in the middle of one leaves the previous
-    checkpoint whole. The latest is kept, and the one with the best test `psnr_db`. Several
-    processes save together, each its own part.
+    checkpoint whole. The latest two are kept, should one be damaged, and the one with the best
+    test `psnr_db`. Several processes save together, each its own part.
     """
 
     def __init__(self, folder: Path, *, read_only: bool = False, create: bool = True):
         self._saved: set[int] = set()
         keep = checkpoint_managers.AnyPreservationPolicy(
             [
-                checkpoint_managers.LatestN(1),
+                checkpoint_managers.LatestN(2),
                 checkpoint_managers.BestN(
                     get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
                 ),

@@ -29,16 +29,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("run", metavar="RUN", help="a run folder")
-    made.add_argument(
-        "overrides",
-        metavar="OVERRIDE",
-        nargs="*",
-        help="KEY=VALUE of mask, dataset, their options, image_size, batch_size",
-    )
+    keys = "KEY=VALUE of mask, dataset, their options, image_size, batch_size"
+    made.add_argument("overrides", metavar="OVERRIDE", nargs="*", help=keys)
     made.add_argument("--checkpoint", default="best", metavar="best|latest|STEP")
-    made.add_argument(
-        "--raw", action="store_true", help="not the averaged weights, where there are"
-    )
+    made.add_argument("--raw", action="store_true", help="weights without their average")
     made.add_argument("--name", help="of the evaluation's folder (default: dataset-mask)")
     made.add_argument("--batch-size", type=int, metavar="N", help="(default: the run's)")
     names = f"any of {', '.join(BASELINES)}"

@@ -17,7 +17,7 @@ def state():
     return {"weights": jnp.zeros((300, 300)), "step": jnp.zeros((), jnp.int32), "none": None}
 
 
-def test_the_latest_and_the_best_are_kept_and_each_is_the_state_of_its_step(tmp_path, state):
+def test_the_latest_two_and_the_best_are_kept_and_each_is_the_state_of_its_step(tmp_path, state):
     scores = {1: 2.0, 2: 3.0, 3: 1.0}
     donating = jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s), donate_argnums=0)
     with Checkpoints(tmp_path) as checkpoints:
@@ -32,7 +32,7 @@ def test_the_latest_and_the_best_are_kept_and_each_is_the_state_of_its_step(tmp_
             restored = checkpoints.restore(state, step)
             assert int(restored["step"]) == step
             np.testing.assert_array_equal(restored["weights"], np.full((300, 300), step))
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "5"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3", "5"]
 
 
 def test_nothing_saved_is_an_error(tmp_path, state):

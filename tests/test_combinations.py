@@ -28,6 +28,7 @@ EVERY = list(itertools.product(choices("mask"), choices("loss"), choices("model"
 CYCLES = [itertools.cycle(choices(group)) for group in ("mask", "loss", "model")]
 SOME = list(itertools.islice(zip(*CYCLES, strict=True), 10))  # each choice at least once
 
+
 @pytest.fixture(scope="session")
 def label_maps(tmp_path_factory):
     folder = tmp_path_factory.mktemp("label_maps")

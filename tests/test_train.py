@@ -163,7 +163,7 @@ def test_sigterm_leaves_a_checkpoint_and_resume_goes_on(home):
     (run,) = map(Run, folder.iterdir())
     assert run.status["state"] == "interrupted"
     stopped_at = run.status["step"]
-    assert [int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()][-1] == stopped_at
+    assert max(int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()) == stopped_at
 
     done = ctxenc_train(f"resume={run.path}", f"max_steps={stopped_at + 3}", cwd=home)
     assert done.returncode == 0, done.stderr

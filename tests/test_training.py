@@ -77,9 +77,9 @@ def test_metrics_lines_and_summary(undisturbed):
         assert set(NAMES) <= set(figures)
 
 
-def test_the_latest_and_the_best_checkpoint_are_kept(undisturbed):
+def test_the_latest_two_checkpoints_and_the_best_are_kept(undisturbed):
     saved = {int(p.name) for p in undisturbed.checkpoints.iterdir() if p.name.isdigit()}
-    assert saved == {24, undisturbed.summary["best"]["step"]}
+    assert saved == {20, 24, undisturbed.summary["best"]["step"]}
 
 
 def test_the_sample_grid_shows_real_masked_and_filled(undisturbed):

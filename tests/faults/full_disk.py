@@ -5,6 +5,7 @@
 
 import contextlib
 import faulthandler
+import functools
 import json
 import logging
 import os
@@ -72,9 +73,14 @@ def attempt(*overrides):
     return {"kind": None, "message": ""}
 
 
+@functools.cache
+def undisturbed(log_every):
+    return launch.run(*SHORT, f"log_every={log_every}", "name=undisturbed")
+
+
 def full(fault):
     settings = [*SHORT, f"log_every={LOG_EVERY[fault]}"]
-    undisturbed = launch.run(*settings, "name=undisturbed")
+    expected = undisturbed(LOG_EVERY[fault])
     restore = before(fault, *FAULTS[fault])
     told = attempt(*settings, f"name={fault}")
     restore()
@@ -90,7 +96,7 @@ def full(fault):
     final_state(run)  # the last checkpoint is whole
     BALLAST.unlink()
     found["resumed"] = attempt(f"resume={run.path}")
-    assert_same(run, undisturbed)
+    assert_same(run, expected)
     return found
 
 
