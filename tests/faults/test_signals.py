@@ -1,6 +1,5 @@
 """Ctrl-C and SIGTERM, once, twice and late."""
 
-import os
 import signal
 
 import jax
@@ -25,7 +24,7 @@ def send_at(monkeypatch, signals):
         state = taken(gan, state, *rest)
         if not isinstance(state.step, jax.core.Tracer):
             for signum in signals.pop(int(state.step), ()):
-                os.kill(os.getpid(), signum)
+                signal.raise_signal(signum)  # handled before the next is raised
         return state
 
     train_step.eval_shape = taken.eval_shape
