@@ -150,3 +150,15 @@ def _missing(error: MissingConfigException) -> str:
 
 def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:300]
+
+
+LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}  # see runs.check_path
+
+
+def folder_name(number: int, overrides: str) -> str:
+    """A sweep job's number and overrides as the name of one folder, of bounded length."""
+    name = f"{number}-{overrides}".rstrip("-")
+    return "".join(LETTERS.get(letter, letter) for letter in name)[:80]
+
+
+OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

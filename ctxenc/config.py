@@ -290,15 +290,3 @@ def _shown(value: Any) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).splitlines()[0]
-
-
-LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}  # see runs.check_path
-
-
-def folder_name(number: int, overrides: str) -> str:
-    """A sweep job's number and overrides as the name of one folder, of bounded length."""
-    name = f"{number}-{overrides}".rstrip("-")
-    return "".join(LETTERS.get(letter, letter) for letter in name)[:80]
-
-
-OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)

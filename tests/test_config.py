@@ -9,8 +9,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from ctxenc import build
-from ctxenc.compose import compose, single_runs
-from ctxenc.config import GROUPS, LATER, check, choices, config_dir, folder_name, knobs
+from ctxenc.compose import compose, folder_name, single_runs
+from ctxenc.config import GROUPS, LATER, check, choices, config_dir, knobs
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan, _trace
 from ctxenc.report.help import help_text

@@ -1,8 +1,6 @@
 """A user's photographs and masks, read safely; results, written whole or not at all."""
 
 import contextlib
-import os
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +13,7 @@ from PIL import Image, ImageOps
 
 from ctxenc.data import files
 from ctxenc.errors import UserError
+from ctxenc.writing import whole
 
 MOST_PIXELS = 2 * files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
@@ -134,7 +133,7 @@ def write(file: Path, photograph: Photograph) -> None:
     if photograph.exif and form != "TIFF":
         options["exif"] = photograph.exif
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    with _replacing(file) as temporary:
+    with whole(file) as temporary:
         try:
             image.save(temporary, **options)
         except (ValueError, SystemError) as error:  # sizes and data that the format cannot hold
@@ -205,18 +204,3 @@ def _array(image: Image.Image) -> UInt8[np.ndarray, "height width c"]:
         strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
         array[top : top + STRIP] = np.asarray(strip, np.uint8).reshape(-1, image.width, channels)
     return array
-
-
-@contextlib.contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A temporary file beside `file`, which takes its place once whole."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        temporary.replace(file)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

@@ -137,7 +137,13 @@ def _check(overrides: Sequence[str], composed: DictConfig) -> None:
                     f"{override.input_line}: an interval takes a search: hydra/sweeper=optuna"
                 )
     for single in single_runs(overrides):
-        config = launch.plan(compose(single)).config
+        single_run = compose(single)
+        if single_run.get("distributed"):
+            raise UserError(
+                "distributed=true: a sweep's jobs are one process each; start the processes of one "
+                "run without --multirun"
+            )
+        config = launch.plan(single_run).config
         for key in ("samples_dir", "save_dir"):
             if Path(value := getattr(config, key)).expanduser().is_absolute():
                 raise UserError(

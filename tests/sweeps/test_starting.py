@@ -33,6 +33,12 @@ def test_the_command_is_kept_as_it_will_mean_the_same_jobs_again(tmp_path):
     assert (again.path, same) == (sweep.path, arguments)
 
 
+def test_jobs_are_named_by_what_they_differ_in_and_nothing_else():
+    _, arguments = starting.begin(["+experiment=cifar10_center", "batch_size=8", "seed=1,2"])
+    excluded = "hydra.job.config.override_dirname.exclude_keys=[experiment,batch_size]"
+    assert arguments[-1] == excluded
+
+
 @pytest.mark.parametrize(
     ("override", "told"),
     [
@@ -42,6 +48,7 @@ def test_the_command_is_kept_as_it_will_mean_the_same_jobs_again(tmp_path):
         ("save_dir=/tmp/a,/tmp/b", "would share it"),
         ("lambda_adv=0,2", "lambda_adv=2"),
         ("seed=1,-1", "seed=-1"),
+        ("distributed=true", "one process each"),
     ],
 )
 def test_bad_values_leave_nothing_behind(override, told, tmp_path):
