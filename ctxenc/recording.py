@@ -7,6 +7,8 @@ imported there: together they take seconds.
 
 import logging
 import math
+import os
+import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -196,7 +198,7 @@ class Board:
     """A run's TensorBoard file, opened by the first values.
 
     It is written by whoever calls: tensorboardX's own `SummaryWriter` has a thread, which a full
-    disk ends, and for which it then waits for ever.
+    disk ends, and for which it then waits for ever; and its `EventsWriter` stays open then.
     """
 
     def __init__(self, run: Run, start: int):
@@ -215,21 +217,25 @@ class Board:
         ]
         with naming(self._folder):
             if self._file is None:
-                self._file = self._opened()
-            event = Event(wall_time=time.time(), step=step, summary=Summary(value=shown))
-            self._file.write_event(event)
+                self._open()
+            self._write(Event(step=step, summary=Summary(value=shown)))
             self._file.flush()
 
-    def _opened(self) -> Any:
-        from tensorboardX.event_file_writer import EventsWriter
+    def _open(self) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        file = EventsWriter(str(self._folder / "events"))
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = RecordWriter(str(self._folder / name))
+        self._write(Event(file_version="brain.Event:2"))
         # Values from here on that an earlier sitting wrote are not shown.
         start = SessionLog(status=SessionLog.START)
-        file.write_event(Event(wall_time=time.time(), step=self._purge_step, session_log=start))
-        return file
+        self._write(Event(step=self._purge_step, session_log=start))
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._file.write(event.SerializeToString())
 
     def close(self) -> None:
         """Close the file."""
