@@ -82,7 +82,6 @@ class Watched:
         """One job, and its line."""
         self._compiled, self._first = 0, (0.0, 0.0)
         done = self._job(*given)
-        self._ended = clocks()
         gc.collect()
         arrays = jax.live_arrays()
         wall, cpu = self._first
@@ -94,6 +93,7 @@ class Watched:
             flush=True,
         )
         self._number += 1
+        self._ended = clocks()
         return done
 
 

@@ -12,8 +12,9 @@ from ctxenc import checkpoints as saved
 from ctxenc import devices, distributed, interruption, metrics, step
 from ctxenc.background import Background
 from ctxenc.checkpoints import Checkpoints
+from ctxenc.data import remembered
 from ctxenc.data.feeds import Feed, MemoryFeed, StreamedFeed
-from ctxenc.data.images import MemoryImages
+from ctxenc.data.images import Images, MemoryImages
 from ctxenc.errors import UserError
 from ctxenc.evaluation import held_out
 from ctxenc.gan import GanState, empty_window
@@ -189,7 +190,7 @@ def training_feed(plan: Plan, start: int, sharding: NamedSharding) -> Feed:
     """Batches of uint8 training images from step `start` on, on the devices."""
     images = plan.dataset.train
     if isinstance(images, MemoryImages):
-        return MemoryFeed(images.array, plan.order, start, sharding)
+        return MemoryFeed(images, plan.order, start, sharding)
     return StreamedFeed(images, plan.order, start, sharding, plan.config.workers)
 
 
@@ -208,7 +209,14 @@ def describe(plan: Plan, run: Run, test: held_out.TestSplit) -> None:
 
 def baselines(plan: Plan, test: held_out.TestSplit) -> dict[str, dict[str, float]]:
     """The test figures of the two fills that need no training."""
+    return _baselines(test.images, test, tuple(plan.mean_colour.tolist()))
+
+
+@remembered.for_the_next_job
+def _baselines(
+    _: Images, test: held_out.TestSplit, colour: tuple[float, ...]
+) -> dict[str, dict[str, float]]:
     return {
-        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(plan.mean_colour))),
+        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(colour))),
         "context_mean": metrics.summary(test.context_mean()),
     }

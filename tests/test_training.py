@@ -279,7 +279,7 @@ def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
 
     run, background = launch.Run(tmp_path), Background()
     baselines = {"context_mean": {"psnr_db": 1.0}}
-    pixels = np.zeros((4, 8, 8, 3), np.uint8)
+    pixels = images.MemoryImages(np.zeros((4, 8, 8, 3), np.uint8))
     feed = MemoryFeed(pixels, Order(4, 1, 0), 0, devices.split(devices.mesh()))
     recorder = recording.Recorder(
         run,

@@ -19,7 +19,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, UInt8
 
-from ctxenc.data.images import Images, RandomCrops, decode
+from ctxenc.data.images import Images, MemoryImages, RandomCrops, decode
 from ctxenc.errors import UserError
 
 
@@ -100,21 +100,8 @@ class Feed(Protocol):
         ...
 
 
-class _Same:
-    """An array that is equal to itself alone, to be a cache's key."""
-
-    def __init__(self, array: np.ndarray):
-        self.array = array
-
-    def __hash__(self) -> int:
-        return id(self.array)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.array is self.array
-
-
 @lru_cache(maxsize=1)
-def _resident(images: _Same, everywhere: NamedSharding) -> Array:
+def _resident(images: MemoryImages, everywhere: NamedSharding) -> Array:
     """A whole split on every device, once for all the jobs of a sweep."""
     return _to_devices(images.array, everywhere, len(images.array))
 
@@ -139,13 +126,13 @@ class MemoryFeed:
 
     def __init__(
         self,
-        images: UInt8[np.ndarray, "n height width 3"],
+        images: MemoryImages,
         order: Order,
         start: int,
         sharding: NamedSharding,
     ):
         self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-        self._split = _resident(_Same(images), self._everywhere)
+        self._split = _resident(images, self._everywhere)
         self._gather = _gathering(sharding)
         self._order, self._step = order, start
 

@@ -12,6 +12,7 @@ SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, 
 MANY = 1000  # images not in memory, whose mean colour takes so long that it is remembered
 
 
+@remembered.for_the_next_job
 def fingerprint(images: Images) -> str:
     """SHA-256 over every image's identity, in order: equal for equal splits."""
     digest = hashlib.sha256(f"{len(images)} {images.image_size}".encode())
@@ -36,6 +37,7 @@ def mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
     return colour
 
 
+@remembered.for_the_next_job
 def _mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
     count = min(len(images), SAMPLE)
     indices = np.linspace(0, len(images) - 1, count).round().astype(int)
@@ -43,4 +45,6 @@ def _mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
     for start in range(0, count, 500):
         part = decode(images, indices[start : start + 500].tolist())
         total += part.mean(axis=(1, 2), dtype=np.float64).sum(axis=0)
-    return total / count / 127.5 - 1
+    colour: Float[np.ndarray, " 3"] = total / count / 127.5 - 1
+    colour.flags.writeable = False
+    return colour

@@ -82,9 +82,9 @@ class _EpochCrops(RandomCrops):
         return self.photographs.cut(index, (down, right))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MemoryImages:
-    """Decoded images in one array."""
+    """Decoded images in one array, which does not change: equal to itself alone, to be hashed."""
 
     array: UInt8[np.ndarray, "n height width 3"]
 
@@ -127,6 +127,8 @@ def fits_in_memory(images: Images) -> bool:
 
 def decode(images: Images, indices: Sequence[int]) -> UInt8[np.ndarray, "n height width 3"]:
     """The images at `indices`, decoded by threads into one array."""
+    if type(images) is MemoryImages:
+        return images.array[list(indices)]
     array = np.empty((len(indices), images.image_size, images.image_size, 3), np.uint8)
 
     def fill(position: int) -> None:

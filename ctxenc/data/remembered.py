@@ -1,18 +1,44 @@
-"""Small results that take long to find, kept between processes in the user's cache folder.
+"""Small results that take long to find: kept for a process's next jobs, or for later processes.
 
-Where they are lost, or the folder cannot be read or written, they are found again.
+Those for later processes are in the user's cache folder. Where they are lost, or the folder cannot
+be read or written, they are found again.
 """
 
+import functools
 import json
 import logging
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from platformdirs import user_cache_path
 
+from ctxenc.data.images import Images, MemoryImages
+
 log = logging.getLogger(__name__)
+Rest = ParamSpec("Rest")
+Found = TypeVar("Found")
+SPLITS = 4  # whose results a process keeps
+
+
+def for_the_next_job(
+    find: Callable[Concatenate[Any, Rest], Found],
+) -> Callable[Concatenate[Any, Rest], Found]:
+    """Have a function of images find what it does of images in memory, which stay the same, once.
+
+    The jobs of a sweep share those. What else it takes must be hashable.
+    """
+    kept = functools.lru_cache(SPLITS)(find)
+
+    @functools.wraps(find)
+    def found(images: Images, *rest: Rest.args, **named: Rest.kwargs) -> Found:
+        if isinstance(images, MemoryImages):
+            return kept(images, *rest, **named)  # type: ignore[arg-type]
+        return find(images, *rest, **named)
+
+    return found
 
 
 def recall(name: str) -> Any:

@@ -57,31 +57,22 @@ class TestSplit:
 
     def mask_hash(self) -> str:
         """SHA-256 of the frozen masks: runs are ranked together only where it is the same."""
-        digest = hashlib.sha256(f"{len(self.images)} {self.images.image_size}".encode())
-        for mask in self._masks():
-            digest.update(np.packbits(mask).tobytes())
-        return digest.hexdigest()
+        return _hash(self.gan.mask, len(self.images), self.images.image_size)
 
     def missing(self) -> dict[str, float]:
         """The least, mean and most of an image that its mask covers, in per cent."""
-        shares = 100 * np.concatenate([mask.mean((1, 2)) for mask in self._masks()])
+        shares = _shares(self.gan.mask, len(self.images), self.images.image_size)
         found = {"least": shares.min(), "mean": shares.mean(), "most": shares.max()}
-        return {name: round(float(share), 4) for name, share in found.items()}
+        return {name: round(100 * float(share), 4) for name, share in found.items()}
 
     def fixed_mask(self) -> Bool[np.ndarray, "height width"] | None:
         """Which pixels are missing, where they are the same in every test image; else None."""
         first = None
-        for mask in self._masks():
+        for mask in _all_frozen(self.gan.mask, len(self.images), self.images.image_size):
             first = mask[0] if first is None else first
             if (mask != first).any():
                 return None
         return first
-
-    def _masks(self) -> Iterator[Bool[np.ndarray, "batch height width"]]:
-        """All frozen masks, in index order, some at a time."""
-        for start in range(0, len(self.images), 1024):
-            indices = jnp.arange(start, min(start + 1024, len(self.images)))
-            yield np.asarray(frozen(self.gan.mask, indices, self.images.image_size))[..., 0] > 0
 
     def _each(self, measure: Callable[..., metrics.PerImage]) -> PerImage:
         parts: list[tuple[metrics.PerImage, int]] = []
@@ -110,3 +101,28 @@ def _mean_colour(images: Array, mask: Array, colour: Array) -> metrics.PerImage:
 def frozen(strategy: masks.MaskStrategy, indices: Array, image_size: int) -> masks.Mask:
     """`masks.frozen`, compiled: eagerly it would take a second."""
     return masks.frozen(strategy, indices, image_size, image_size)
+
+
+def _all_frozen(
+    strategy: masks.MaskStrategy, count: int, image_size: int
+) -> Iterator[Bool[np.ndarray, "batch height width"]]:
+    """The frozen masks of so many images, in index order, some at a time."""
+    for start in range(0, count, 1024):
+        indices = jnp.arange(start, min(start + 1024, count))
+        yield np.asarray(frozen(strategy, indices, image_size))[..., 0] > 0
+
+
+# Kept, as the jobs of a sweep mostly have the same masks.
+@functools.lru_cache(maxsize=8)
+def _hash(strategy: masks.MaskStrategy, count: int, image_size: int) -> str:
+    digest = hashlib.sha256(f"{count} {image_size}".encode())
+    for mask in _all_frozen(strategy, count, image_size):
+        digest.update(np.packbits(mask).tobytes())
+    return digest.hexdigest()
+
+
+@functools.lru_cache(maxsize=8)
+def _shares(
+    strategy: masks.MaskStrategy, count: int, image_size: int
+) -> Float[np.ndarray, " images"]:
+    return np.concatenate([m.mean((1, 2)) for m in _all_frozen(strategy, count, image_size)])

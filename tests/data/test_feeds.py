@@ -29,7 +29,7 @@ def one_device():
 
 
 def memory(count, order, start=0):
-    return MemoryFeed(numbered(count), order, start, one_device())
+    return MemoryFeed(MemoryImages(numbered(count)), order, start, one_device())
 
 
 def streamed(count, order, start=0, workers=2):
@@ -238,7 +238,7 @@ assert len(jax.devices()) == 4
 images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 3), np.uint8)
 sharding = NamedSharding(jax.make_mesh((4,), ("data",)), PartitionSpec("data"))
 order = Order(size=20, batch_size=8, seed=0)
-gathered = MemoryFeed(images, order, 1, sharding)
+gathered = MemoryFeed(MemoryImages(images), order, 1, sharding)
 decoded = StreamedFeed(MemoryImages(images), order, 1, sharding, workers=2)
 for step in (1, 2, 3):
     for batch in (gathered.take(None), decoded.take(None)):
@@ -291,7 +291,7 @@ def check(batch, expected):
     for shard in batch.addressable_shards:
         np.testing.assert_array_equal(shard.data, expected[shard.index])
 
-gathered = feeds.MemoryFeed(pixels[:20], order, 1, sharding)
+gathered = feeds.MemoryFeed(MemoryImages(pixels[:20]), order, 1, sharding)
 trained = Streamed(pixels[:20])
 decoded = feeds.StreamedFeed(trained, order, 1, sharding, workers=1)
 for step in (1, 2, 3):

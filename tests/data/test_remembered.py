@@ -1,9 +1,11 @@
 import json
 import logging
 
+import numpy as np
 import pytest
 
-from ctxenc.data.remembered import recall, remember
+from ctxenc.data.images import MemoryImages
+from ctxenc.data.remembered import for_the_next_job, recall, remember
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +47,27 @@ def test_what_cannot_be_written_leaves_the_old_value_and_no_part(cache):
         remember("colour", [1, object()])
     assert json.loads((cache / "colour.json").read_text()) == 1
     assert len(list(cache.iterdir())) == 1
+
+
+def test_what_is_found_of_images_in_memory_is_found_once_and_of_others_each_time():
+    asked = []
+
+    @for_the_next_job
+    def brightest(images, above=0):
+        asked.append((images, above))
+        return above + max(images[index].max() for index in range(len(images)))
+
+    def held(level):
+        return MemoryImages(np.full((2, 1, 1, 3), level, np.uint8))
+
+    first, equal, other = held(5), held(5), held(7)
+    found = [brightest(first), brightest(first), brightest(equal), brightest(other)]
+    assert found == [5, 5, 5, 7]
+    assert [images for images, _ in asked] == [first, equal, other]
+    assert brightest(first, above=1) == 6
+    assert len(asked) == 4
+
+    changing = [np.zeros(1)]  # a folder's files may change between two jobs
+    assert brightest(changing) == 0
+    changing[0] += 1
+    assert brightest(changing) == 1
