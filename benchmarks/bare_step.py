@@ -10,8 +10,9 @@ import time
 import jax
 import numpy as np
 
-from ctxenc import devices, launch, step
-from ctxenc.compose import compose
+from ctxenc import launch, step
+from ctxenc.config.compose import compose
+from ctxenc.runtime import devices
 
 STEPS = 12
 

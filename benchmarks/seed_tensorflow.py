@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from ctxenc import launch, step
-from ctxenc.compose import compose
+from ctxenc.config.compose import compose
 
 
 def main() -> None:

@@ -30,12 +30,14 @@ from rich.table import Table
 from torch._functorch import config as functorch_config
 from torch.utils.flop_counter import FlopCounterMode
 
-from ctxenc import allocation, build, step
-from ctxenc.compose import compose
-from ctxenc.config import check
+from ctxenc import step
+from ctxenc.config import build
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
 from ctxenc.gan import Hyper
 from ctxenc.models import layers
 from ctxenc.models.convolution import LAYOUT
+from ctxenc.runtime import allocation
 
 Step = Callable[[], object]
 

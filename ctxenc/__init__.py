@@ -17,7 +17,7 @@ os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
 
 if TYPE_CHECKING:
     from ctxenc.launch import run
-    from ctxenc.runs import Run
+    from ctxenc.runs.folder import Run
 
 __all__ = ["Run", "run"]
 
@@ -29,7 +29,7 @@ def __getattr__(name: str) -> Any:
 
         return run
     if name == "Run":
-        from ctxenc.runs import Run
+        from ctxenc.runs.folder import Run
 
         return Run
     raise AttributeError(f"module 'ctxenc' has no attribute {name!r}")

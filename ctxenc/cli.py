@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from ctxenc.errors import UserError, printable
-from ctxenc.interruption import Interrupted
+from ctxenc.runtime.interruption import Interrupted
 
 
 @contextlib.contextmanager

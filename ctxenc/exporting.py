@@ -22,8 +22,8 @@ from jaxtyping import Array, Float, UInt8
 from ctxenc import masks, step
 from ctxenc.errors import UserError
 from ctxenc.inpainting.crops import Sight
+from ctxenc.runs.writing import write_text
 from ctxenc.trained import Trained
-from ctxenc.writing import write_text
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"

@@ -37,10 +37,7 @@ def main() -> None:
             def moved(done: int, total: int) -> None:
                 bar.update(holes, completed=done, total=total)
 
-            def say(line: str) -> None:
-                console.print(printable(line))
-
-            how = (given.grid, say, failures.append, moved)
+            how = (given.grid, lambda line: console.print(printable(line)), failures.append, moved)
             for written in fill_files(trained, work, wanted, *how):
                 bar.advance(photos)
                 for file in written:

@@ -6,13 +6,15 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from ctxenc import allocation, compilation, distributed, schedules
-from ctxenc.checkpoints import saved_steps
-from ctxenc.compose import compose, parse
-from ctxenc.config import Config, check
+from ctxenc import schedules
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose, parse
+from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan
-from ctxenc.runs import Run, check_path, reserve
+from ctxenc.runs.checkpoints import saved_steps
+from ctxenc.runs.folder import Run, check_path, reserve
+from ctxenc.runtime import allocation, compilation, distributed
 from ctxenc.training import train
 
 CHANGED_BY_RESUME = ("n_epoch", "max_steps")

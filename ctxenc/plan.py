@@ -12,13 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc import build, devices, step
-from ctxenc.config import Config
+from ctxenc import step
+from ctxenc.config import build
+from ctxenc.config.schema import Config
 from ctxenc.data.feeds import Order
 from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 from ctxenc.gan import Gan, Hyper
+from ctxenc.runtime import devices
 
 SHORTEST_EVAL = 100  # steps: shorter epochs are tested together
 

@@ -16,15 +16,15 @@ from typing import Any
 import jax
 
 from ctxenc import metrics
-from ctxenc.background import Background
-from ctxenc.checkpoints import BEST_BY
 from ctxenc.data.feeds import Feed
 from ctxenc.errors import UserError
 from ctxenc.gan import LOSSES, MISSING, GanState, Losses
 from ctxenc.report import progress
-from ctxenc.runs import Run
+from ctxenc.runs.checkpoints import BEST_BY
+from ctxenc.runs.folder import Run
+from ctxenc.runs.writing import naming
+from ctxenc.runtime.background import Background
 from ctxenc.step import finite
-from ctxenc.writing import naming
 
 log = logging.getLogger(__name__)
 

@@ -7,14 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 
-from ctxenc import devices, masks, step
-from ctxenc.background import Background
+from ctxenc import masks, step
 from ctxenc.data.images import decode
 from ctxenc.evaluation import held_out
 from ctxenc.gan import GanState, Hyper
 from ctxenc.plan import Plan
 from ctxenc.report import grids
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
+from ctxenc.runtime import devices
+from ctxenc.runtime.background import Background
 
 
 class Sampler:

@@ -7,15 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from ctxenc import build, compilation, masks
+from ctxenc import masks
 from ctxenc.comparison.settings import Settings
-from ctxenc.compose import compose
-from ctxenc.config import check
+from ctxenc.config import build, targets
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
 from ctxenc.data.fingerprint import mean_colour
 from ctxenc.data.images import decode
 from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import frozen
 from ctxenc.report import contact_sheet
+from ctxenc.runtime import compilation
 
 MEASURED = 1000  # masks
 
@@ -41,7 +43,7 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     compilation.keep_programs()
     composed = compose(overrides)
     config = check(composed)
-    strategy, size = build.strategy(config.mask), config.image_size
+    strategy, size = targets.strategy(config.mask), config.image_size
     areas = np.concatenate(
         [
             np.asarray(frozen(strategy, jnp.arange(start, start + 100), size)).mean((1, 2, 3))

@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from ctxenc import launch
 from ctxenc.cli import one_line_errors
-from ctxenc.config import config_dir
+from ctxenc.config.schema import config_dir
 from ctxenc.errors import UserError
 from ctxenc.report.help import help_text
 from ctxenc.sweeps import running

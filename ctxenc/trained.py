@@ -8,12 +8,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ctxenc import allocation, build, compilation, devices, step
-from ctxenc.checkpoints import Checkpoints
-from ctxenc.config import Config, check
+from ctxenc import step
+from ctxenc.config import build
+from ctxenc.config.checks import check
+from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.gan import Gan, Variables
-from ctxenc.runs import Run
+from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.runs.folder import Run
+from ctxenc.runtime import allocation, compilation, devices
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from omegaconf import DictConfig
 
-from ctxenc import checkpoints as saved
-from ctxenc import devices, distributed, interruption, metrics, step
-from ctxenc.background import Background
-from ctxenc.checkpoints import Checkpoints
+from ctxenc import metrics, step
 from ctxenc.data import remembered
 from ctxenc.data.feeds import Feed, MemoryFeed, StreamedFeed
 from ctxenc.data.images import Images, MemoryImages
@@ -21,9 +18,13 @@ from ctxenc.gan import GanState, empty_window
 from ctxenc.plan import Plan
 from ctxenc.recording import Recorder
 from ctxenc.report import progress
-from ctxenc.runs import Run
+from ctxenc.runs import checkpoints as saved
+from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.runs.folder import Run
+from ctxenc.runs.sitting import Sitting
+from ctxenc.runtime import devices, distributed, interruption
+from ctxenc.runtime.background import Background
 from ctxenc.sampling import Sampler
-from ctxenc.sitting import Sitting
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 def train(plan: Plan, run: Run, changed: DictConfig | None = None) -> None:
     """Train in `run`'s folder; where the plan resumes, from the folder's latest checkpoint.
 
-    However it ends, ``status.json`` says so. Several processes (`ctxenc.distributed`) call it
-    together.
+    However it ends, ``status.json`` says so. Several processes call it together
+    (`ctxenc.runtime.distributed`).
 
     Args:
         plan: what to train.

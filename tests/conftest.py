@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from ctxenc import compilation
+from ctxenc.runtime import compilation
 
 # The same examples every time, so that a change is never judged by luck; no long shrinking.
 settings.register_profile(

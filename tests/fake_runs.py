@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics import NAMES
 from ctxenc.report import grids
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 
 CONFIG = {
     "name": "context_encoder",

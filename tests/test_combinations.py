@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, step
-from ctxenc.compose import compose
-from ctxenc.config import check, choices
+from ctxenc import step
+from ctxenc.config import build
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
+from ctxenc.config.schema import choices
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan
 from tests.tiny import hyper

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, evaluate, launch
-from ctxenc.config import check
+from ctxenc import evaluate, launch
+from ctxenc.config import build
+from ctxenc.config.checks import check
 from ctxenc.data.images import MemoryImages
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
@@ -24,7 +25,7 @@ from ctxenc.evaluation.transfer import _check_held_out, _check_missing, changed
 from ctxenc.masks import boxes
 from ctxenc.metrics import NAMES
 from ctxenc.report import extremes
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 from tests import stand_ins
 from tests.tiny import TINY, tiny_gan
 

@@ -287,7 +287,8 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import jax, numpy as np, jax.numpy as jnp
 from tests.tiny import hyper, tiny_gan
-from ctxenc import devices, step
+from ctxenc import step
+from ctxenc.runtime import devices
 gan = tiny_gan()
 mesh = devices.mesh()
 everywhere, divided = devices.replicated(mesh), devices.split(mesh)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 from tests.tiny import TINY
 
 

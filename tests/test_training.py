@@ -12,17 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, devices, launch, recording, step, training
 from ctxenc import gradients as grads
-from ctxenc.background import Background
+from ctxenc import launch, recording, step, training
+from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.data.feeds import MemoryFeed, Order
 from ctxenc.errors import UserError
 from ctxenc.gan import LOSSES
-from ctxenc.interruption import Interrupted
 from ctxenc.metrics import NAMES
 from ctxenc.plan import Plan
 from ctxenc.report import curves, grids
+from ctxenc.runtime import devices
+from ctxenc.runtime.background import Background
+from ctxenc.runtime.interruption import Interrupted
 from ctxenc.trained import Trained
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT
@@ -196,7 +198,7 @@ def test_only_one_process_trains_in_a_folder():
 
 HOLD_LOCK = """
 import sys, time
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 with Run(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)

@@ -8,7 +8,7 @@ from typing import Any
 
 from ctxenc.comparison.settings import Settings, read_yaml
 from ctxenc.errors import UserError
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 
 STATES = ("finished", "running", "interrupted", "failed")
 SILENT_AFTER = 3600  # seconds without a line: a run that says it runs may have been killed

@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from ctxenc import reading
-from ctxenc.config import GROUPS, config_dir
+from ctxenc.config.schema import GROUPS, config_dir
 from ctxenc.errors import UserError
+from ctxenc.runs import reading
 
 PLACES = ("name", "resume", "resume_step", "samples_dir", "save_dir", "dataset.data_dir")
 IDLE = (  # these change no result either

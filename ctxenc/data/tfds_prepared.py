@@ -12,8 +12,8 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from ctxenc import reading
 from ctxenc.errors import UserError
+from ctxenc.runs import reading
 
 OURS = "tensorflow_datasets."
 

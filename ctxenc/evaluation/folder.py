@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc import reading
 from ctxenc.errors import UserError
-from ctxenc.runs import Run
-from ctxenc.writing import write_text
+from ctxenc.runs import reading
+from ctxenc.runs.folder import Run
+from ctxenc.runs.writing import write_text
 
 PerImage = dict[str, Float[np.ndarray, " images"]]
 

@@ -11,10 +11,11 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Bool, Float, UInt8
 
-from ctxenc import devices, masks, metrics
+from ctxenc import masks, metrics
 from ctxenc.data.feeds import test_batches
 from ctxenc.data.images import Images
 from ctxenc.gan import Gan, Variables
+from ctxenc.runtime import devices
 from ctxenc.step import eval_step
 
 PerImage = dict[str, Float[np.ndarray, " images"]]

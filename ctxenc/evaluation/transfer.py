@@ -13,16 +13,19 @@ from flax.errors import FlaxError
 from hydra.core.override_parser.types import OverrideType
 from omegaconf import DictConfig, OmegaConf
 
-from ctxenc import build, devices, step
+from ctxenc import step
 from ctxenc.comparison.settings import Settings
-from ctxenc.compose import compose, parse, with_absolute_paths
-from ctxenc.config import Config, check, choices
+from ctxenc.config import build, targets
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose, parse, with_absolute_paths
+from ctxenc.config.schema import Config, choices
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import TestSplit, frozen
 from ctxenc.gan import Gan
 from ctxenc.masks import MaskStrategy
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
+from ctxenc.runtime import devices
 from ctxenc.trained import Trained
 from ctxenc.views import Views, are_boxes
 
@@ -80,7 +83,7 @@ def setting(
         if got != takes and not gan.views.whole:
             raise UserError(f"{key}={got}: this generator fills holes of {takes}; it takes {takes}")
     if config.mask != trained.config.mask:
-        mask = build.strategy(config.mask)
+        mask = targets.strategy(config.mask)
         _check_boxes(mask, gan.views, config.image_size)
         seen = build.views_of_masks(gan.views, mask, hole, config.image_size)
         gan = dataclasses.replace(gan, mask=mask, views=seen)

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from ctxenc.data import files
 from ctxenc.errors import UserError
-from ctxenc.writing import whole
+from ctxenc.runs.writing import whole
 
 MOST_PIXELS = 2 * files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.

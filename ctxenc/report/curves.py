@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxenc.writing import whole
+from ctxenc.runs.writing import whole
 
 Records = list[dict[str, Any]]
 

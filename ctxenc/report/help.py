@@ -4,8 +4,8 @@ import textwrap
 
 from omegaconf import OmegaConf
 
-from ctxenc.compose import compose
-from ctxenc.config import GROUPS, choices, knobs, takes
+from ctxenc.config.compose import compose
+from ctxenc.config.schema import GROUPS, choices, knobs, takes
 
 WIDTH = 96
 

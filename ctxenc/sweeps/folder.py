@@ -14,11 +14,11 @@ from typing import Any
 
 import filelock
 
-from ctxenc import reading
 from ctxenc.comparison import discovery, records
 from ctxenc.comparison.records import METRICS, Record
 from ctxenc.errors import UserError
-from ctxenc.runs import Run, write_text
+from ctxenc.runs import reading
+from ctxenc.runs.folder import Run, write_text
 
 FILE = "sweep.json"
 

@@ -9,9 +9,9 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ctxenc import launch
-from ctxenc.compose import with_absolute_paths
+from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import UserError, printable
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 from ctxenc.sweeps import places
 from ctxenc.sweeps.folder import Sweep
 from ctxenc.training import train

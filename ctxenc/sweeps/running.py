@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ctxenc import launch
-from ctxenc.compose import compose, single_runs
+from ctxenc.config.compose import compose, single_runs
 from ctxenc.sweeps import starting
 from ctxenc.sweeps.closing import closing
 from ctxenc.sweeps.folder import Sweep

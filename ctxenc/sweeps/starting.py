@@ -10,12 +10,13 @@ import jax
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
-from ctxenc import launch, references
+from ctxenc import launch
 from ctxenc.comparison.records import METRICS
-from ctxenc.compose import compose, listed, parse, single_runs, with_absolute_values
-from ctxenc.config import GROUPS
+from ctxenc.config import references
+from ctxenc.config.compose import compose, listed, parse, single_runs, with_absolute_values
+from ctxenc.config.schema import GROUPS
 from ctxenc.errors import UserError
-from ctxenc.runs import reserve
+from ctxenc.runs.folder import reserve
 from ctxenc.sweeps import places
 from ctxenc.sweeps.folder import FILE, Sweep
 

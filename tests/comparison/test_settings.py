@@ -2,7 +2,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ctxenc.comparison.settings import Settings, differing, read_yaml
-from ctxenc.compose import compose
+from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
 
 

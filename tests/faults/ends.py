@@ -3,8 +3,9 @@
 import jax
 import numpy as np
 
-from ctxenc import checkpoints, launch, step
+from ctxenc import launch, step
 from ctxenc.plan import Plan
+from ctxenc.runs import checkpoints
 
 TIMES = ("images_per_second", "waited_for_data")
 

@@ -13,10 +13,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ctxenc import checkpoints, launch
-from ctxenc.checkpoints import Checkpoints
+from ctxenc import launch
 from ctxenc.report import grids
-from ctxenc.runs import Run
+from ctxenc.runs import checkpoints
+from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.runs.folder import Run
 from tests.faults.ends import assert_same, final_state
 from tests.faults.programs import SHORT, wait_until
 

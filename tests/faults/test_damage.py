@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from ctxenc import checkpoints, launch
-from ctxenc.checkpoints import Checkpoints
+from ctxenc import launch
 from ctxenc.errors import UserError
+from ctxenc.runs import checkpoints
+from ctxenc.runs.checkpoints import Checkpoints
 from tests.faults.ends import assert_same, saved
 from tests.faults.programs import SHORT
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, launch, training
+from ctxenc import launch, training
+from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.errors import UserError
 from tests.faults.ends import saved

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from ctxenc import launch, step, training
-from ctxenc.interruption import Interrupted
+from ctxenc.runtime.interruption import Interrupted
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
 

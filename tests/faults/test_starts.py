@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from ctxenc import runs
+from ctxenc.runs import folder as runs
 
 JOBS = 200
 
 RESERVE = """
 import sys, time
 from pathlib import Path
-from ctxenc.runs import reserve
+from ctxenc.runs.folder import reserve
 time.sleep(max(0, float(sys.argv[2]) - time.time()))
 print(reserve(Path(sys.argv[1])), time.time())
 """

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import build, masks
-from ctxenc.compose import compose
-from ctxenc.config import check
+from ctxenc import masks
+from ctxenc.config import targets
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
 from ctxenc.masks import areas
 
@@ -40,7 +41,7 @@ def label_maps(tmp_path_factory):
 @pytest.fixture
 def strategy(request, label_maps):
     folder = [f"mask.folder={label_maps}"] if request.param == "segments" else []
-    return build.strategy(check(compose([f"mask={request.param}", *folder])).mask)
+    return targets.strategy(check(compose([f"mask={request.param}", *folder])).mask)
 
 
 each = pytest.mark.parametrize(
@@ -105,7 +106,7 @@ BAD = {
 @pytest.mark.parametrize("overrides", BAD)
 def test_bad_options_are_refused_in_one_line(overrides):
     def draw(key):
-        return build.strategy(check(compose(overrides.split())).mask)(key, 2, 32, 32)
+        return targets.strategy(check(compose(overrides.split())).mask)(key, 2, 32, 32)
 
     with pytest.raises(UserError) as refused:
         jax.eval_shape(draw, jax.random.key(0))

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from ctxenc.errors import UserError
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import damage, fake_run
 

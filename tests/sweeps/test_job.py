@@ -4,7 +4,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ctxenc.errors import UserError
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 from ctxenc.sweeps import job as jobs
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import figures

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from ctxenc.config import check
+from ctxenc.config.checks import check
 from ctxenc.errors import UserError
 from ctxenc.sweeps import starting
 from ctxenc.sweeps.folder import Sweep

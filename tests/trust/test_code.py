@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import ctxenc
-from ctxenc import build
-from ctxenc.checkpoints import Checkpoints, restore
+from ctxenc.config import targets
 from ctxenc.errors import UserError
+from ctxenc.runs.checkpoints import Checkpoints, restore
 
 # Reads a hostile folder; prints what ran. `import` is audited too, of what the folder plants.
 WATCHED = """
@@ -27,7 +27,7 @@ from ctxenc.comparison import records
 from ctxenc.data import files
 from ctxenc.errors import UserError
 from ctxenc.inpainting import photographs
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 sys.addaudithook(hook)
 folder = Path(sys.argv[1])
 refused = 0
@@ -99,7 +99,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
         "ctxenc.data../../../tmp/planted.run",
         "ctxenc.data.\x00.x",
         "ctxenc.data.remembered.remember",
-        "ctxenc.runs.Run",
+        "ctxenc.runs.folder.Run",
         ["os.system"],
         {"a": 1},
         7,
@@ -109,7 +109,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
 @pytest.mark.parametrize("key", ["dataset", "mask", "model.generator"])
 def test_no_target_but_a_room_s_own(key, target):
     with pytest.raises(UserError):
-        build._made({"_target_": target}, key, image_size=16)
+        targets.made({"_target_": target}, key, image_size=16)
 
 
 def test_no_pickle_and_no_evaluation_of_text_in_the_source():

@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ctxenc import build
-from ctxenc.compose import compose
-from ctxenc.config import check
+from ctxenc.config import build
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
 from tests.tiny import TINY
 

@@ -11,19 +11,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ctxenc import logs, references
 from ctxenc.cli import one_line_errors
 from ctxenc.comparison import pairing, records, sections
-from ctxenc.compose import compose
-from ctxenc.config import check
+from ctxenc.config import references
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.report import comparison_table, page
 from ctxenc.report.tables import FORMATS, render
-from ctxenc.runs import Run
+from ctxenc.runs import logs
+from ctxenc.runs.folder import Run
+from ctxenc.runs.writing import append_line, overwrite_text
 from ctxenc.sweeps import starting
 from ctxenc.sweeps.folder import Sweep
-from ctxenc.writing import append_line, overwrite_text
 from tests.fake_runs import damage, fake_evaluation, fake_run
 
 LAUGHS = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))]

@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ctxenc.distributed import is_main
+from ctxenc.runtime.distributed import is_main
 
 
 @contextlib.contextmanager

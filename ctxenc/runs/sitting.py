@@ -2,7 +2,7 @@
 
 import time
 
-from ctxenc.runs import Run
+from ctxenc.runs.folder import Run
 
 
 class Sitting:

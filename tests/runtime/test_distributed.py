@@ -11,8 +11,9 @@ import time
 import numpy as np
 import pytest
 
-from ctxenc import distributed, launch
+from ctxenc import launch
 from ctxenc.errors import UserError
+from ctxenc.runtime import distributed
 from tests.faults.ends import final_state, saved, without_times
 from tests.faults.programs import SHORT, start, wait_until
 
@@ -100,7 +101,7 @@ def test_a_job_that_nothing_names_is_refused(monkeypatch):
     with pytest.raises(UserError, match=r"JAX_NUM_PROCESSES=two: it takes a whole number\. Outs"):
         distributed.join()
     monkeypatch.delenv("JAX_NUM_PROCESSES")
-    run = [sys.executable, "-c", "from ctxenc import distributed; distributed.join()"]
+    run = [sys.executable, "-c", "from ctxenc.runtime import distributed; distributed.join()"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert "distributed=true: coordinator_address should be defined" in done.stderr
 

@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc.checkpoints import Checkpoints
 from ctxenc.errors import UserError
+from ctxenc.runs.checkpoints import Checkpoints
 
 
 @jax.jit

@@ -1,7 +1,7 @@
 """Data parallelism: every device holds the whole state and its share of each batch.
 
-The devices may belong to several processes (`ctxenc.distributed`). Each process then gives and
-reads its own devices' parts only, and all of them must do the same things in the same order.
+The devices may belong to several processes (`ctxenc.runtime.distributed`). Each process then gives
+and reads its own devices' parts only, and all of them must do the same things in the same order.
 """
 
 import functools

@@ -14,8 +14,8 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ctxenc import references
-from ctxenc.config import GROUPS, choices, config_dir
+from ctxenc.config import references
+from ctxenc.config.schema import GROUPS, choices, config_dir
 from ctxenc.errors import UserError
 
 

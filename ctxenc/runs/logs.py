@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ctxenc.distributed import is_main
 from ctxenc.errors import UserError, printable
+from ctxenc.runtime.distributed import is_main
 
 
 class _File(logging.FileHandler):

@@ -17,10 +17,11 @@ from typing import Any
 import filelock
 from omegaconf import DictConfig, OmegaConf
 
-from ctxenc import logs, reading, references
-from ctxenc.distributed import is_main
+from ctxenc.config import references
 from ctxenc.errors import UserError
-from ctxenc.writing import append_line, overwrite_text, write_text
+from ctxenc.runs import logs, reading
+from ctxenc.runs.writing import append_line, overwrite_text, write_text
+from ctxenc.runtime.distributed import is_main
 
 
 class Run:
@@ -155,7 +156,7 @@ class Run:
 
     def write_environment(self) -> None:
         """Versions, commit, devices and command line."""
-        from ctxenc.environment import environment  # JAX: reading a run does not wait for it
+        from ctxenc.runs.environment import environment  # JAX: reading a run does not wait for it
 
         self._write_json("env.json", environment())
 

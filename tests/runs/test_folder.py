@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from ctxenc import environment, writing
 from ctxenc.errors import UserError
-from ctxenc.runs import Run
+from ctxenc.runs import environment, writing
+from ctxenc.runs.folder import Run
 
 
 def test_a_torn_last_line_of_the_metrics_is_skipped(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 # Page faults of 20 times 64 MB, before and after.
 PROGRAM = """
 import resource, numpy as np
-from ctxenc import allocation
+from ctxenc.runtime import allocation
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

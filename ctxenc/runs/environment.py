@@ -27,7 +27,7 @@ def environment() -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The source checkout's commit, marked where the tree has changes; None outside of one."""
-    if not (Path(__file__).parents[1] / ".git").exists():
+    if not (Path(__file__).parents[2] / ".git").exists():
         return None  # installed: a repository further up would be another project's
     git = [
         "git",

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from ctxenc import build
-from ctxenc.compose import compose, folder_name, single_runs
-from ctxenc.config import GROUPS, LATER, check, choices, config_dir, knobs
+from ctxenc.config import build
+from ctxenc.config.checks import LATER, check
+from ctxenc.config.compose import compose, folder_name, single_runs
+from ctxenc.config.schema import GROUPS, choices, config_dir, knobs
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan, _trace
 from ctxenc.report.help import help_text
@@ -179,7 +180,7 @@ def test_a_jobs_folder_name_is_one_folder():
 
 
 def test_the_yaml_files_are_found_from_anywhere(tmp_path):
-    code = "from ctxenc.compose import compose; print(compose().n_epoch)"
+    code = "from ctxenc.config.compose import compose; print(compose().n_epoch)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
