@@ -78,8 +78,9 @@ def test_the_readmes_map_names_what_is_there():
         "cli.py",
     }
     assert named == there
-    for group in (*GROUPS, "experiment"):
-        assert f"{group}/" in map_
+    rooms = [file.parent.name for file in (ROOT / "ctxenc").glob("*/__init__.py")]
+    for folder in (*rooms, *GROUPS, "experiment"):
+        assert f"{folder}/" in map_
 
 
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#:]+)\)", README))))
@@ -91,3 +92,14 @@ def test_the_readmes_commands_name_keys_and_choices_that_exist():
     for group, values in re.findall(r"\b(dataset|mask|loss|model)=([a-z0-9_,]+)", README):
         for value in values.split(","):
             assert value in choices(group) or value == "corner"
+
+
+def test_each_promise_names_tests_that_exist():
+    promises = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    file, checked = "", 0
+    for named, test in re.findall(r"`(tests/[\w/]+\.py|…)(?:::(\w+))?`", promises):
+        file = file if named == "…" else (ROOT / named).read_text(encoding="utf-8")
+        name = test.rstrip("_") if test.endswith("_") else rf"{test}\("
+        assert not test or re.search(rf"def {name}", file), f"{named}::{test}"
+        checked += 1
+    assert checked > 50
