@@ -131,7 +131,8 @@ class LeastSquares:
 def r1(discriminator: Callable[[Array], Logits], real: Window) -> Scalar:
     """½ · mean over images of ‖∇D‖² at real pixels (Mescheder et al., 2018, equation 9).
 
-    `lambda_r1` is that paper's γ. Batch normalisation ties the images of a batch together: the
+    `lambda_r1` is half that paper's γ: its discriminator's loss is the sum over real and fake, and
+    here it is their mean. Batch normalisation ties the images of a batch together: the
     gradient is then that of the batch's summed logits.
     """
     slopes = jax.grad(lambda pixels: discriminator(pixels).sum())(real)

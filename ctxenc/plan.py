@@ -63,6 +63,11 @@ class Plan:
         """
         devices.check_batch(config.batch_size)
         gan = build.gan(config)
+        if config.context_weight != 1 and not (gan.views.whole or gan.views.band):
+            raise UserError(
+                f"context_weight={config.context_weight:g}: nothing visible is predicted; it takes "
+                "1, or goes with overlap=… or predict=image"
+            )
         _trace(gan, config)
         dataset = build.dataset(config)
         order = Order(size=len(dataset.train), batch_size=config.batch_size, seed=config.seed)

@@ -54,8 +54,6 @@ def test_one_step_changes_every_parameter_tensor_of_both_networks(gan, state, im
 def test_the_discriminator_learns_to_tell_real_from_filled(gan, state, images, key):
     for _ in range(60):
         state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
-    window = jax.device_get(state.replace(window=empty_window()).window)
-    assert window["steps"] == 0
     state = state.replace(window=empty_window())
     state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
     assert float(state.window["discriminator"]) < 0.4

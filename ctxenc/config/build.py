@@ -16,6 +16,7 @@ from ctxenc.evaluation import held_out
 from ctxenc.gan import Gan
 from ctxenc.masks import MaskStrategy
 from ctxenc.masks.boxes import band
+from ctxenc.masks.mixture import Mixture
 from ctxenc.views import Views, are_boxes
 
 STATIC = (  # keys that decide on the compiled program; all others are numbers that it is given
@@ -34,7 +35,7 @@ def gan(config: Config) -> Gan:
     return _gan(json.dumps({**described, "averaged": config.average is not None}))
 
 
-@functools.lru_cache(maxsize=8)
+@functools.cache  # what JAX has compiled for one stays in memory anyway
 def _gan(described_json: str) -> Gan:
     described = json.loads(described_json)
     loss, model, dtype = described["loss"], described["model"], jnp.dtype(described["precision"])
@@ -115,10 +116,14 @@ def check_holes(mask: MaskStrategy, views: Views, size: int) -> None:
 
 
 def _fill_boxes(mask: MaskStrategy, views: Views, size: int) -> bool:
-    """Whether each of 64 test masks is one box of the window's size, less its visible band."""
+    """Whether each of 64 test masks is one box of the window's size, less its visible band.
+
+    Of a mixture, each part is asked: 64 masks may have none of a part with a small weight.
+    """
     sample = np.asarray(held_out.frozen(mask, jnp.arange(64), size))[..., 0] > 0
     height, width = (side - 2 * views.band for side in views.window)
-    return are_boxes(sample, height, width)
+    parts = [mask.parts[name] for name in mask.used] if isinstance(mask, Mixture) else []
+    return are_boxes(sample, height, width) and all(_fill_boxes(p, views, size) for p in parts)
 
 
 def dataset(config: Config) -> Dataset:

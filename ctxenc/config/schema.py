@@ -90,7 +90,7 @@ class Config:
     )
     judge: str = knob(
         "what the discriminator sees: the prediction as it is, the composite with the real "
-        "context, or the hole alone",
+        "context, or the hole alone (with the band of its overlap)",
         one_of=("prediction", "composite", "hole"),
     )
     mask_channel: bool = knob("give the generator the mask as a fourth channel")

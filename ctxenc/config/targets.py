@@ -87,7 +87,7 @@ def strategy(node: dict[str, Any]) -> MaskStrategy:
     return _strategy(json.dumps(node), "mask")
 
 
-@functools.lru_cache(maxsize=16)
+@functools.cache
 def _strategy(node_json: str, key: str) -> MaskStrategy:
     found = target(json.loads(node_json), key)
     return found() if inspect.isclass(getattr(found, "func", found)) else found

@@ -184,7 +184,7 @@ def _decoded(
         if isinstance(images, RandomCrops):
             shown = images.of_epoch(order.seed, order.epoch(int(step)))
         try:
-            return decode(shown, order.indices(int(step))[own].tolist())
+            return decode(shown, order.indices(int(step))[own].tolist(), threads=1)
         except UserError as error:
             return error  # raised below: Grain adds lines to what is raised in its threads
 

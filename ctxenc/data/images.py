@@ -125,8 +125,10 @@ def fits_in_memory(images: Images) -> bool:
     return len(images) * images.image_size**2 * 3 <= MEMORY_LIMIT
 
 
-def decode(images: Images, indices: Sequence[int]) -> UInt8[np.ndarray, "n height width 3"]:
-    """The images at `indices`, decoded by threads into one array."""
+def decode(
+    images: Images, indices: Sequence[int], threads: int | None = None
+) -> UInt8[np.ndarray, "n height width 3"]:
+    """The images at `indices` in one array, decoded by so many threads; None for one a core."""
     if type(images) is MemoryImages:
         return images.array[list(indices)]
     array = np.empty((len(indices), images.image_size, images.image_size, 3), np.uint8)
@@ -134,8 +136,8 @@ def decode(images: Images, indices: Sequence[int]) -> UInt8[np.ndarray, "n heigh
     def fill(position: int) -> None:
         array[position] = images[indices[position]]
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for _ in pool.map(fill, range(len(indices)), chunksize=256):
+    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
+        for _ in pool.map(fill, range(len(indices))):
             pass
     return array
 

@@ -20,7 +20,7 @@ from ctxenc.data.images import Images, MemoryImages
 log = logging.getLogger(__name__)
 Rest = ParamSpec("Rest")
 Found = TypeVar("Found")
-SPLITS = 4  # whose results a process keeps
+SPLITS = 2  # whose results a process keeps, and with these the images: a data set has two
 
 
 def for_the_next_job(

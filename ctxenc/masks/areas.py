@@ -43,7 +43,7 @@ def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
         check_share(name, share)
     if min_area > max_area:
         raise UserError(f"mask.min_area={min_area:g}: it takes at most max_area, {max_area:g}")
-    pixels, rounding = height * width, 1e-6  # 0.3 × 10 is a little more than 3
+    pixels, rounding = height * width, 1e-6  # 0.29 × 100 is a little less than 29
     least = max(1, math.ceil(min_area * pixels - rounding))
     most = min(pixels - 1, math.floor(max_area * pixels + rounding))
     if least > most:

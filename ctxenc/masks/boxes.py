@@ -64,7 +64,13 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
     """
     if not 0 <= overlap < 0.5:
         raise UserError(f"overlap={overlap}: it takes a share of the box's side from 0 to 0.49")
-    return round(overlap * min(mask_height, mask_width))
+    shorter = min(mask_height, mask_width)
+    if 0 < overlap * shorter <= 0.5:
+        raise UserError(
+            f"overlap={overlap}: less than a pixel of a box of {mask_height} × {mask_width}; "
+            f"it takes 0, or {1 / shorter:.3g} and more"
+        )
+    return round(overlap * shorter)
 
 
 def _missing(

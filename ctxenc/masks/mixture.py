@@ -35,9 +35,14 @@ class Mixture:
         if not any(self.weights.values()):
             raise UserError("mask.weights: all of them are 0; one takes more")
 
+    @property
+    def used(self) -> list[str]:
+        """The names of the parts with a weight above 0."""
+        return [name for name, weight in self.weights.items() if weight > 0]
+
     def __call__(self, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
         """Masks of every part with a weight, and of them one for each image."""
-        used = [name for name, weight in self.weights.items() if weight > 0]
+        used = self.used
         key_choice, *keys = jax.random.split(key, 1 + len(used))
         masks = jnp.stack(
             [

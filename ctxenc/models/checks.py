@@ -36,6 +36,23 @@ def check_doublings(output: tuple[int, int], times: int, image: tuple[int, int])
         _check_multiple("image_size" if whole else key, size, times, "decoder doubles")
 
 
+def check_norms(*, batch_norm: bool, spectral_norm: bool) -> None:
+    """Refuses spectral normalisation where batch normalisation takes the kernels' scale away."""
+    if batch_norm and spectral_norm:
+        raise UserError(
+            "model.discriminator.spectral_norm=True: batch normalisation undoes it; it goes with "
+            "model.discriminator.batch_norm=false"
+        )
+
+
+def check_batch(batch: int) -> None:
+    """Refuses to train on one image a map that is one pixel, of which nothing would be left."""
+    if batch == 1:
+        raise UserError(
+            "batch_size=1: the bottleneck is normalised over the batch alone; it takes 2 and more"
+        )
+
+
 def _check_multiple(key: str, size: int, times: int, verb: str) -> None:
     factor = 2**times
     if size < factor or size % factor:

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ctxenc.models.checks import check_widths
+from ctxenc.models.checks import check_norms, check_widths
 from ctxenc.models.layers import GLOROT, BatchNorm, Conv, constrained
 
 
@@ -40,10 +40,11 @@ class Discriminator(nn.Module):
             Logits, not probabilities: above zero for what it takes to be real.
 
         Raises:
-            UserError: A width is not a positive number.
+            UserError: A width is not a positive number, or both normalisations are asked for.
         """
         if self.widths:
             check_widths("model.discriminator.widths", self.widths)
+        check_norms(batch_norm=self.batch_norm, spectral_norm=self.spectral_norm)
         through = partial(constrained, spectral_norm=self.spectral_norm, train=train)
         for width in self.widths:
             x = nn.leaky_relu(through(Conv(width, dtype=self.dtype), x), 0.2)

@@ -15,7 +15,14 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from ctxenc.errors import UserError
-from ctxenc.models.checks import check_doublings, check_halvings, check_upsample, check_widths
+from ctxenc.models.checks import (
+    check_batch,
+    check_doublings,
+    check_halvings,
+    check_norms,
+    check_upsample,
+    check_widths,
+)
 from ctxenc.models.generator import RGB
 from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose, constrained
 from ctxenc.models.upsampling import up
@@ -70,9 +77,12 @@ class PaperGenerator(nn.Module):
             Pixels in [-1, 1].
 
         Raises:
-            UserError: The image or the hole has a size that these widths cannot work with.
+            UserError: The image or the hole has a size that these widths cannot work with, or there
+                is one image to train on.
         """
         self._check((x.shape[1], x.shape[2]))
+        if train:
+            check_batch(x.shape[0])
         plain = {"use_bias": False, "dtype": self.dtype}
         whole = {"stride": 1, "padding": "VALID", **plain}
         norm = partial(TorchNorm, dtype=self.dtype)
@@ -133,9 +143,10 @@ class PaperDiscriminator(nn.Module):
             Logits, not probabilities: the authors' sigmoid is part of the loss here.
 
         Raises:
-            UserError: A width is not a positive number.
+            UserError: A width is not a positive number, or both normalisations are asked for.
         """
         check_widths("model.discriminator.widths", self.widths)
+        check_norms(batch_norm=self.batch_norm, spectral_norm=self.spectral_norm)
         plain = {"use_bias": False, "dtype": self.dtype}
         through = partial(constrained, spectral_norm=self.spectral_norm, train=train)
         for i, width in enumerate(self.widths):

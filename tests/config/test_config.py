@@ -63,6 +63,49 @@ def test_the_seed_recipe_is_the_seeds():
     assert cats.mask["_target_"].endswith("center_box")
 
 
+# What the paper and its authors' code say: section 4.2 and the code's defaults.
+PAPERS = {
+    "lambda_adv": 1e-3,
+    "learning_rate_g": 2e-3,
+    "learning_rate_d": 2e-4,
+    "mask_fill": "mean",
+    "batch_size": 64,
+    "average": None,
+}
+RECIPES = {
+    "paper_center": {
+        **PAPERS,
+        **{"image_size": 128, "overlap": 4 / 64, "context_weight": 10.0},
+        **{"window": (64, 64), "band": 4, "whole": False, "resize": 350},
+    },
+    "paper_random": {
+        **PAPERS,
+        **{"image_size": 128, "overlap": 0.0, "context_weight": 1.0},
+        **{"window": (128, 128), "band": 0, "whole": True, "resize": 350},
+    },
+    "paper_features": {
+        **PAPERS,
+        **{"lambda_adv": 0.0, "learning_rate_d": 1e-4, "image_size": 227},
+        **{"window": (227, 227), "band": 0, "whole": True, "resize": 256},
+    },
+}
+
+
+@pytest.mark.parametrize("experiment", RECIPES)
+def test_the_papers_recipes_are_the_papers(experiment):
+    config = check(compose([f"+experiment={experiment}", "dataset.path=photographs"]))
+    gan = build.gan(config)
+    views = gan.views
+    found = {"window": views.window, "band": views.band, "whole": views.whole}
+    found |= {"resize": config.dataset["resize"]}
+    found |= {key: getattr(config, key) for key in RECIPES[experiment].keys() - found.keys()}
+    assert found == RECIPES[experiment]
+    assert config.optimizer == {
+        **{"_target_": "ctxenc.optimizers.adam", "b1": 0.5, "b2": 0.999, "eps": 1e-8}
+    }
+    _trace(gan, config)
+
+
 def test_what_the_user_gives_wins_over_a_recipe():
     assert check(compose(["+experiment=seed", "n_epoch=3", "mask=center"])).n_epoch == 3
 

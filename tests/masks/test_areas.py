@@ -33,7 +33,8 @@ def test_lowest_of_scores_without_ties():
 @pytest.mark.parametrize(
     ("shares", "size", "expected"),
     [
-        ((0.2, 0.3), (10, 10), (20, 30)),  # 0.3 × 100 is a little less than 30 in floats
+        ((0.2, 0.29), (10, 10), (20, 29)),  # 0.29 × 100 is a little less than 29 in floats
+        ((0.07, 0.3), (10, 10), (7, 30)),  # and 0.07 × 100 a little more than 7
         ((0.2, 0.3), (3, 4), (3, 3)),  # 2.4 and 3.6
         ((0.0, 1.0), (4, 4), (1, 15)),  # never none, never all
         ((0.25, 0.25), (8, 8), (16, 16)),

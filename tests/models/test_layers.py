@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from ctxenc.errors import UserError
 from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.layers import Conv
 from ctxenc.models.paper import PaperDiscriminator
@@ -49,7 +50,7 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
             for i, u in enumerate((np.float32([[1, 0]]), np.float32([[1]])))
         },
     }
-    network = PaperDiscriminator(widths=(2,), spectral_norm=True)
+    network = PaperDiscriminator(widths=(2,), batch_norm=False, spectral_norm=True)
 
     @partial(jax.jit, static_argnames="train", compiler_options=QUICK_TO_COMPILE)
     def run(variables, x, train):
@@ -71,16 +72,18 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
 
 
 @pytest.mark.parametrize("make", [Discriminator, PaperDiscriminator])
-def test_spectral_norm_and_batch_norm_are_choices_of_their_own(make):
+def test_spectral_norm_and_batch_norm_each_are_a_choice_and_not_together(make):
     def variables(**options):
         run = partial(make(widths=(3, 4), **options).init, train=True)
         return jax.eval_shape(run, jax.random.key(0), jnp.zeros((2, 8, 8, 3)))
 
-    both, plain = variables(spectral_norm=True), variables()
-    assert both["params"] == plain["params"]
-    norms = {name for name in both["batch_stats"] if name.startswith("SpectralNorm")}
-    assert norms == {"SpectralNorm_0", "SpectralNorm_1", "SpectralNorm_2"}  # every layer
-    assert both["batch_stats"].keys() - norms == plain["batch_stats"].keys() != set()
-    bare = variables(batch_norm=False)
+    bare, spectral = variables(batch_norm=False), variables(batch_norm=False, spectral_norm=True)
+    assert spectral["params"] == bare["params"]
+    every_layer = {"SpectralNorm_0", "SpectralNorm_1", "SpectralNorm_2"}
+    assert spectral["batch_stats"].keys() == every_layer
     assert "batch_stats" not in bare
-    assert not any(name.startswith("BatchNorm") for name in bare["params"])
+    by_default = variables()["params"]
+    assert any("Norm" in name for name in by_default)
+    assert not any("Norm" in name for name in bare["params"])
+    with pytest.raises(UserError, match="batch normalisation undoes it"):
+        variables(spectral_norm=True)

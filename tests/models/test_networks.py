@@ -48,6 +48,7 @@ def test_the_seed_counts_its_parameters_so():
 
 CHOICES = {  # image, what is predicted
     "cifar": (32, 16),
+    "cifar_half": (32, 16),
     "seed": (32, 16),
     "paper_center": (128, 64),
     "paper_random": (128, 128),
