@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow lint clean
+.PHONY: train test test-slow test-launchers lint clean
 
 train: .venv/installed
 	$(BIN)/python -m ctxenc.train $(ARGS)
@@ -21,22 +21,25 @@ test: .venv/installed-test
 test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
+test-launchers: .venv/installed-launchers
+	$(BIN)/python -m pytest -rs tests/sweeps/test_launchers.py $(ARGS)
+
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 
-.venv/installed: pyproject.toml constraints.txt
-	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv; set PYTHON=…"; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	@touch $@
+# What each installs beside ctxenc, and which others are then installed too.
+.venv/installed-test: EXTRAS := [test]
+.venv/installed-test: OTHERS := .venv/installed
+.venv/installed-launchers: EXTRAS := [test,joblib,submitit,optuna]
+.venv/installed-launchers: OTHERS := .venv/installed .venv/installed-test
 
-.venv/installed-test: pyproject.toml constraints.txt
+.venv/installed .venv/installed-test .venv/installed-launchers: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv; set PYTHON=…"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
-	@touch $@ .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$(EXTRAS)"
+	@touch $@ $(OTHERS)
 
 clean:
 	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -102,10 +102,10 @@ def _train(
         contextlib.ExitStack() as stack,
     ):
         sitting.begin(start)
+        if changed is not None:
+            run.write_config(changed)  # before the next: else a run killed here would lose its end
         if resumed and start < schedule.total:
             run.keep_metrics(lambda line: line["step"] <= start and schedule.planned(line))
-        if changed is not None:
-            run.write_config(changed)
         feed = training_feed(plan, start, divided)
         recorder = Recorder(
             run,

@@ -182,6 +182,26 @@ def test_a_run_that_went_further_is_the_run_that_was_always_to_go_so_far(undistu
     assert run.config.max_steps == 24
 
 
+def test_a_run_killed_as_it_is_made_longer_loses_nothing(undisturbed, monkeypatch):
+    """Between its new length and the metrics that a longer run does not have, whichever is last."""
+    run, written = launch.run(*SHORT, "max_steps=13"), []
+    with monkeypatch.context() as power:
+        for name in ("write_config", "keep_metrics"):
+            real = getattr(launch.Run, name)
+
+            def second(self, *rest, real=real):
+                written.append(real)
+                return real(self, *rest) if len(written) == 1 else crash()
+
+            power.setattr(launch.Run, name, second)
+        with pytest.raises(RuntimeError, match="power cut"):
+            launch.run(f"resume={run.path}", "max_steps=24")
+    launch.run(f"resume={run.path}")
+    assert (run.status["step"], run.config.max_steps) == (24, 24)
+    assert without_times(run) == without_times(undisturbed)
+    assert run.summary == undisturbed.summary
+
+
 def test_only_one_process_trains_in_a_folder():
     run = launch.run(*TINY, "max_steps=2")
     holder = subprocess.Popen(

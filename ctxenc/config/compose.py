@@ -1,4 +1,4 @@
-"""From overrides to a checked configuration, with one-line errors."""
+"""From overrides to a composed configuration, with one-line errors."""
 
 import difflib
 import re
@@ -17,6 +17,9 @@ from omegaconf.errors import OmegaConfBaseException
 from ctxenc.config import references
 from ctxenc.config.schema import GROUPS, choices, config_dir
 from ctxenc.errors import UserError
+
+FOLDERS = ("path", "data_dir", "folder")  # keys of a dataset or mask that lead to the user's files
+OF_A_FOLDER = re.compile(rf"(dataset|mask|mask\.parts\.[^.]+)\.({'|'.join(FOLDERS)})")
 
 
 def compose(overrides: Sequence[str] = (), *, with_hydra: bool = False) -> DictConfig:
@@ -50,7 +53,7 @@ def with_absolute_paths(composed: DictConfig) -> DictConfig:
     parts = mask.get("parts") if isinstance(mask, DictConfig) else None
     nodes = [composed.get("dataset"), mask, *(parts.values() if parts else ())]
     for node in (node for node in nodes if isinstance(node, DictConfig)):
-        for key in ("path", "data_dir", "folder"):
+        for key in FOLDERS:
             if not OmegaConf.is_missing(node, key) and node.get(key):
                 node[key] = str(Path(str(node[key])).expanduser().absolute())
     return composed
@@ -97,9 +100,9 @@ def listed(text: str) -> str:
 
 
 def with_absolute_values(text: str) -> str:
-    """The override with a dataset's folder made absolute, so that it holds from anywhere."""
+    """The override with a dataset's or mask's folder made absolute, so it holds from anywhere."""
     (override,) = parse([text])
-    if override.key_or_group not in ("dataset.path", "dataset.data_dir"):
+    if not OF_A_FOLDER.fullmatch(override.key_or_group) or "${" in text:  # another key's is settled
         return text
     single = override.value() if not override.is_sweep_override() else ""
     values = _values(override) or ([str(single)] if single else [])
@@ -152,7 +155,8 @@ def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:300]
 
 
-LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}  # see runs.check_path
+# See `runs.folder.check_path`.
+LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}
 
 
 def folder_name(number: int, overrides: str) -> str:

@@ -19,6 +19,7 @@ from jaxtyping import Array, PyTree, UInt32
 from orbax.checkpoint import checkpoint_managers
 
 from ctxenc.errors import UserError
+from ctxenc.runtime.distributed import is_main
 
 log = logging.getLogger(__name__)
 
@@ -169,7 +170,12 @@ def restore(folder: Path, template: Any, step: int | None = None) -> Any:
 
 
 def drop_after(folder: Path, step: int) -> None:
-    """Delete the checkpoints of later steps, damaged ones among them."""
+    """Delete the checkpoints of later steps, damaged ones among them.
+
+    Only the process that writes does (`is_main`).
+    """
+    if not is_main():
+        return
     for later in saved_steps(folder):
         if later > step:
             log.warning("%s: deleted, as the run goes on from step %d", folder / str(later), step)

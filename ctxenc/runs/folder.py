@@ -23,6 +23,17 @@ from ctxenc.runs import logs, reading
 from ctxenc.runs.writing import append_line, overwrite_text, write_text
 from ctxenc.runtime.distributed import is_main
 
+STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
+    "state": (str, None),
+    "step": (int, 0),
+    "seconds": ((int, float), 0.0),
+    "error": (str, None),
+}
+
+
+class LockedError(UserError):
+    """Another process trains in the folder: nothing of it is ours to change."""
+
 
 class Run:
     """One run folder. Opening it reads nothing; each method reads or writes one file."""
@@ -67,9 +78,22 @@ class Run:
         return self._read_json("status.json")
 
     @property
+    def known_status(self) -> dict[str, Any]:
+        """`status` as far as it can be read; a state of None where nothing is known of it."""
+        try:
+            found = self.status
+        except UserError:
+            found = {}
+        return {
+            name: found[name] if isinstance(found.get(name), kind) else unknown
+            for name, (kind, unknown) in STATUS.items()
+        }
+
+    @property
     def state(self) -> str | None:
-        """The state of `status`; None before there is any."""
-        return self.status["state"] if (self.path / "status.json").exists() else None
+        """The state of `status`; None before there is any, and where it cannot be read."""
+        state: str | None = self.known_status["state"]
+        return state
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -173,17 +197,19 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Keep other processes from training here; the lock dies with its process.
 
+        Who has it may take it again within: a job of a sweep has it from before it trains.
+
         Raises:
-            UserError: another process is at it.
+            LockedError: another process (or thread) is at it.
         """
         if not is_main():
             yield
             return
         try:
-            with filelock.FileLock(self.path / ".lock", blocking=False):
+            with filelock.FileLock(self.path / ".lock", blocking=False, is_singleton=True):
                 yield
         except filelock.Timeout:
-            raise UserError(f"{self.path}: another process is training this run") from None
+            raise LockedError(f"{self.path}: another process is training this run") from None
 
     def logging(self, console: logging.Handler) -> contextlib.AbstractContextManager[None]:
         """While open, ctxenc's log goes to `console` and, with tracebacks, to ``train.log``."""

@@ -14,7 +14,7 @@ class Sitting:
 
     def __init__(self, run: Run, *, resumed: bool):
         self._run, self._began = run, time.monotonic()
-        self._before: float = run.status.get("seconds", 0.0) if resumed else 0.0
+        self._before: float = run.known_status["seconds"] if resumed else 0.0
         self.step, self._begun = 0, False
         if not resumed:
             self.begin(0)

@@ -64,7 +64,8 @@ class Sweep:
 
     def begin(self, command: Sequence[str], planned: int) -> None:
         """Write ``sweep.json`` with a row for each job that has a folder."""
-        self._write(command, planned, [_row(job) for job in self.jobs()])
+        with self._writing():
+            self._write(command, planned, [_row(job) for job in self.jobs()])
 
     def refresh(self) -> list[Record]:
         """Write every job's row anew, and return the jobs."""

@@ -10,8 +10,8 @@ from omegaconf import DictConfig
 
 from ctxenc import launch
 from ctxenc.config.compose import with_absolute_paths
-from ctxenc.errors import UserError, printable
-from ctxenc.runs.folder import Run
+from ctxenc.errors import printable
+from ctxenc.runs.folder import LockedError, Run
 from ctxenc.sweeps import places
 from ctxenc.sweeps.folder import Sweep
 from ctxenc.training import train
@@ -52,23 +52,29 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
 
 
 def _work(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+    """Begin or go on, with the run's lock from the first that is written to the last."""
     try:
         with run.lock():
-            pass
-    except UserError as error:  # the process of a killed sweep lives on: its run is its own
+            print(printable(run.path.name), file=sys.stderr)
+            try:
+                _train(composed, run, sweep, overrides)
+            except KeyboardInterrupt as stop:
+                if run.state == "running":  # else training has said so
+                    _say(run, "interrupted", str(stop) or "SIGINT")
+                raise
+            except Exception as error:
+                _fail(run, error)
+    except LockedError as error:  # the process of a killed sweep lives on: its run is its own
         print(error, file=sys.stderr)
+
+
+def _train(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+    if launch.has_checkpoint(run):
+        _say(run, "running")
+        sweep.update(run)
+        launch.resume(str(run.path))
         return
-    print(printable(run.path.name), file=sys.stderr)
-    try:
-        if run.state is not None and launch.has_checkpoint(run):
-            launch.resume(str(run.path))
-        else:
-            _begin(with_absolute_paths(composed), run, sweep, overrides)
-    except Exception as error:
-        _fail(run, error)
-
-
-def _begin(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+    composed = with_absolute_paths(composed)
     run.write_config(composed, overrides)
     run.write_status("running", step=0, seconds=0.0)
     sweep.update(run)
@@ -80,18 +86,23 @@ def _begin(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -
 def _fail(run: Run, error: Exception) -> None:
     """Have status and log say what went wrong, where training has not come far enough to."""
     message = f"{type(error).__name__}: {error}"
-    before = run.status
+    before = run.known_status
     if (before["state"], before["error"]) != ("failed", message):
         with run.logging(logging.NullHandler()):
             log.error("failed", exc_info=error)
-        run.write_status("failed", step=before["step"], seconds=before["seconds"], error=message)
+        _say(run, "failed", message)
+
+
+def _say(run: Run, state: str, error: str | None = None) -> None:
+    """Change the status, but for the step and the seconds."""
+    before = run.known_status
+    run.write_status(state, step=before["step"], seconds=before["seconds"], error=error)
 
 
 def _told(run: Run) -> str:
-    status = run.status if run.state else {"state": "not begun", "error": None}
-    return f"{run.path.name}: {status['state']}" + (
-        f" ({status['error']})" if status["error"] else ""
-    )
+    status = run.known_status
+    state = status["state"] or "not begun"
+    return f"{run.path.name}: {state}" + f" ({status['error']})" * bool(status["error"])
 
 
 def _silence() -> contextlib.AbstractContextManager[object]:

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from ctxenc.errors import UserError
+from ctxenc.runs import checkpoints as saved
 from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.runtime import distributed
 
 
 @jax.jit
@@ -60,3 +62,15 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path, state):
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest() == 1
         assert int(checkpoints.restore(state)["step"]) == 1
+
+
+def test_of_several_processes_one_deletes_the_later_checkpoints(tmp_path, state, monkeypatch):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, state)
+    monkeypatch.setattr(distributed, "_index", 1)
+    saved.drop_after(tmp_path, 1)
+    assert saved.saved_steps(tmp_path) == [1, 2]
+    monkeypatch.setattr(distributed, "_index", 0)
+    saved.drop_after(tmp_path, 1)
+    assert saved.saved_steps(tmp_path) == [1]

@@ -15,11 +15,12 @@ def test_work_is_done_in_order_and_before_the_block_ends():
 
 
 def test_the_caller_does_not_wait_for_it():
-    go = threading.Event()
+    go, seen = threading.Event(), []
     with Background() as background:
         for _ in range(MOST_WAITING):
-            background.submit(go.wait)
-        go.set()  # never reached if submit had waited
+            background.submit(lambda: seen.append(go.wait(5)))
+        go.set()  # too late for the first, if submit had waited for it
+    assert seen == [True] * MOST_WAITING
 
 
 def full_disk():
@@ -35,9 +36,10 @@ def fail_at_the_next_check():
     with Background() as background:
         background.submit(full_disk)
         background.submit(print)  # does not raise
-        while True:
+        for _ in range(1000):
             background.check()
             time.sleep(0.01)
+        raise AssertionError("nothing was raised in 10 s")
 
 
 @pytest.mark.parametrize("way", [fail_in_the_end, fail_at_the_next_check])

@@ -1,6 +1,8 @@
 """Several processes and several devices train what one trains."""
 
+import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -18,12 +20,18 @@ from tests.faults.ends import final_state, saved, without_times
 from tests.faults.programs import SHORT, start, wait_until
 
 
+def free_port():
+    """A free port below those that systems hand out by themselves: nobody is given it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32768)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
 def start_two(*arguments, cwd):
     """Two processes of two devices each, as one job on this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    job = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2"}
+    job = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2"}
     return [
         start(
             "distributed=true",

@@ -1,5 +1,5 @@
 import json
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
 
@@ -42,6 +42,15 @@ def test_jobs_that_end_together_lose_no_row(sweep):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(sweep.update, runs))
     assert len(sweep.rows) == 8
+
+
+def test_taking_up_waits_for_a_row_that_is_being_written(sweep):
+    with ThreadPoolExecutor(1) as pool:
+        with sweep._writing():
+            taken_up = pool.submit(sweep.begin, ["seed=0,1,2"], 3)
+            assert not wait([taken_up], timeout=0.3).done
+        taken_up.result(timeout=30)
+    assert sweep.command == ["seed=0,1,2"]
 
 
 def test_refreshing_finds_what_was_never_written(sweep):

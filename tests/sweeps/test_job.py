@@ -1,10 +1,12 @@
 """One job at a time, without training: `train` is a stand-in."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from omegaconf import OmegaConf
 
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import Run
+from ctxenc.runs.folder import LockedError, Run
 from ctxenc.sweeps import job as jobs
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import figures
@@ -20,9 +22,12 @@ def trained(monkeypatch):
         finish(run)
 
     def finish(run):
-        run.write_summary({"step": 3, "last": figures(15.0), "best": figures(15.0)})
-        run.write_dataset({"mask_hash": "m", "test_fingerprint": "t"})
-        run.write_status("finished", step=3, seconds=1.0)
+        (row,) = Sweep(run.path.parent).rows
+        assert (row["state"], row["error"]) == ("running", "still training")
+        with run.lock():  # as training does
+            run.write_summary({"step": 3, "last": figures(15.0), "best": figures(15.0)})
+            run.write_dataset({"mask_hash": "m", "test_fingerprint": "t"})
+            run.write_status("finished", step=3, seconds=1.0)
 
     def resume(path):
         calls.append("resumed")
@@ -67,16 +72,31 @@ def test_an_unfinished_job_goes_on_where_it_has_a_checkpoint_and_begins_anew_els
 ):
     run.write_config(OmegaConf.create({"save_dir": "checkpoints"}))
     run.write_status(state, step=2, seconds=1.0, error="x")
+    Sweep(run.path.parent).update(run)
     run.append_metrics({"split": "train", "step": 2})
     monkeypatch.setattr(jobs.launch, "saved_steps", lambda folder: [2])
-    do(run)
+    assert do(run) == 15.0
     assert trained == ["resumed"]
     assert len(run.metrics()) == 1
     run.write_status(state, step=2, seconds=1.0, error="x")
     monkeypatch.setattr(jobs.launch, "saved_steps", lambda folder: [])
-    do(run)
+    assert do(run) == 15.0
     assert trained == ["resumed", "begun"]
     assert run.metrics() == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "{}", "[1]", '{"state": 1, "step": "x", "seconds": null}']
+)
+@pytest.mark.parametrize(("saved", "does"), [([2], "resumed"), ([], "begun")])
+def test_a_job_whose_status_cannot_be_read_is_taken_up(
+    run, trained, content, saved, does, monkeypatch
+):
+    run.write_config(OmegaConf.create({"save_dir": "checkpoints"}))
+    (run.path / "status.json").write_text(content)
+    monkeypatch.setattr(jobs.launch, "saved_steps", lambda folder: saved)
+    assert do(run) == 15.0
+    assert trained == [does]
 
 
 def test_what_failed_in_a_search_stays_failed(run, trained):
@@ -97,13 +117,51 @@ def test_a_failure_before_training_is_in_the_jobs_own_log(run, trained, monkeypa
     assert Sweep(run.path.parent).rows[0]["state"] == "failed"
 
 
+def take(run):
+    with run.lock():
+        pass
+
+
+def elsewhere(action, *arguments):
+    """What another thread gets, to whom a lock is as another process's."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(action, *arguments).result()
+
+
 def test_a_run_that_another_process_trains_is_left_to_it(run, trained, capsys):
     run.write_status("running", step=2, seconds=1.0)
     with run.lock():
-        assert do(run) is None
+        assert elsewhere(do, run) is None
     assert trained == []
     assert run.state == "running"
     assert "another process" in capsys.readouterr().err
+
+
+def test_no_other_process_takes_a_job_between_its_first_file_and_its_training(
+    run, trained, monkeypatch
+):
+    def plan(composed):
+        with pytest.raises(LockedError):
+            elsewhere(take, run)
+
+    monkeypatch.setattr(jobs.launch, "plan", plan)
+    assert do(run) == 15.0
+    elsewhere(take, run)  # free again
+
+
+@pytest.mark.parametrize("name", ["write_config", "write_status"])
+def test_a_full_disk_is_told_of_and_no_missing_file(run, trained, name, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Run, name, full)
+    if name == "write_config":
+        assert do(run) is None
+        assert run.status["error"] == "OSError: [Errno 28] No space left on device"
+    else:
+        with pytest.raises(OSError, match="No space left"):
+            do(run)
+    assert trained == []
 
 
 def test_an_interruption_stops_the_sweep_and_is_in_its_row(run, trained, monkeypatch):
@@ -115,3 +173,13 @@ def test_an_interruption_stops_the_sweep_and_is_in_its_row(run, trained, monkeyp
     with pytest.raises(KeyboardInterrupt):
         do(run)
     assert Sweep(run.path.parent).rows[0]["state"] == "interrupted"
+
+
+def test_an_interruption_before_training_is_in_the_status(run, trained, monkeypatch):
+    def stop(composed):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(jobs.launch, "plan", stop)
+    with pytest.raises(KeyboardInterrupt):
+        do(run)
+    assert (run.status["state"], run.status["error"]) == ("interrupted", "SIGINT")

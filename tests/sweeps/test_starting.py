@@ -33,6 +33,23 @@ def test_the_command_is_kept_as_it_will_mean_the_same_jobs_again(tmp_path):
     assert (again.path, same) == (sweep.path, arguments)
 
 
+@pytest.mark.parametrize("key", ["dataset.path", "+dataset.data_dir", "mask.folder"])
+def test_relative_folders_are_settled(key, tmp_path):
+    settled = starting.with_absolute_values(f"{key}=a,/b")
+    assert settled == f"{key}='{tmp_path}/a','/b'"
+    reference = f"{key}=${{dataset.path}}"
+    assert starting.with_absolute_values(reference) == reference
+
+
+def test_a_masks_folder_is_the_same_from_anywhere(tmp_path):
+    parts = "+mask.parts.shapes={_target_:ctxenc.masks.segments.Segments,folder:else}"
+    sweep, _ = starting.begin(
+        ["mask=segments,mixture", "++mask.folder=here", parts, "mask.parts.shapes.folder=there"]
+    )
+    assert f"++mask.folder='{tmp_path}/here'" in sweep.command
+    assert f"mask.parts.shapes.folder='{tmp_path}/there'" in sweep.command
+
+
 def test_jobs_are_named_by_what_they_differ_in_and_nothing_else():
     _, arguments = starting.begin(["+experiment=cifar10_center", "batch_size=8", "seed=1,2"])
     excluded = "hydra.job.config.override_dirname.exclude_keys=[experiment,batch_size]"
