@@ -13,7 +13,8 @@ from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.plan import Plan
 from ctxenc.runs.checkpoints import saved_steps
-from ctxenc.runs.folder import Run, check_path, reserve
+from ctxenc.runs.folder import Run
+from ctxenc.runs.reserving import check_path, reserve
 from ctxenc.runtime import allocation, compilation, distributed
 from ctxenc.training import train
 

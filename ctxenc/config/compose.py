@@ -155,7 +155,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:300]
 
 
-# See `runs.folder.check_path`.
+# See `runs.reserving.check_path`.
 LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}
 
 

@@ -16,7 +16,7 @@ from ctxenc.config import references
 from ctxenc.config.compose import compose, listed, parse, single_runs, with_absolute_values
 from ctxenc.config.schema import GROUPS
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import reserve
+from ctxenc.runs.reserving import reserve
 from ctxenc.sweeps import places
 from ctxenc.sweeps.folder import FILE, Sweep
 
