@@ -7,10 +7,9 @@ imported there: together they take seconds.
 
 import logging
 import math
-import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -20,9 +19,9 @@ from ctxenc.data.feeds import Feed
 from ctxenc.errors import UserError
 from ctxenc.gan import LOSSES, MISSING, GanState, Losses
 from ctxenc.report import progress
+from ctxenc.report.board import Board
 from ctxenc.runs.checkpoints import BEST_BY
 from ctxenc.runs.folder import Run
-from ctxenc.runs.writing import naming
 from ctxenc.runtime.background import Background
 from ctxenc.step import finite
 
@@ -71,7 +70,8 @@ class Recorder:
         self._batch_size, self._steps_per_epoch = batch_size, steps_per_epoch
         self._losses, self._blind = losses, blind
         self._board = Board(run, start)
-        self._pending: tuple[int, Losses] | None = None
+        self._pending: tuple[int, Losses, Future[tuple[float, float]]] | None = None
+        self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
         self.restart_clock(start)
         self._stuck_since, self._stuck_told = start, False
 
@@ -84,17 +84,17 @@ class Recorder:
             if kind is None:
                 self.flush()
         finally:
+            self._timer.shutdown(wait=False, cancel_futures=True)
             self._background.submit(self._board.close)
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
-        self._clock, self._clock_step = time.monotonic(), step
-        self._clock_waited = self._feed.waited
+        self._clock, self._clock_waited, self._clock_step = *_now(self._feed), step
 
     def losses(self, step: int, window: Losses) -> None:
         """Take a window's sums; they are written when the next window comes, or at `flush`."""
         self.flush()
-        self._pending = step, window
+        self._pending = step, window, self._timer.submit(_end, window, self._feed)
 
     def flush(self) -> None:
         """Write the pending window.
@@ -104,9 +104,9 @@ class Recorder:
         """
         if self._pending is None:
             return
-        step, window = self._pending
+        step, window, end = self._pending
         self._pending = None
-        record = self._record(step, jax.device_get(window))
+        record = self._record(step, jax.device_get(window), end.result())
         _refuse_not_finite(step, record)
         if self._blind is not None:
             self._warn_if_stuck(record, self._blind)
@@ -114,14 +114,13 @@ class Recorder:
         self._live.show(record)
         self._show_on_board("train", step, {n: record[n] for n in (*LOSSES, *SPEED)})
 
-    def _record(self, step: int, sums: dict[str, Any]) -> dict[str, Any]:
+    def _record(self, step: int, sums: dict[str, Any], end: tuple[float, float]) -> dict[str, Any]:
         count = float(sums["steps"])
-        now = time.monotonic()
-        steps, seconds = step - self._clock_step, now - self._clock
+        steps, seconds = step - self._clock_step, end[0] - self._clock
         timed = steps > 0  # else it was only compiled
         rate = round(steps * self._batch_size / seconds, 1) if timed else None
-        waited = round((self._feed.waited - self._clock_waited) / seconds, 4) if timed else None
-        self.restart_clock(step)
+        waited = round((end[1] - self._clock_waited) / seconds, 4) if timed else None
+        self._clock, self._clock_waited, self._clock_step = *end, step
         return {
             "split": "train",
             "step": step,
@@ -188,57 +187,18 @@ class Recorder:
         self._background.submit(_draw, self._run, self._baselines["context_mean"][BEST_BY])
 
 
+def _now(feed: Feed) -> tuple[float, float]:
+    """The time, and for how long the devices have waited for data by now; both in seconds."""
+    return time.monotonic(), feed.waited
+
+
+def _end(window: Losses, feed: Feed) -> tuple[float, float]:
+    """`_now` when the last step of a window is done: it may be read much later, or at once."""
+    jax.block_until_ready(window)
+    return _now(feed)
+
+
 def _draw(run: Run, context_mean_db: float) -> None:
     from ctxenc.report import curves  # matplotlib: half a second, in the background
 
     curves.save(run.curves, run.metrics("train"), run.metrics("test"), context_mean_db)
-
-
-class Board:
-    """A run's TensorBoard file, opened by the first values.
-
-    It is written by whoever calls: tensorboardX's own `SummaryWriter` has a thread, which a full
-    disk ends, and for which it then waits for ever; and its `EventsWriter` stays open then.
-    """
-
-    def __init__(self, run: Run, start: int):
-        self._folder, self._purge_step = run.tensorboard, start + 1
-        self._file: Any = None
-
-    def show(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
-        """Add the values of a step that are not None."""
-        from tensorboardX.proto.event_pb2 import Event  # imports PyTorch, where that is installed
-        from tensorboardX.proto.summary_pb2 import Summary
-
-        shown = [
-            Summary.Value(tag=f"{split}/{name}", simple_value=value)
-            for name, value in values.items()
-            if value is not None
-        ]
-        with naming(self._folder):
-            if self._file is None:
-                self._open()
-            self._write(Event(step=step, summary=Summary(value=shown)))
-            self._file.flush()
-
-    def _open(self) -> None:
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-        from tensorboardX.record_writer import RecordWriter
-
-        self._folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = RecordWriter(str(self._folder / name))
-        self._write(Event(file_version="brain.Event:2"))
-        # Values from here on that an earlier sitting wrote are not shown.
-        start = SessionLog(status=SessionLog.START)
-        self._write(Event(step=self._purge_step, session_log=start))
-
-    def _write(self, event: Any) -> None:
-        event.wall_time = time.time()
-        self._file.write(event.SerializeToString())
-
-    def close(self) -> None:
-        """Close the file."""
-        if self._file is not None:
-            with naming(self._folder):
-                self._file.close()

@@ -294,33 +294,55 @@ def test_a_picture_that_cannot_be_written_costs_no_weights_and_is_made_up_for(mo
     assert run.curves.exists()
 
 
-def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
-    class Quiet:
-        def show(self, record):
-            pass
+class Quiet:
+    """A progress bar that shows nothing."""
 
-    run, background = launch.Run(tmp_path), Background()
-    baselines = {"context_mean": {"psnr_db": 1.0}}
+    def show(self, record):
+        pass
+
+
+WINDOW = dict.fromkeys(LOSSES, np.float32(0.5)) | {"steps": np.float32(1), "missing": np.float32(1)}
+
+
+def recorder_of(run, background):
     pixels = images.MemoryImages(np.zeros((4, 8, 8, 3), np.uint8))
-    feed = MemoryFeed(pixels, Order(4, 1, 0), 0, devices.split(devices.mesh()))
-    recorder = recording.Recorder(
+    return recording.Recorder(
         run,
         Quiet(),
         background,
-        feed,
+        MemoryFeed(pixels, Order(4, 1, 0), 0, devices.split(devices.mesh())),
         start=0,
-        batch_size=1,
+        batch_size=8,
         steps_per_epoch=10,
         losses=LOSSES,
         blind=float(np.log(2)),
-        baselines=baselines,
+        baselines={"context_mean": {"psnr_db": 1.0}},
     )
-    window = dict.fromkeys(LOSSES, np.float32(0.5)) | {"steps": np.float32(1)}
-    window["missing"] = np.float32(0.25)
+
+
+def test_the_speed_is_of_when_steps_were_done_and_not_of_when_losses_were_read(
+    monkeypatch, tmp_path
+):
+    run = launch.Run(tmp_path)
+    done_at = iter([4.0, 8.0, 12.0])
+    monkeypatch.setattr(recording, "_end", lambda window, feed: (next(done_at), 1.0))
+    monkeypatch.setattr(recording, "_now", lambda feed: (2.0, 0.5))
+    with Background() as background, recorder_of(run, background) as recorder:
+        recorder.losses(10, WINDOW)
+        recorder.losses(20, WINDOW)  # reads that of step 10, late
+        recorder.flush()  # and that of step 20 at once
+        recorder.losses(30, WINDOW)
+    told = [(line["images_per_second"], line["waited_for_data"]) for line in run.metrics("train")]
+    assert told == [(40.0, 0.25), (20.0, 0.0), (20.0, 0.0)]
+
+
+def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
+    run, background = launch.Run(tmp_path), Background()
+    recorder = recorder_of(run, background)
     half = np.float32(np.log(2))
-    stuck = window | {"discriminator": half, "real": half, "fake": half}
+    stuck = WINDOW | {"discriminator": half, "real": half, "fake": half}
     for at in range(10, 100, 10):
-        recorder.losses(at, stuck if at != 50 else window)
+        recorder.losses(at, stuck if at != 50 else WINDOW)
     recorder.flush()
     assert "cannot tell" not in caplog.text
     for at in range(100, 300, 10):
