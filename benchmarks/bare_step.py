@@ -12,7 +12,7 @@ import numpy as np
 
 from ctxenc import launch, step
 from ctxenc.config.compose import compose
-from ctxenc.runtime import devices
+from ctxenc.parallel import devices
 
 STEPS = 12
 
@@ -23,13 +23,13 @@ def main() -> None:
     mesh = devices.mesh()
     everywhere = devices.replicated(mesh)
     hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
-    state = step.init(plan.gan, key, plan.config.image_size)
+    state = step.init(plan.model, key, plan.config.image_size)
     images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
     images = jax.device_put(images, devices.split(mesh))
     times = []
     for _ in range(STEPS + 2):
         start = time.perf_counter()
-        state = step.train_step(plan.gan, state, images, hyper, key)
+        state = step.train_step(plan.model, state, images, hyper, key)
         jax.block_until_ready(state)
         times.append(time.perf_counter() - start)
     print(statistics.median(times[2:]))

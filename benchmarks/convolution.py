@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from ctxenc.models.convolution import LAYOUT, conv, conv_transpose
+from ctxenc.ops.convolution import LAYOUT, conv, conv_transpose
 
 Function = Callable[..., Array]
 

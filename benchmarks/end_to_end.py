@@ -22,7 +22,7 @@ from unittest import mock
 import jax
 
 from ctxenc import launch, step
-from ctxenc.evaluation import held_out
+from ctxenc.evaluation import test_split
 
 EVERY, BARE = 10, 10  # steps
 
@@ -36,25 +36,25 @@ class Interleaved:
         self.began = self.bare_seconds = self.held_up = 0.0
         self.calls = self.bare_steps = 0
 
-    def __call__(self, gan, state, images, hyper, key):  # type: ignore[no-untyped-def]
+    def __call__(self, model, state, images, hyper, key):  # type: ignore[no-untyped-def]
         """One step of the run."""
         if self.calls == 1 or self.calls % EVERY == 0:
             jax.block_until_ready((state, images))
             self.began = self.began or (time.perf_counter() if self.calls else 0.0)
-            self._hold_up(gan, state, images, hyper, key)
+            self._hold_up(model, state, images, hyper, key)
         self.calls += 1
-        return self._step(gan, state, images, hyper, key)
+        return self._step(model, state, images, hyper, key)
 
     def _hold_up(self, *arguments) -> None:  # type: ignore[no-untyped-def]
-        gan, state, *rest = arguments
+        model, state, *rest = arguments
         arrived = time.perf_counter()
         own = jax.tree.map(lambda leaf: leaf.copy(), state)
-        own = self._step(gan, own, *rest)  # the first one compiles
+        own = self._step(model, own, *rest)  # the first one compiles
         jax.block_until_ready(own)
         if self.calls:
             start = time.perf_counter()
             for _ in range(BARE):
-                own = self._step(gan, own, *rest)
+                own = self._step(model, own, *rest)
             jax.block_until_ready(own)
             self.bare_seconds += time.perf_counter() - start
             self.bare_steps += BARE
@@ -69,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     rhythm = [f"max_steps={options.steps}", f"eval_every={options.steps}", "n_update=50"]
     steps, test_seconds = Interleaved(), 0.0
-    generator = held_out.TestSplit.generator
+    generator = test_split.TestSplit.generator
 
     def timed(*arguments):  # type: ignore[no-untyped-def]
         nonlocal test_seconds
@@ -82,7 +82,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),
         mock.patch.object(step, "train_step", steps),
-        mock.patch.object(held_out.TestSplit, "generator", timed),
+        mock.patch.object(test_split.TestSplit, "generator", timed),
     ):
         launch.run(*rhythm, "log_every=10", *options.overrides)
         seconds = time.perf_counter() - steps.began - steps.held_up

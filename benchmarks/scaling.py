@@ -26,7 +26,7 @@ ROWS = {
     "64 pixels, hole 32": "image_size=64 mask_height=32 mask_width=32",
     "loss=reconstruction": "loss=reconstruction",
     "precision=bfloat16": "precision=bfloat16",
-    "model=seed": "model=seed",
+    "model=tf_original": "model=tf_original",
     "2 virtual devices": "devices=2",
     "4 virtual devices": "devices=4",
 }

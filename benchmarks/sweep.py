@@ -23,7 +23,7 @@ from typing import Any
 import jax
 
 from ctxenc import step, train
-from ctxenc.sweeps import running
+from ctxenc.sweeps import run
 
 TINY = (
     *("model.generator.widths=[4,8]", "model.generator.decoder_widths=[8]"),
@@ -44,7 +44,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         told = io.StringIO()
         with contextlib.redirect_stderr(told):
-            _, whole = running.run([*given.overrides, f"lambda_adv={values}"], train.hydra_main)
+            _, whole = run.run([*given.overrides, f"lambda_adv={values}"], train.hydra_main)
     if not whole:
         raise SystemExit(told.getvalue())
     watched.close()

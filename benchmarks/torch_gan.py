@@ -38,7 +38,7 @@ def norm(features: int) -> nn.BatchNorm2d:
 
 
 def generator(bottleneck: int | None) -> nn.Module:
-    """`model=cifar` (None) or `model=seed` (4000), for 32 × 32 images and 16 × 16 holes."""
+    """`model=cifar` (None) or `model=tf_original` (4000), for 32 × 32 images and 16 × 16 holes."""
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, 128), (128, 256), (256, 512)):
         layers += [down(inputs, outputs), nn.ReLU(), norm(outputs)]

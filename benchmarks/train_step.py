@@ -1,7 +1,7 @@
 """Times one training step: ctxenc, the same with plain `lax` convolutions, and PyTorch.
 
     pip install -e ".[bench]"
-    python benchmarks/train_step.py [--batch 64] [--rounds 15] [--models cifar seed]
+    python benchmarks/train_step.py [--batch 64] [--rounds 15] [--models cifar tf_original]
 
 The contenders take turns within each round, so that a machine whose speed drifts slows all of
 them. PyTorch's best of eager, eager channels-last and compiled channels-last counts. The arithmetic
@@ -34,10 +34,10 @@ from ctxenc import step
 from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
-from ctxenc.gan import Hyper
 from ctxenc.models import layers
-from ctxenc.models.convolution import LAYOUT
-from ctxenc.runtime import allocation
+from ctxenc.ops.convolution import LAYOUT
+from ctxenc.runtime import memory
+from ctxenc.state import Hyper
 
 Step = Callable[[], object]
 
@@ -53,13 +53,13 @@ def images(batch: int) -> np.ndarray:
 def ours(model: str, batch: int, *, plain: bool) -> Step:
     """A function that takes one step, with our convolutions or with plain `lax` ones."""
     config = check(compose([f"model={model}", f"batch_size={batch}"]))
-    gan = build.gan(config)
+    built = build.model(config)
     rates = {"learning_rate_g": 5e-4, "learning_rate_d": 1e-4}
     hyper = Hyper.of(np.ones(3), lambda_rec=0.999, lambda_adv=1e-3, context_weight=1, **rates)
     key, pixels = jax.random.key(0), jnp.asarray(images(batch))
-    state = step.init(gan, key, 32)
+    state = step.init(built, key, 32)
     # A function of its own, so that no trace is shared between the two ways to convolve.
-    one = functools.partial(step.train_step.__wrapped__, gan)  # type: ignore[attr-defined]
+    one = functools.partial(step.train_step.__wrapped__, built)  # type: ignore[attr-defined]
     with contextlib.ExitStack() as patches:
         if plain:
             patches.enter_context(mock.patch.object(layers, "conv", lax_conv))
@@ -88,7 +88,7 @@ def lax_conv_transpose(x: jax.Array, kernel: jax.Array, *, stride: int, padding:
 def torchs(model: str, batch: int) -> dict[str, Step]:
     """PyTorch's steps, by name."""
     pixels = torch.from_numpy(images(batch).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
-    bottleneck = {"cifar": None, "seed": 4000}[model]
+    bottleneck = {"cifar": None, "tf_original": 4000}[model]
     make = functools.partial(torch_gan.train_step, bottleneck, pixels)
     return {
         "torch eager": make(channels_last=False, compiled=False),
@@ -153,9 +153,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--models", nargs="+", default=["cifar", "seed"])
+    parser.add_argument("--models", nargs="+", default=["cifar", "tf_original"])
     options = parser.parse_args()
-    allocation.keep_memory()  # as every training process does; PyTorch's steps have it too
+    memory.keep_memory()  # as every training process does; PyTorch's steps have it too
     # Nested autograd through a compiled network needs its buffers kept.
     functorch_config.donated_buffer = False
     console = Console(width=100)

@@ -11,7 +11,7 @@ From Python, a run is one call with the overrides of the command line::
 import os
 from typing import TYPE_CHECKING, Any
 
-# A larger picture is taken for a decompression bomb, as in `ctxenc.data.files`. OpenCV, with which
+# A larger picture is taken for a decompression bomb, as in `data.image_files`. OpenCV, with which
 # TFDS decodes, reads this when it is imported: so it is set before anything else of ours is.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from ctxenc.errors import UserError, printable
-from ctxenc.runtime.interruption import Interrupted
+from ctxenc.runtime.signals import Interrupted
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import argparse
 
 from ctxenc.cli import one_line_errors
-from ctxenc.evaluation.assessment import BASELINES, BIHARMONIC_IMAGES, evaluate
+from ctxenc.evaluation.evaluate import BASELINES, BIHARMONIC_IMAGES, evaluate
 from ctxenc.report.counting import Counting
 from ctxenc.report.scores import show
 

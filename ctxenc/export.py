@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from ctxenc.cli import one_line_errors
-from ctxenc.exporting import CONTRACT, check_free, export_generator
-from ctxenc.trained import Trained
+from ctxenc.exporting.stablehlo import CONTRACT, check_free, export_generator
+from ctxenc.trained import TrainedModel
 
 EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of what it takes and
 returns, and load.py, an example that needs only jax, flatbuffers and numpy."""
@@ -25,7 +25,7 @@ def main() -> None:
     given = parser.parse_args()
     with one_line_errors("ctxenc.export"):
         check_free(given.output)
-        contract = export_generator(Trained.load(given.run, given.checkpoint), given.output)
+        contract = export_generator(TrainedModel.load(given.run, given.checkpoint), given.output)
     for name in ("images", "mask"):
         argument = contract["arguments"][name]
         print(f"{name:8}{argument['dtype']} {_shape(argument)}: {argument['is']}")

@@ -14,16 +14,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
 from ctxenc import losses, masks
-from ctxenc.gan import MISSING, Gan, GanState, Hyper, Losses
+from ctxenc.state import MISSING, Hyper, Losses, Model, TrainState
 
 
 def gradients(
-    gan: Gan,
-    state: GanState,
+    model: Model,
+    state: TrainState,
     images: UInt8[Array, "batch height width 3"],
     hyper: Hyper,
     key: PRNGKeyArray,
-) -> tuple[Any, Any, GanState]:
+) -> tuple[Any, Any, TrainState]:
     """Gradients of the generator's and the discriminator's loss at `state`.
 
     Returns:
@@ -32,14 +32,14 @@ def gradients(
     """
     key_flip, key_mask = jax.random.split(key)
     images = masks.to_float(images)
-    if gan.flip:
+    if model.flip:
         images = random_flip(key_flip, images)
-    mask, views = gan.mask(key_mask, *images.shape[:3]), gan.views
+    mask, views = model.mask(key_mask, *images.shape[:3]), model.prediction
 
     generator = state.generator
     prediction, pull_generator, stats = jax.vjp(
         lambda params: _run(
-            gan.generator, params, generator.batch_stats, views.given(images, mask, hyper.fill)
+            model.generator, params, generator.batch_stats, views.given(images, mask, hyper.fill)
         ),
         generator.params,
         has_aux=True,
@@ -48,10 +48,10 @@ def gradients(
     def compared(prediction: losses.Window) -> tuple[losses.Scalar, Losses]:
         target = views.cut(images, mask)
         weights = jnp.where(views.cut(mask, mask) > 0, 1.0, hyper.context_weight)
-        pixelwise = gan.reconstruction(prediction, target, weights)
+        pixelwise = model.reconstruction(prediction, target, weights)
         terms, total = {"pixelwise": pixelwise}, hyper.lambda_rec * pixelwise
-        if gan.seam is not None:
-            terms["seam"] = gan.seam(views.composite(images, prediction, mask), mask)
+        if model.seam is not None:
+            terms["seam"] = model.seam(views.composite(images, prediction, mask), mask)
             total = total + hyper.lambda_seam * terms["seam"]
         return total, terms
 
@@ -60,7 +60,7 @@ def gradients(
     if discriminator is not None:
         real = views.judged(images, views.cut(images, mask), mask)
         fake, pull_fake = jax.vjp(lambda window: views.judged(images, window, mask), prediction)
-        grads_d, to_fake, judge_stats, judged = _judge(gan, state, real, fake, hyper)
+        grads_d, to_fake, judge_stats, judged = _judge(model, state, real, fake, hyper)
         to_prediction = to_prediction + hyper.lambda_adv * pull_fake(to_fake)[0]
         total = total + hyper.lambda_adv * judged["adversarial"]
         discriminator = discriminator.replace(batch_stats=judge_stats)
@@ -76,7 +76,7 @@ def gradients(
 
 
 def _judge(
-    gan: Gan, state: GanState, real: losses.Window, fake: losses.Window, hyper: Hyper
+    model: Model, state: TrainState, real: losses.Window, fake: losses.Window, hyper: Hyper
 ) -> tuple[Any, losses.Window, Any, Losses]:
     """The discriminator's side of a step.
 
@@ -87,7 +87,7 @@ def _judge(
         (gradient of its loss, gradient of the adversarial loss with respect to the fakes, its
         BatchNorm statistics, losses and accuracies).
     """
-    module, network, loss = gan.discriminator, state.discriminator, gan.adversarial
+    module, network, loss = model.discriminator, state.discriminator, model.adversarial
     assert module is not None
     assert network is not None
     assert loss is not None
@@ -116,7 +116,7 @@ def _judge(
         "accuracy_real": jnp.mean(logits_real > loss.threshold, dtype=jnp.float32),
         "accuracy_fake": jnp.mean(logits_fake < loss.threshold, dtype=jnp.float32),
     }
-    penalty = gan.penalty
+    penalty = model.penalty
     if penalty is not None:
 
         def penalised(params: Any) -> losses.Scalar:

@@ -10,7 +10,7 @@ from rich.progress import Progress
 from ctxenc.cli import one_line_errors
 from ctxenc.errors import printable
 from ctxenc.inpainting.files import Box, Wanted, fill_files, pairs
-from ctxenc.trained import Trained
+from ctxenc.trained import TrainedModel
 
 EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
 (lossless) .webp. A hole is seen in a square crop of at most twice the photo's shorter side,
@@ -29,7 +29,7 @@ def main() -> None:
     failures: list[str] = []
     with one_line_errors("ctxenc.inpaint"):
         work = pairs(given.photos, given.output, given.mask, grid=given.grid)
-        trained = Trained.load(given.run, given.checkpoint)
+        trained = TrainedModel.load(given.run, given.checkpoint)
         bar = Progress(console=console, disable=not console.is_terminal, redirect_stdout=untorn)
         with bar:
             photos, holes = bar.add_task("photos", total=len(work)), bar.add_task("holes")

@@ -11,11 +11,12 @@ from ctxenc.config.checks import check
 from ctxenc.config.compose import compose, parse
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
+from ctxenc.parallel import processes
 from ctxenc.plan import Plan
 from ctxenc.runs.checkpoints import saved_steps
 from ctxenc.runs.folder import Run
-from ctxenc.runs.reserving import check_path, reserve
-from ctxenc.runtime import allocation, compilation, distributed
+from ctxenc.runs.new_folder import check_path, reserve
+from ctxenc.runtime import compilation_cache, memory
 from ctxenc.training import train
 
 CHANGED_BY_RESUME = ("n_epoch", "max_steps")
@@ -46,7 +47,7 @@ def run(*overrides: str) -> Run:
         new.write_config(composed, rest)
         return new.path
 
-    begun = Run(distributed.first(begin))
+    begun = Run(processes.first(begin))
     train(ready, begun)
     return begun
 
@@ -99,7 +100,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
 
 def check_extends(longer: Plan) -> None:
     """Refuse to make a run longer whose learning rates are a function of its length."""
-    if longer.gan.schedule is not schedules.constant:
+    if longer.model.schedule is not schedules.constant:
         raise UserError(
             "n_epoch, max_steps: this run's schedule ends where the run was to end; a longer one "
             "is another run"
@@ -115,11 +116,11 @@ def has_checkpoint(run: Run) -> bool:
 def plan(composed: DictConfig) -> Plan:
     """The composed configuration checked and made ready to run, in a process set up for it."""
     config = check(composed)
-    compilation.keep_programs()
+    compilation_cache.keep_programs()
     if config.distributed:
-        distributed.join()  # before JAX computes anything
-    allocation.keep_memory()
-    return distributed.together(lambda: Plan.of(config))
+        processes.join()  # before JAX computes anything
+    memory.keep_memory()
+    return processes.together(lambda: Plan.of(config))
 
 
 def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:

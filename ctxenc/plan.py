@@ -15,12 +15,12 @@ from jaxtyping import Float
 from ctxenc import step
 from ctxenc.config import build
 from ctxenc.config.schema import Config
-from ctxenc.data.feeds import Order
 from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import Dataset
+from ctxenc.data.loaders import Order
 from ctxenc.errors import UserError
-from ctxenc.gan import Gan, Hyper
-from ctxenc.runtime import devices
+from ctxenc.parallel import devices
+from ctxenc.state import Hyper, Model
 
 SHORTEST_EVAL = 100  # steps: shorter epochs are tested together
 
@@ -49,7 +49,7 @@ class Plan:
     """What a run trains, on what, in which order and for how long."""
 
     config: Config
-    gan: Gan
+    model: Model
     dataset: Dataset
     order: Order
     schedule: Schedule
@@ -62,13 +62,13 @@ class Plan:
             UserError: the data cannot be had, or sizes do not fit together.
         """
         devices.check_batch(config.batch_size)
-        gan = build.gan(config)
-        if config.context_weight != 1 and not (gan.views.whole or gan.views.band):
+        model = build.model(config)
+        if config.context_weight != 1 and not (model.prediction.whole or model.prediction.band):
             raise UserError(
                 f"context_weight={config.context_weight:g}: nothing visible is predicted; it takes "
                 "1, or goes with overlap=… or predict=image"
             )
-        _trace(gan, config)
+        _trace(model, config)
         dataset = build.dataset(config)
         order = Order(size=len(dataset.train), batch_size=config.batch_size, seed=config.seed)
         if config.num_img > len(dataset.test):
@@ -84,7 +84,7 @@ class Plan:
             sample=config.n_update,
             test=config.eval_every or epoch * -(-SHORTEST_EVAL // epoch),
         )
-        return cls(config, gan, dataset, order, schedule)
+        return cls(config, model, dataset, order, schedule)
 
     @property
     def key(self) -> jax.Array:
@@ -99,7 +99,7 @@ class Plan:
     @property
     def hyper(self) -> Hyper:
         """The numeric hyper-parameters as the step takes them."""
-        config, fill = self.config, self.config.mask_fill
+        config, fill = self.config, self.config.fill_value
         lambda_rec, lambda_adv = config.weights
         colour = self.mean_colour if fill == "mean" else np.full(3, fill, np.float32)
         return Hyper.of(
@@ -111,7 +111,7 @@ class Plan:
             context_weight=config.context_weight,
             learning_rate_g=config.learning_rate_g,
             learning_rate_d=config.learning_rate_d,
-            average=config.average or 0.0,
+            ema_decay=config.ema_decay or 0.0,
             total=self.schedule.total,
         )
 
@@ -135,7 +135,7 @@ class Plan:
         }
 
 
-def _trace(gan: Gan, config: Config) -> None:
+def _trace(model: Model, config: Config) -> None:
     """Run the step on shapes alone, so that sizes which cannot work are refused at once."""
     size, mesh = config.image_size, devices.mesh()
     shape = (config.batch_size, size, size, 3)
@@ -150,5 +150,5 @@ def _trace(gan: Gan, config: Config) -> None:
         )
 
     hyper, key = everywhere((hyper, jax.eval_shape(lambda: jax.random.key(0))))
-    state = everywhere(step.init.eval_shape(gan, key, size))
-    step.train_step.eval_shape(gan, state, images, hyper, key)
+    state = everywhere(step.init.eval_shape(model, key, size))
+    step.train_step.eval_shape(model, state, images, hyper, key)

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ctxenc.cli import one_line_errors
-from ctxenc.showing import show
+from ctxenc.report.mask_sheet import show
 
 DESCRIPTION = """\
 Draws a contact sheet of a mask: test masks, and the test images that they are of. Nothing is

@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, UInt8
 
-from ctxenc import masks, metrics
-from ctxenc.gan import Gan, GanState, Hyper, Network, Variables, empty_window
+from ctxenc import masks
 from ctxenc.gradients import gradients
+from ctxenc.metrics import per_image
+from ctxenc.state import Hyper, Model, Network, TrainState, Variables, empty_window
 
 
 @functools.partial(
@@ -19,61 +20,61 @@ from ctxenc.gradients import gradients
     # It runs once: optimizing it would take LLVM seconds (7.7 instead of 1.6) for nothing.
     compiler_options={"xla_backend_optimization_level": 1},
 )
-def init(gan: Gan, key: PRNGKeyArray, image_size: int) -> GanState:
+def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
     """A fresh state: both networks' initial weights, drawn from `key`."""
     key_g, key_d = jax.random.split(key)
 
     def network(module: nn.Module, key: PRNGKeyArray, shape: tuple[int, ...]) -> Network:
         variables = module.init(key, jnp.zeros(shape), train=False)
         params = variables["params"]
-        return Network(params, variables.get("batch_stats", {}), gan.optimizer.init(params))
+        return Network(params, variables.get("batch_stats", {}), model.optimizer.init(params))
 
-    views = gan.views
-    generator = network(gan.generator, key_g, (1, image_size, image_size, views.channels))
+    views = model.prediction
+    generator = network(model.generator, key_g, (1, image_size, image_size, views.channels))
     judged = (1, *views.judged_size(image_size), 3)
-    return GanState(
+    return TrainState(
         step=jnp.zeros((), jnp.int32),
         generator=generator,
         discriminator=(
-            None if gan.discriminator is None else network(gan.discriminator, key_d, judged)
+            None if model.discriminator is None else network(model.discriminator, key_d, judged)
         ),
-        average=jax.tree.map(jnp.copy, generator.variables) if gan.averaged else None,
+        average=jax.tree.map(jnp.copy, generator.variables) if model.averaged else None,
         window=empty_window(),
     )
 
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def train_step(
-    gan: Gan,
-    state: GanState,
+    model: Model,
+    state: TrainState,
     images: UInt8[Array, "batch height width 3"],
     hyper: Hyper,
     key: PRNGKeyArray,
-) -> GanState:
+) -> TrainState:
     """One update of both networks. `state` is donated; `key` is the run's, the same each step."""
     key = jax.random.fold_in(key, state.step)
-    grads_g, grads_d, state = gradients(gan, state, images, hyper, key)
-    factor = gan.schedule(state.step, hyper.total)
-    generator = _update(gan, state.generator, grads_g, factor * hyper.learning_rate_g)
+    grads_g, grads_d, state = gradients(model, state, images, hyper, key)
+    factor = model.schedule(state.step, hyper.total)
+    generator = _update(model, state.generator, grads_g, factor * hyper.learning_rate_g)
     discriminator = state.discriminator
     if discriminator is not None:
-        discriminator = _update(gan, discriminator, grads_d, factor * hyper.learning_rate_d)
+        discriminator = _update(model, discriminator, grads_d, factor * hyper.learning_rate_d)
     average = state.average
     if average is not None:
-        average = _averaged(average, generator.variables, hyper.average, state.step)
+        average = _averaged(average, generator.variables, hyper.ema_decay, state.step)
     return state.replace(
         step=state.step + 1, generator=generator, discriminator=discriminator, average=average
     )
 
 
 @jax.jit
-def finite(state: GanState) -> Float[Array, ""]:
+def finite(state: TrainState) -> Float[Array, ""]:
     """Whether every number of the state is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
 
 def fill(
-    gan: Gan,
+    model: Model,
     generator: Variables,
     images: UInt8[Array, "batch height width 3"],
     mask: masks.Mask,
@@ -83,8 +84,8 @@ def fill(
 
     BatchNorm uses its running statistics, so an image's fill does not depend on its batch.
     """
-    real, views = masks.to_float(images), gan.views
-    prediction: Any = gan.generator.apply(generator, views.given(real, mask, colour), train=False)
+    real, views = masks.to_float(images), model.prediction
+    prediction: Any = model.generator.apply(generator, views.given(real, mask, colour), train=False)
     # Over the masked image: were a missing pixel outside of the window, it would show as missing.
     composite = views.composite(masks.apply(real, mask, colour), prediction, mask)
     return jnp.where(mask > 0, composite, real)
@@ -92,19 +93,19 @@ def fill(
 
 @functools.partial(jax.jit, static_argnums=0)
 def eval_step(
-    gan: Gan,
+    model: Model,
     generator: Variables,
     images: UInt8[Array, "batch height width 3"],
     mask: masks.Mask,
     colour: Float[Array, " 3"],
-) -> tuple[Float[Array, "batch height width 3"], metrics.PerImage]:
+) -> tuple[Float[Array, "batch height width 3"], per_image.PerImage]:
     """The composites, and each image's metrics for the generator's fill of its hole."""
-    filled = fill(gan, generator, images, mask, colour)
-    return filled, metrics.per_image(masks.to_float(images), filled, mask)
+    filled = fill(model, generator, images, mask, colour)
+    return filled, per_image.per_image(masks.to_float(images), filled, mask)
 
 
-def _update(gan: Gan, network: Network, grads: Any, learning_rate: Array) -> Network:
-    direction, opt_state = gan.optimizer.update(grads, network.opt_state, network.params)
+def _update(model: Model, network: Network, grads: Any, learning_rate: Array) -> Network:
+    direction, opt_state = model.optimizer.update(grads, network.opt_state, network.params)
     params = jax.tree.map(lambda p, d: p - learning_rate * d, network.params, direction)
     return network.replace(params=params, opt_state=opt_state)
 

@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 
 from ctxenc import launch
 from ctxenc.cli import one_line_errors
-from ctxenc.config.schema import config_dir
+from ctxenc.config.search_path import config_dir
 from ctxenc.errors import UserError
 from ctxenc.report.help import help_text
-from ctxenc.sweeps import running
+from ctxenc.sweeps import run
 from ctxenc.sweeps.job import job
 
 MULTIRUN = {"-m", "--multirun"}
@@ -40,8 +40,8 @@ def main() -> None:
             raise UserError(f"{min(unknown)}: no such option; --help lists what there is")
         elif flags & HYDRAS:
             hydra_main()  # shows something and trains nothing
-        elif flags or running.is_resume(overrides):
-            sweep, whole = running.run(overrides, hydra_main)
+        elif flags or run.is_resume(overrides):
+            sweep, whole = run.run(overrides, hydra_main)
             print(sweep.path)
             sys.exit(0 if whole else 1)
         else:

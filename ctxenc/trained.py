@@ -13,30 +13,33 @@ from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
-from ctxenc.gan import Gan, Variables
+from ctxenc.parallel import devices
 from ctxenc.runs.checkpoints import Checkpoints
 from ctxenc.runs.folder import Run
-from ctxenc.runtime import allocation, compilation, devices
+from ctxenc.runtime import compilation_cache, memory
+from ctxenc.state import Model, Variables
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """One checkpoint's generator with what is needed to use it.
 
-    `colour` fills the hole before the generator sees the image, in [-1, 1]; `averaged` says
+    `fill_value` fills the hole before the generator sees the image, in [-1, 1]; `averaged` says
     whether `variables` are the moving average of those that training left.
     """
 
     run: Run
     config: Config
-    gan: Gan
+    model: Model
     variables: Variables
-    colour: Float[Array, " 3"]
+    fill_value: Float[Array, " 3"]
     step: int
     averaged: bool = False
 
     @classmethod
-    def load(cls, path: str | Path, checkpoint: str = "best", *, raw: bool = False) -> "Trained":
+    def load(
+        cls, path: str | Path, checkpoint: str = "best", *, raw: bool = False
+    ) -> "TrainedModel":
         """The generator of a run folder.
 
         Args:
@@ -50,15 +53,15 @@ class Trained:
         """
         run = Run(Path(path).expanduser())
         composed = run.config
-        compilation.keep_programs()
-        allocation.keep_memory()
+        compilation_cache.keep_programs()
+        memory.keep_memory()
         config = check(composed)
-        gan = build.gan(config)
+        model = build.model(config)
         if not run.checkpoints.is_dir():
             raise UserError(f"{run.path}: it has no checkpoint yet ({run.checkpoints})")
         with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
             at = _wanted(checkpoints, checkpoint)
-            template = step.init.eval_shape(gan, jax.random.key(0), config.image_size)
+            template = step.init.eval_shape(model, jax.random.key(0), config.image_size)
             everywhere = devices.replicated(devices.mesh())
             template = jax.tree.map(
                 lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
@@ -66,8 +69,8 @@ class Trained:
             )
             state = checkpoints.restore(template, at)
         variables = state.generator.variables if raw else state.tested
-        averaged = gan.averaged and not raw
-        return cls(run, config, gan, variables, _colour(run, config), int(at), averaged)
+        averaged = model.averaged and not raw
+        return cls(run, config, model, variables, _colour(run, config), int(at), averaged)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -90,7 +93,7 @@ def _wanted(checkpoints: Checkpoints, name: str) -> int:
 
 
 def _colour(run: Run, config: Config) -> Float[Array, " 3"]:
-    fill: Any = config.mask_fill
+    fill: Any = config.fill_value
     if fill == "mean":
         fill = run.dataset.get("mean_colour")
         try:

@@ -8,23 +8,25 @@ import jax.numpy as jnp
 from jax.sharding import NamedSharding
 from omegaconf import DictConfig
 
-from ctxenc import metrics, step
-from ctxenc.data import remembered
-from ctxenc.data.feeds import Feed, MemoryFeed, StreamedFeed
+from ctxenc import step
+from ctxenc.data import cache
 from ctxenc.data.images import Images, MemoryImages
+from ctxenc.data.loaders import Feed, MemoryFeed, StreamedFeed
 from ctxenc.errors import UserError
-from ctxenc.evaluation import held_out
-from ctxenc.gan import GanState, empty_window
+from ctxenc.evaluation import test_split
+from ctxenc.metrics import per_image
+from ctxenc.parallel import devices, processes
 from ctxenc.plan import Plan
-from ctxenc.recording import Recorder
 from ctxenc.report import progress
 from ctxenc.runs import checkpoints as saved
 from ctxenc.runs.checkpoints import Checkpoints
 from ctxenc.runs.folder import Run
-from ctxenc.runs.sitting import Sitting
-from ctxenc.runtime import devices, distributed, interruption
+from ctxenc.runs.recorder import Recorder
+from ctxenc.runs.status import StatusFile
+from ctxenc.runtime import signals
 from ctxenc.runtime.background import Background
 from ctxenc.sampling import Sampler
+from ctxenc.state import TrainState, empty_window
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +35,7 @@ def train(plan: Plan, run: Run, changed: DictConfig | None = None) -> None:
     """Train in `run`'s folder; where the plan resumes, from the folder's latest checkpoint.
 
     However it ends, ``status.json`` says so. Several processes call it together
-    (`ctxenc.runtime.distributed`).
+    (`ctxenc.parallel.processes`).
 
     Args:
         plan: what to train.
@@ -51,49 +53,49 @@ def train(plan: Plan, run: Run, changed: DictConfig | None = None) -> None:
         schedule.total,
         steps_per_epoch=schedule.steps_per_epoch,
         batch_size=plan.config.batch_size,
-        quiet=not distributed.is_main(),
+        quiet=not processes.is_main(),
     )
     with contextlib.ExitStack() as stack:
-        distributed.together(lambda: stack.enter_context(run.lock()))
+        processes.together(lambda: stack.enter_context(run.lock()))
         stack.enter_context(run.logging(live.handler()))
         stack.enter_context(live)
-        request = stack.enter_context(interruption.requests())
-        sitting = Sitting(run, resumed=plan.config.resume is not None)
-        distributed.at_failure(lambda message: sitting.write("failed", message))
+        request = stack.enter_context(signals.requests())
+        status_file = StatusFile(run, resumed=plan.config.resume is not None)
+        processes.at_failure(lambda message: status_file.write("failed", message))
         try:
-            _train(plan, run, sitting, live, request, changed)
+            _train(plan, run, status_file, live, request, changed)
         except KeyboardInterrupt as stop:  # Interrupted, or a second Ctrl-C, which saves nothing
-            sitting.write("interrupted", str(stop) or "SIGINT twice: not saved")
-            if not isinstance(stop, interruption.Interrupted):
-                distributed.abandon(stop)
+            status_file.write("interrupted", str(stop) or "SIGINT twice: not saved")
+            if not isinstance(stop, signals.Interrupted):
+                processes.abandon(stop)
             raise
         except BaseException as error:
             log.debug("failed", exc_info=error)
-            distributed.abandon(error)
-            sitting.write("failed", f"{type(error).__name__}: {error}")
+            processes.abandon(error)
+            status_file.write("failed", f"{type(error).__name__}: {error}")
             raise
-        sitting.write("finished")
+        status_file.write("finished")
         if request.signum:
-            raise interruption.Interrupted(request.signum)
+            raise signals.Interrupted(request.signum)
 
 
 def _train(
     plan: Plan,
     run: Run,
-    sitting: Sitting,
+    status_file: StatusFile,
     live: progress.Live,
-    request: interruption.Request,
+    request: signals.Request,
     changed: DictConfig | None,
 ) -> None:
-    config, gan, schedule = plan.config, plan.gan, plan.schedule
+    config, model, schedule = plan.config, plan.model, plan.schedule
     mesh = devices.mesh()
     everywhere, divided = devices.replicated(mesh), devices.split(mesh)
     resumed = config.resume is not None
     if not resumed:
         run.write_environment()
     hyper, key = devices.put((plan.hyper, plan.key), everywhere)
-    test = held_out.TestSplit(plan.dataset.test, gan, config.batch_size, divided)
-    distributed.together(lambda: describe(plan, run, test))
+    test = test_split.TestSplit(plan.dataset.test, model, config.batch_size, divided)
+    processes.together(lambda: describe(plan, run, test))
     state = initial_state(plan, run, everywhere)
     start, vote = int(state.step), devices.Vote(mesh)
     with (
@@ -101,7 +103,7 @@ def _train(
         Checkpoints(run.checkpoints, create=not resumed) as checkpoints,
         contextlib.ExitStack() as stack,
     ):
-        sitting.begin(start)
+        status_file.begin(start)
         if changed is not None:
             run.write_config(changed)  # before the next: else a run killed here would lose its end
         if resumed and start < schedule.total:
@@ -115,16 +117,16 @@ def _train(
             start=start,
             batch_size=config.batch_size,
             steps_per_epoch=schedule.steps_per_epoch,
-            losses=gan.losses,
-            blind=gan.adversarial.blind if gan.adversarial else None,
+            losses=model.losses,
+            blind=model.adversarial.blind if model.adversarial else None,
             baselines=baselines(plan, test),
         )
         stack.enter_context(recorder)
         sampler = Sampler(plan, run, background, hyper, divided)
 
         for done in range(start + 1, schedule.total + 1):
-            state = devices.settled(step.train_step(gan, state, feed.take(state), hyper, key))
-            sitting.step = done
+            state = devices.settled(step.train_step(model, state, feed.take(state), hyper, key))
+            status_file.step = done
             live.step(done)
             if done == start + 1:
                 jax.block_until_ready(state)  # compiling is not training speed
@@ -138,19 +140,19 @@ def _train(
                 sampler.save(done, state)
             if schedule.due(done, schedule.test):
                 recorder.stop_unless_finite(done, state)
-                figures = metrics.summary(test.generator(state.tested, hyper.fill))
-                if gan.averaged:
-                    raw = metrics.summary(test.generator(state.generator.variables, hyper.fill))
+                figures = per_image.summary(test.generator(state.tested, hyper.fill))
+                if model.averaged:
+                    raw = per_image.summary(test.generator(state.generator.variables, hyper.fill))
                     figures |= {f"raw_{name}": value for name, value in raw.items()}
                 recorder.test(done, figures)
                 checkpoints.save(done, state, figures)
                 recorder.summarise()
                 background.check()  # after the save: a picture may not cost the weights
-                sitting.write("running")
+                status_file.write("running")
                 recorder.restart_clock(done)
             asked = vote.cast(request.signum)
             if asked and done < schedule.total:
-                stop = interruption.Interrupted(asked)
+                stop = signals.Interrupted(asked)
                 recorder.stop_unless_finite(done, state)
                 checkpoints.save(done, state)
                 checkpoints.wait()
@@ -161,7 +163,7 @@ def _train(
             recorder.summarise()
 
 
-def initial_state(plan: Plan, run: Run, sharding: NamedSharding) -> GanState:
+def initial_state(plan: Plan, run: Run, sharding: NamedSharding) -> TrainState:
     """A fresh state, or where the plan resumes that of a checkpoint: `resume_step`, or the latest.
 
     Raises:
@@ -169,21 +171,21 @@ def initial_state(plan: Plan, run: Run, sharding: NamedSharding) -> GanState:
     """
     key, size = devices.put(plan.key, sharding), plan.config.image_size
     if plan.config.resume is None:
-        return jax.device_put(step.init(plan.gan, key, size), sharding)
+        return jax.device_put(step.init(plan.model, key, size), sharding)
     template = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding),
-        step.init.eval_shape(plan.gan, plan.key, size),
+        step.init.eval_shape(plan.model, plan.key, size),
     )
     wanted = plan.config.resume_step
     try:
-        state: GanState = saved.restore(run.checkpoints, template, wanted)
+        state: TrainState = saved.restore(run.checkpoints, template, wanted)
     except UserError as error:
         older = [at for at in saved.saved_steps(run.checkpoints) if wanted is None or at < wanted]
         older = older if wanted is not None else older[:-1]
         hint = f"; resume_step={older[-1]} goes on from there" if older else ""
         raise UserError(f"{error}{hint}") from error
     if wanted is not None:
-        distributed.together(lambda: saved.drop_after(run.checkpoints, wanted))
+        processes.together(lambda: saved.drop_after(run.checkpoints, wanted))
     return state
 
 
@@ -192,10 +194,10 @@ def training_feed(plan: Plan, start: int, sharding: NamedSharding) -> Feed:
     images = plan.dataset.train
     if isinstance(images, MemoryImages):
         return MemoryFeed(images, plan.order, start, sharding)
-    return StreamedFeed(images, plan.order, start, sharding, plan.config.workers)
+    return StreamedFeed(images, plan.order, start, sharding, plan.config.num_workers)
 
 
-def describe(plan: Plan, run: Run, test: held_out.TestSplit) -> None:
+def describe(plan: Plan, run: Run, test: test_split.TestSplit) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
     missing = test.missing()
     description = {**plan.describe_data(), "mask_hash": test.mask_hash(), "missing": missing}
@@ -208,16 +210,16 @@ def describe(plan: Plan, run: Run, test: held_out.TestSplit) -> None:
     log.info("test masks: %(least).1f to %(most).1f %% missing, %(mean).1f %% on average", missing)
 
 
-def baselines(plan: Plan, test: held_out.TestSplit) -> dict[str, dict[str, float]]:
+def baselines(plan: Plan, test: test_split.TestSplit) -> dict[str, dict[str, float]]:
     """The test figures of the two fills that need no training."""
     return _baselines(test.images, test, tuple(plan.mean_colour.tolist()))
 
 
-@remembered.for_the_next_job
+@cache.for_the_next_job
 def _baselines(
-    _: Images, test: held_out.TestSplit, colour: tuple[float, ...]
+    _: Images, test: test_split.TestSplit, colour: tuple[float, ...]
 ) -> dict[str, dict[str, float]]:
     return {
-        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(colour))),
-        "context_mean": metrics.summary(test.context_mean()),
+        "mean_colour": per_image.summary(test.mean_colour(jnp.asarray(colour))),
+        "context_mean": per_image.summary(test.context_mean()),
     }

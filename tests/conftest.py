@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from ctxenc.runtime import compilation
+from ctxenc.runtime import compilation_cache
 
 # The same examples every time, so that a change is never judged by luck; no long shrinking.
 settings.register_profile(
@@ -19,7 +19,7 @@ settings.load_profile("steady")
 
 @pytest.fixture(scope="session", autouse=True)
 def _keep_programs():
-    compilation.keep_programs()
+    compilation_cache.keep_programs()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.metrics import NAMES
+from ctxenc.metrics.per_image import NAMES
 from ctxenc.report import grids
 from ctxenc.runs.folder import Run
 
@@ -17,7 +17,7 @@ CONFIG = {
     "learning_rate_g": 5e-4,
     "lambda_adv": 1e-3,
     "mask_height": 16,
-    "workers": 2,
+    "num_workers": 2,
     "samples_dir": "samples",
     "save_dir": "checkpoints",
     "dataset": {"_target_": "ctxenc.data.photos.photos", "data_dir": None},

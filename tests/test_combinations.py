@@ -60,23 +60,23 @@ def small(mask, loss, model, label_maps):
 
 
 def two_steps(config):
-    gan, size = build.gan(config), config.image_size
+    model, size = build.model(config), config.image_size
     rates = hyper(lambda_adv=0.1, lambda_seam=0.1, lambda_r1=0.1)
 
     # One program, not optimized: most of the time would be LLVM's.
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
     def run(images, key):
         def one(state, _):
-            return step.train_step.__wrapped__(gan, state, images, rates, key), None
+            return step.train_step.__wrapped__(model, state, images, rates, key), None
 
-        return jax.lax.scan(one, step.init.__wrapped__(gan, key, size), length=2)[0]
+        return jax.lax.scan(one, step.init.__wrapped__(model, key, size), length=2)[0]
 
     images = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), np.uint8)
     state = run(images, jax.random.key(0))
     assert int(state.step) == 2
     assert bool(step.finite(state))
     assert 0 < float(state.window["missing"]) < 2
-    for name in gan.losses:
+    for name in model.losses:
         assert float(state.window[name]) != 0 or name.startswith("accuracy"), name
 
 
@@ -95,7 +95,7 @@ def test_every_combination_trains(mask, loss, model, label_maps):
     ("overrides", "message"),
     [
         (["mask=region", "predict=hole"], "mask: its missing pixels must fill a box"),
-        (["mask=region", "judge=hole"], "mask: its missing pixels must fill a box"),
+        (["mask=region", "discriminator_input=hole"], "mask: its missing pixels must fill a box"),
         (["mask=region", "overlap=0.1"], r"overlap=0\.1: a prediction of the whole image"),
         (["predict=image", "overlap=0.1"], r"overlap=0\.1: a prediction of the whole image"),
         (["overlap=0.49", "mask_height=4"], "overlap=0.49: .* nothing of a box of 4 × 16"),
@@ -107,8 +107,11 @@ def test_every_combination_trains(mask, loss, model, label_maps):
         (["model.discriminator.spectral_norm=true"], "spectral_norm=True: batch norm.* undoes it"),
         ([*RARE, "mask.weights.border=1"], "mask: its missing pixels must fill a box"),
         (["lambda_seam=0.1"], "lambda_seam=0.1: this loss has no seam term; it takes 0"),
-        (["lambda_r1=1"], "lambda_r1=1: this loss has no penalty term; it takes 0"),
-        (["loss=r1", "loss.adversarial=null", "lambda_adv=0"], "loss.penalty: .* no discriminator"),
+        (["lambda_r1=1"], "lambda_r1=1: this loss has no gradient_penalty term; it takes 0"),
+        (
+            ["loss=r1", "loss.adversarial=null", "lambda_adv=0"],
+            "loss.gradient_penalty: .* no discriminator",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_the_reason(overrides, message):

@@ -20,14 +20,14 @@ from ctxenc.config.checks import check
 from ctxenc.data.images import MemoryImages
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.evaluation.held_out import TestSplit
-from ctxenc.evaluation.transfer import _check_held_out, _check_missing, changed
+from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
+from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.masks import boxes
-from ctxenc.metrics import NAMES
+from ctxenc.metrics.per_image import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs.folder import Run
 from tests import stand_ins
-from tests.tiny import TINY, tiny_gan
+from tests.tiny import TINY, tiny_model
 
 ROWS = {
     "model",
@@ -190,8 +190,10 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
 
     config = check(run.config)
     strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
-    gan = build.gan(config)
-    split = TestSplit(build.dataset(config).test, dataclasses.replace(gan, mask=strategy), 32, None)
+    model = build.model(config)
+    split = TestSplit(
+        build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, None
+    )
     assert metrics["mask_hash"] == split.mask_hash() != run.dataset["mask_hash"]
     assert metrics["dataset"]["test_fingerprint"] == run.dataset["test_fingerprint"]
 
@@ -302,7 +304,7 @@ def test_a_newly_chosen_mask_reads_the_runs_own_sizes(run):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A model of whole images, told which pixels are missing, its weights averaged."""
-    kind = ("predict=image", "mask_channel=true", "average=0.9", "loss=reconstruction")
+    kind = ("predict=image", "mask_channel=true", "ema_decay=0.9", "loss=reconstruction")
     with contextlib.chdir(tmp_path_factory.mktemp("whole")):
         return launch.run(*TINY, *kind, "mask=random", "max_steps=3")
 
@@ -347,9 +349,9 @@ def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missi
     def mask(key, batch, height, width):
         return jnp.full((batch, height, width, 1), missing)
 
-    gan = dataclasses.replace(tiny_gan(), mask=mask)
+    model = dataclasses.replace(tiny_model(), mask=mask)
     with pytest.raises(UserError, match="some of every image missing and some visible"):
-        _check_missing(TestSplit(MemoryImages(np.asarray(images)), gan, 8, None))
+        _check_missing(TestSplit(MemoryImages(np.asarray(images)), model, 8, None))
 
 
 BAD = {
@@ -361,7 +363,7 @@ BAD = {
     "mask=center,random": "it takes one value",
     "mask.nope=1": "mask.nope: no such option",
     "lambda_adv=0": "lambda_adv=0: the generator is trained; only mask, dataset",
-    "model=seed": "model=seed: the generator is trained",
+    "model=tf_original": "model=tf_original: the generator is trained",
     "+mask.x=1": "the generator is trained",
     "~mask": "the generator is trained",
     "dataset=folder": "dataset.path: it has no default; set dataset.path=…",

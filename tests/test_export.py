@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc import export, exported_example, exporting, launch, masks, step
-from ctxenc.trained import Trained
+from ctxenc import export, launch, masks, step
+from ctxenc.exporting import example, stablehlo
+from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
 
 ELSEWHERE = """
@@ -51,7 +52,7 @@ def exported(run, tmp_path_factory):
 
 
 def test_it_fills_as_ctxenc_does_without_ctxenc(run, exported, tmp_path):
-    trained = Trained.load(run)
+    trained = TrainedModel.load(run)
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     mask = np.zeros((5, 16, 16, 1), np.float32)
     mask[:, 4:12, 4:12] = 1
@@ -65,7 +66,7 @@ def test_it_fills_as_ctxenc_does_without_ctxenc(run, exported, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     found = np.load(tmp_path / "found.npz")
-    own = step.fill(trained.gan, trained.variables, images, jnp.asarray(mask), trained.colour)
+    own = step.fill(trained.model, trained.variables, images, jnp.asarray(mask), trained.fill_value)
     np.testing.assert_allclose(found["filled"], own, atol=1e-5)
     np.testing.assert_allclose(found["single"], own[:1], atol=1e-5)
     np.testing.assert_array_equal(found["box"], mask[:1])
@@ -73,13 +74,13 @@ def test_it_fills_as_ctxenc_does_without_ctxenc(run, exported, tmp_path):
 
 def test_the_contract_says_what_there_is(run, exported):
     contract = json.loads((exported / "contract.json").read_text())
-    trained = Trained.load(run)
+    trained = TrainedModel.load(run)
     assert contract["arguments"]["images"]["shape"] == ["batch", 16, 16, 3]
     assert contract["predicts"] == "hole"
     assert (contract["mask_height"], contract["mask_width"]) == (8, 8)
     assert contract["box_tops"] == {"first": 4, "last": 4}
     assert contract["step"] == trained.step
-    np.testing.assert_allclose(contract["colour"], trained.colour)
+    np.testing.assert_allclose(contract["colour"], trained.fill_value)
     assert {"cpu", "cuda", "tpu"} <= set(contract["platforms"])
     for name, described in contract["files"].items():
         data = (exported / name).read_bytes()
@@ -110,10 +111,12 @@ def test_its_own_example_runs(exported):
 
 def test_a_model_of_whole_images_takes_any_mask(tmp_path):
     """Told the mask, its weights averaged."""
-    kind = ("predict=image", "mask=random", "mask_channel=true", "average=0.9")
+    kind = ("predict=image", "mask=random", "mask_channel=true", "ema_decay=0.9")
     with contextlib.chdir(tmp_path):
-        trained = Trained.load(launch.run(*TINY, *kind, "loss=reconstruction", "max_steps=2").path)
-    contract = exporting.export_generator(trained, tmp_path / "model")
+        trained = TrainedModel.load(
+            launch.run(*TINY, *kind, "loss=reconstruction", "max_steps=2").path
+        )
+    contract = stablehlo.export_generator(trained, tmp_path / "model")
     assert contract["predicts"] == "image"
     assert contract["weights"] == "averaged"
     assert "any shape" in contract["arguments"]["mask"]["is"]
@@ -121,8 +124,8 @@ def test_a_model_of_whole_images_takes_any_mask(tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (3, 16, 16, 3), np.uint8)
     mask = (random.random((3, 16, 16, 1)) < 0.4).astype(np.float32)
-    found = exported_example.load(tmp_path / "model")(images, mask)
-    own = step.fill(trained.gan, trained.variables, images, jnp.asarray(mask), trained.colour)
+    found = example.load(tmp_path / "model")(images, mask)
+    own = step.fill(trained.model, trained.variables, images, jnp.asarray(mask), trained.fill_value)
     np.testing.assert_allclose(found, own, atol=1e-5)
     assert (np.abs(found - masks.to_float(images)).max(axis=-1, keepdims=True) > 0)[mask > 0].all()
 

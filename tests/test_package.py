@@ -11,7 +11,7 @@ import jax
 import pytest
 
 import ctxenc
-from ctxenc.config import targets
+from ctxenc.config import instantiate
 from ctxenc.config.schema import GROUPS, choices
 from ctxenc.masks import boxes
 from tests.tiny import TINY
@@ -63,7 +63,7 @@ def test_the_mask_that_the_readme_adds(monkeypatch):
     monkeypatch.setattr(boxes, "corner_box", boxes.corner_box, raising=False)
     assert "_target_: ctxenc.masks.boxes.corner_box" in yaml
     node = {"_target_": "ctxenc.masks.boxes.corner_box", "mask_height": 4, "mask_width": 4}
-    mask = targets.target(node, "mask")(jax.random.key(0), 2, 8, 8)
+    mask = instantiate.target(node, "mask")(jax.random.key(0), 2, 8, 8)
     del boxes.corner_box
     assert mask[:, :4, :4].all()
     assert mask.sum() == 2 * 16

@@ -26,7 +26,7 @@ def program(monkeypatch, capsys, tmp_path):
 
 
 def test_it_says_what_is_missing_and_writes_the_sheet(program, tmp_path):
-    status, output, errors = program("mask=border", "image_size=16", "mask_fill=-1.0", "-n", 10)
+    status, output, errors = program("mask=border", "image_size=16", "fill_value=-1.0", "-n", 10)
     assert status == 0, errors
     missing, file = output.splitlines()
     assert missing == "missing: 75.0% to 75.0% of an image, mean 75.0%, over 1000 masks"

@@ -13,11 +13,11 @@ import pytest
 
 from ctxenc import gradients as grads
 from ctxenc import losses, masks, schedules, step
-from ctxenc.gan import Gan, empty_window
 from ctxenc.masks import boxes
 from ctxenc.models.generator import Generator
-from ctxenc.views import Views
-from tests.tiny import hyper, tiny_gan
+from ctxenc.prediction import Prediction
+from ctxenc.state import Model, empty_window
+from tests.tiny import hyper, tiny_model
 
 
 def flat(tree):
@@ -29,18 +29,18 @@ gradients = jax.jit(grads.gradients, static_argnums=0)
 
 
 @pytest.fixture(scope="module")
-def gan():
-    return tiny_gan()
+def model():
+    return tiny_model()
 
 
 @pytest.fixture
-def state(gan, key):
-    return step.init(gan, key, 16)
+def state(model, key):
+    return step.init(model, key, 16)
 
 
-def test_one_step_changes_every_parameter_tensor_of_both_networks(gan, state, images, key):
+def test_one_step_changes_every_parameter_tensor_of_both_networks(model, state, images, key):
     before = jax.tree.map(np.array, state)
-    after = step.train_step(gan, state, images, hyper(), key)
+    after = step.train_step(model, state, images, hyper(), key)
     assert int(after.step) == 1
     for old, new in (
         (before.generator, after.generator),
@@ -51,19 +51,19 @@ def test_one_step_changes_every_parameter_tensor_of_both_networks(gan, state, im
         assert (flat(old.batch_stats) != flat(new.batch_stats)).all()
 
 
-def test_the_discriminator_learns_to_tell_real_from_filled(gan, state, images, key):
+def test_the_discriminator_learns_to_tell_real_from_filled(model, state, images, key):
     for _ in range(60):
-        state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
+        state = step.train_step(model, state, images, hyper(learning_rate_g=0.0), key)
     state = state.replace(window=empty_window())
-    state = step.train_step(gan, state, images, hyper(learning_rate_g=0.0), key)
+    state = step.train_step(model, state, images, hyper(learning_rate_g=0.0), key)
     assert float(state.window["discriminator"]) < 0.4
     assert float(state.window["accuracy_fake"]) > 0.8
 
 
-def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(gan, state, images, key):
+def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(model, state, images, key):
     def gradient(lambda_rec, lambda_adv):
         weights = hyper(lambda_rec=lambda_rec, lambda_adv=lambda_adv)
-        return flat(gradients(gan, state, images, weights, key)[0])
+        return flat(gradients(model, state, images, weights, key)[0])
 
     one = gradient(0.0, 2.0**-10)
     assert np.abs(one).max() > 0
@@ -75,44 +75,44 @@ def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(gan, sta
 
 def whole_image(**views):
     generator = Generator(output_size=(16, 16), widths=(4, 8), decoder_widths=(8,))
-    views = Views(window=(16, 16), whole=True, box=(8, 8), **views)
-    return dataclasses.replace(tiny_gan(), generator=generator, views=views)
+    views = Prediction(window=(16, 16), whole=True, box=(8, 8), **views)
+    return dataclasses.replace(tiny_model(), generator=generator, prediction=views)
 
 
 def with_band():
     mask = functools.partial(boxes.random_box, mask_height=8, mask_width=8, overlap=0.25)
-    views = Views(window=(8, 8), box=(8, 8), band=2)
-    return dataclasses.replace(tiny_gan(), mask=mask, views=views)
+    views = Prediction(window=(8, 8), box=(8, 8), band=2)
+    return dataclasses.replace(tiny_model(), mask=mask, prediction=views)
 
 
 VARIANTS = {
-    "hole": tiny_gan,
+    "hole": tiny_model,
     "band": with_band,
     "image": lambda: dataclasses.replace(whole_image(), adversarial=losses.Hinge()),
     "composite": lambda: dataclasses.replace(
-        whole_image(judge="composite", mask_channel=True), seam=losses.seam
+        whole_image(discriminator_input="composite", mask_channel=True), seam=losses.seam
     ),
-    "penalty": lambda: dataclasses.replace(tiny_gan(), penalty=losses.r1),
+    "penalty": lambda: dataclasses.replace(tiny_model(), penalty=losses.r1),
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
     """Against a plain differentiation of each network's whole loss, with no shared passes."""
-    gan = VARIANTS[variant]()
-    state = step.init(gan, key, 16)
+    model = VARIANTS[variant]()
+    state = step.init(model, key, 16)
     weights = hyper(
         lambda_rec=0.7, lambda_adv=0.3, lambda_seam=0.2, lambda_r1=0.1, context_weight=10.0
     )
-    grads_g, grads_d, after = gradients(gan, state, images, weights, key)
+    grads_g, grads_d, after = gradients(model, state, images, weights, key)
     key_flip, key_mask = jax.random.split(key)
     real = grads.random_flip(key_flip, masks.to_float(images))
-    mask = gan.mask(key_mask, *real.shape[:3])
+    mask = model.mask(key_mask, *real.shape[:3])
     context = jnp.where(mask > 0, weights.fill, real)
-    if gan.views.mask_channel:
+    if model.prediction.mask_channel:
         context = jnp.concatenate([context, mask], -1)
-    target, missing = (gan.views.cut(x, mask) for x in (real, mask))
-    judged_real = gan.views.judged(real, target, mask)
+    target, missing = (model.prediction.cut(x, mask) for x in (real, mask))
+    judged_real = model.prediction.judged(real, target, mask)
 
     def run(module, network, params, x, stats=None):
         stats = network.batch_stats if stats is None else stats
@@ -121,25 +121,27 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
         return out, new["batch_stats"]
 
     def generator_loss(params):
-        fills, _ = run(gan.generator, state.generator, params, context)
+        fills, _ = run(model.generator, state.generator, params, context)
         d = state.discriminator
-        _, stats = run(gan.discriminator, d, d.params, judged_real)
-        logits, _ = run(gan.discriminator, d, d.params, gan.views.judged(real, fills, mask), stats)
+        _, stats = run(model.discriminator, d, d.params, judged_real)
+        logits, _ = run(
+            model.discriminator, d, d.params, model.prediction.judged(real, fills, mask), stats
+        )
         errors = jnp.where(missing > 0, 1, 10) * (fills - target) ** 2
-        total = 0.7 * jnp.mean(errors) + 0.3 * gan.adversarial.fool(logits)
-        if gan.seam:
-            total += 0.2 * gan.seam(jnp.where(mask > 0, fills, real), mask)
+        total = 0.7 * jnp.mean(errors) + 0.3 * model.adversarial.fool(logits)
+        if model.seam:
+            total += 0.2 * model.seam(jnp.where(mask > 0, fills, real), mask)
         return total
 
     def discriminator_loss(params):
-        fills, _ = run(gan.generator, state.generator, state.generator.params, context)
+        fills, _ = run(model.generator, state.generator, state.generator.params, context)
         d = state.discriminator
-        on_real, stats = run(gan.discriminator, d, params, judged_real)
-        judged_fake = gan.views.judged(real, fills, mask)
-        on_fake, _ = run(gan.discriminator, d, params, judged_fake, stats)
-        total = 0.5 * (gan.adversarial.real(on_real) + gan.adversarial.fake(on_fake))
-        if gan.penalty:
-            slope = jax.grad(lambda x: run(gan.discriminator, d, params, x)[0].sum())(judged_real)
+        on_real, stats = run(model.discriminator, d, params, judged_real)
+        judged_fake = model.prediction.judged(real, fills, mask)
+        on_fake, _ = run(model.discriminator, d, params, judged_fake, stats)
+        total = 0.5 * (model.adversarial.real(on_real) + model.adversarial.fake(on_fake))
+        if model.penalty:
+            slope = jax.grad(lambda x: run(model.discriminator, d, params, x)[0].sum())(judged_real)
             total += 0.1 * 0.5 * jnp.mean((slope**2).sum((1, 2, 3)))
         return total
 
@@ -154,21 +156,21 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
 
 def test_an_overlap_weighs_its_band_ten_times(images, key):
     """By hand: a band of 2 in a box of 8 is 48 of 64 pixels, the missing middle 16."""
-    gan = with_band()
-    state = step.init(gan, key, 16)
+    model = with_band()
+    state = step.init(model, key, 16)
     black = jnp.zeros_like(images)
     dark = jax.tree.map(jnp.zeros_like, state.generator.params)  # predicts 0, grey, everywhere
     state = state.replace(generator=state.generator.replace(params=dark))
-    _, _, after = gradients(gan, state, black, hyper(1.0, 0.0, context_weight=10.0), key)
+    _, _, after = gradients(model, state, black, hyper(1.0, 0.0, context_weight=10.0), key)
     assert float(after.window["pixelwise"]) == pytest.approx((48 * 10 + 16) / 64)
     assert float(after.window["missing"]) == pytest.approx(16 / 256)
 
 
 def test_the_average_follows_the_weights_and_is_what_is_tested(images, key):
-    averaged = dataclasses.replace(tiny_gan(), averaged=True)
+    averaged = dataclasses.replace(tiny_model(), averaged=True)
     state = step.init(averaged, key, 16)
     first = jax.tree.map(np.array, state.generator.variables)
-    state = step.train_step(averaged, state, images, hyper(average=0.5), key)
+    state = step.train_step(averaged, state, images, hyper(ema_decay=0.5), key)
     second = jax.tree.map(np.array, state.generator.variables)
     # Its decay starts at (1 + 0) / (10 + 0) and may rise to 0.5, not above.
     expected = 0.1 * flat(first) + 0.9 * flat(second)
@@ -176,14 +178,16 @@ def test_the_average_follows_the_weights_and_is_what_is_tested(images, key):
     assert flat(state.tested).tolist() == flat(state.average).tolist()
     late = state.replace(step=jnp.int32(1000))
     before = flat(jax.tree.map(np.array, state.average))
-    after = step.train_step(averaged, late, images, hyper(average=0.5), key)
+    after = step.train_step(averaged, late, images, hyper(ema_decay=0.5), key)
     expected = 0.5 * before + 0.5 * flat(after.generator.variables)
     np.testing.assert_allclose(flat(after.average), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_a_schedule_scales_both_rates(gan, state, images, key):
+def test_a_schedule_scales_both_rates(model, state, images, key):
     """Where the factor is 0 nothing moves but the statistics."""
-    still = dataclasses.replace(gan, schedule=functools.partial(schedules.cosine, warmup=0, end=0))
+    still = dataclasses.replace(
+        model, schedule=functools.partial(schedules.cosine, warmup=0, end=0)
+    )
     before = jax.tree.map(np.array, state)
     after = step.train_step(still, state.replace(step=jnp.int32(10)), images, hyper(total=10), key)
     for old, new in (
@@ -194,19 +198,19 @@ def test_a_schedule_scales_both_rates(gan, state, images, key):
         assert (flat(old.batch_stats) != flat(new.batch_stats)).any()
 
 
-def test_batch_norm_statistics_go_through_real_then_filled(gan, state, images, key):
+def test_batch_norm_statistics_go_through_real_then_filled(model, state, images, key):
     """Two updates by momentum from two batches, in this order; the first layer's mean shows it."""
-    _, _, after = gradients(gan, state, images, hyper(), key)
-    module, network = gan.discriminator, state.discriminator
+    _, _, after = gradients(model, state, images, hyper(), key)
+    module, network = model.discriminator, state.discriminator
     key_flip, key_mask = jax.random.split(key)
     real = grads.random_flip(key_flip, masks.to_float(images))
-    mask = gan.mask(key_mask, *real.shape[:3])
-    holes = masks.crop(real, masks.corners(mask), gan.views.window)
+    mask = model.mask(key_mask, *real.shape[:3])
+    holes = masks.crop(real, masks.corners(mask), model.prediction.window)
     context = masks.apply(real, mask, jnp.ones(3))
 
     @jax.jit
     def threaded():
-        fills, _ = grads._run(gan.generator, *_parts(state.generator), context)
+        fills, _ = grads._run(model.generator, *_parts(state.generator), context)
         _, stats = grads._run(module, *_parts(network), holes)
         return grads._run(module, network.params, stats, fills)[1]
 
@@ -229,25 +233,25 @@ class CountingGenerator(nn.Module):
         return jnp.tanh(nn.BatchNorm(use_running_average=not train)(x)[:, :8, :8])
 
 
-def test_the_generator_runs_once_a_step(gan, images, key):
-    counted = Gan(**{**vars(gan), "generator": CountingGenerator()})
+def test_the_generator_runs_once_a_step(model, images, key):
+    counted = Model(**{**vars(model), "generator": CountingGenerator()})
     state = step.init(counted, key, 16)
     CountingGenerator.calls = 0
     jax.eval_shape(functools.partial(grads.gradients, counted), state, images, hyper(), key)
     assert CountingGenerator.calls == 1
 
 
-def test_numeric_hyper_parameters_and_seeds_do_not_recompile(gan, images):
-    state = step.init(gan, jax.random.key(1), 16)
-    state = step.train_step(gan, state, images, hyper(), jax.random.key(1))
+def test_numeric_hyper_parameters_and_seeds_do_not_recompile(model, images):
+    state = step.init(model, jax.random.key(1), 16)
+    state = step.train_step(model, state, images, hyper(), jax.random.key(1))
     compiled = step.train_step._cache_size()
     for i, weights in enumerate((hyper(lambda_adv=0.5), hyper(learning_rate_g=1e-5), hyper(0.1))):
-        state = step.train_step(gan, state, images, weights, jax.random.key(i))
+        state = step.train_step(model, state, images, weights, jax.random.key(i))
     assert step.train_step._cache_size() == compiled
 
 
 def test_reconstruction_alone_needs_no_discriminator_and_learns(images, key):
-    alone = tiny_gan(adversarial=False, mask=boxes.center_box, flip=False)
+    alone = tiny_model(adversarial=False, mask=boxes.center_box, flip=False)
     state = step.init(alone, key, 16)
     assert state.discriminator is None
     found = []
@@ -258,17 +262,17 @@ def test_reconstruction_alone_needs_no_discriminator_and_learns(images, key):
     assert found[-1] < 0.8 * found[0]
 
 
-def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(gan, state, images):
+def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(model, state, images):
     strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     mask = masks.frozen(strategy, jnp.arange(8), 16, 16)
     variables, colour = state.generator.variables, jnp.ones(3)
-    filled = fill(gan, variables, images, mask, colour)
+    filled = fill(model, variables, images, mask, colour)
     real = masks.to_float(images)
     np.testing.assert_allclose(
         np.where(mask > 0, 0, filled), np.where(mask > 0, 0, real), atol=1e-6
     )
     assert (np.where(mask > 0, filled, 0) != np.where(mask > 0, real, 0)).any()
-    alone = fill(gan, variables, images[3:4], mask[3:4], colour)
+    alone = fill(model, variables, images[3:4], mask[3:4], colour)
     np.testing.assert_allclose(alone[0], filled[3], atol=1e-5)
 
 
@@ -284,19 +288,19 @@ FOUR_DEVICES = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import jax, numpy as np, jax.numpy as jnp
-from tests.tiny import hyper, tiny_gan
+from tests.tiny import hyper, tiny_model
 from ctxenc import step
-from ctxenc.runtime import devices
-gan = tiny_gan()
+from ctxenc.parallel import devices
+model = tiny_model()
 mesh = devices.mesh()
 everywhere, divided = devices.replicated(mesh), devices.split(mesh)
 key = jax.random.key(0)
-state = jax.device_put(step.init(gan, key, 16), everywhere)
+state = jax.device_put(step.init(model, key, 16), everywhere)
 images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
 images = jax.device_put(images, divided)
 arguments = jax.device_put((hyper(), key), everywhere)
 for _ in range(3):
-    state = step.train_step(gan, state, images, *arguments)
+    state = step.train_step(model, state, images, *arguments)
 leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables, state.window))
 print(json.dumps({
     "devices": jax.device_count(),
@@ -332,14 +336,14 @@ def test_loss_terms_satisfy_the_protocol():
     assert loss.real(jnp.zeros(2)) == pytest.approx(np.log(2))
 
 
-def test_bfloat16_agrees_with_float32_and_keeps_its_state_in_float32(gan, state, images, key):
-    half = tiny_gan(dtype=jnp.bfloat16)
-    grads = flat(gradients(gan, state, images, hyper(), key)[0])
+def test_bfloat16_agrees_with_float32_and_keeps_its_state_in_float32(model, state, images, key):
+    half = tiny_model(dtype=jnp.bfloat16)
+    grads = flat(gradients(model, state, images, hyper(), key)[0])
     grads_half = flat(gradients(half, state, images, hyper(), key)[0])
     cosine = grads @ grads_half / np.linalg.norm(grads) / np.linalg.norm(grads_half)
     assert cosine > 0.98
     assert (grads != grads_half).any()
-    one = step.train_step(gan, jax.tree.map(jnp.copy, state), images, hyper(), key)
+    one = step.train_step(model, jax.tree.map(jnp.copy, state), images, hyper(), key)
     other = step.train_step(half, jax.tree.map(jnp.copy, state), images, hyper(), key)
     for name, value in one.window.items():
         assert float(other.window[name]) == pytest.approx(float(value), rel=0.05, abs=0.15)

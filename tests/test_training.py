@@ -13,19 +13,20 @@ import pytest
 from PIL import Image
 
 from ctxenc import gradients as grads
-from ctxenc import launch, recording, step, training
+from ctxenc import launch, step, training
 from ctxenc.config import build
 from ctxenc.data import images
-from ctxenc.data.feeds import MemoryFeed, Order
+from ctxenc.data.loaders import MemoryFeed, Order
 from ctxenc.errors import UserError
-from ctxenc.gan import LOSSES
-from ctxenc.metrics import NAMES
+from ctxenc.metrics.per_image import NAMES
+from ctxenc.parallel import devices
 from ctxenc.plan import Plan
 from ctxenc.report import curves, grids
-from ctxenc.runtime import devices
+from ctxenc.runs import recorder
 from ctxenc.runtime.background import Background
-from ctxenc.runtime.interruption import Interrupted
-from ctxenc.trained import Trained
+from ctxenc.runtime.signals import Interrupted
+from ctxenc.state import LOSSES
+from ctxenc.trained import TrainedModel
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT
 from tests.tiny import TINY
@@ -102,8 +103,8 @@ def stop_at(monkeypatch, when, action):
     """Do `action` once, in the middle of the run, right after step `when` was taken."""
     taken = step.train_step
 
-    def train_step(gan, state, *rest):
-        state = taken(gan, state, *rest)
+    def train_step(model, state, *rest):
+        state = taken(model, state, *rest)
         if not isinstance(state.step, jax.core.Tracer) and int(state.step) == when:
             monkeypatch.setattr(training.step, "train_step", taken)
             action()
@@ -258,17 +259,17 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     """Also where the spoilt step lies in a window that is not read before the next test."""
     real = grads.gradients
 
-    def gradients(gan, state, images, hyper, key):
-        grads_g, grads_d, after = real(gan, state, images, hyper, key)
+    def gradients(model, state, images, hyper, key):
+        grads_g, grads_d, after = real(model, state, images, hyper, key)
         spoil = jax.numpy.where(state.step == 6, jax.numpy.nan, 0.0)
         window = {**after.window, "pixelwise": after.window["pixelwise"] + spoil}
         return grads_g, grads_d, after.replace(window=window)
 
     monkeypatch.setattr(step, "gradients", gradients)
-    build._gan.cache_clear()  # a new Gan, so that the step is traced with the above
-    with pytest.raises(recording.DivergedError, match="pixelwise loss is nan"):
+    build._model.cache_clear()  # a new Model, so that the step is traced with the above
+    with pytest.raises(recorder.DivergedError, match="pixelwise loss is nan"):
         launch.run(*TINY, "max_steps=12", "eval_every=4", f"log_every={log_every}", "name=nan")
-    build._gan.cache_clear()
+    build._model.cache_clear()
     (folder,) = launch.Path("experiments/nan").iterdir()
     run = launch.Run(folder)
     assert run.status["state"] == "failed"
@@ -306,7 +307,7 @@ WINDOW = dict.fromkeys(LOSSES, np.float32(0.5)) | {"steps": np.float32(1), "miss
 
 def recorder_of(run, background):
     pixels = images.MemoryImages(np.zeros((4, 8, 8, 3), np.uint8))
-    return recording.Recorder(
+    return recorder.Recorder(
         run,
         Quiet(),
         background,
@@ -325,13 +326,13 @@ def test_the_speed_is_of_when_steps_were_done_and_not_of_when_losses_were_read(
 ):
     run = launch.Run(tmp_path)
     done_at = iter([4.0, 8.0, 12.0])
-    monkeypatch.setattr(recording, "_end", lambda window, feed: (next(done_at), 1.0))
-    monkeypatch.setattr(recording, "_now", lambda feed: (2.0, 0.5))
-    with Background() as background, recorder_of(run, background) as recorder:
-        recorder.losses(10, WINDOW)
-        recorder.losses(20, WINDOW)  # reads that of step 10, late
-        recorder.flush()  # and that of step 20 at once
-        recorder.losses(30, WINDOW)
+    monkeypatch.setattr(recorder, "_end", lambda window, feed: (next(done_at), 1.0))
+    monkeypatch.setattr(recorder, "_now", lambda feed: (2.0, 0.5))
+    with Background() as background, recorder_of(run, background) as writer:
+        writer.losses(10, WINDOW)
+        writer.losses(20, WINDOW)  # reads that of step 10, late
+        writer.flush()  # and that of step 20 at once
+        writer.losses(30, WINDOW)
     told = [(line["images_per_second"], line["waited_for_data"]) for line in run.metrics("train")]
     assert told == [(40.0, 0.25), (20.0, 0.0), (20.0, 0.0)]
 
@@ -375,11 +376,13 @@ def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch)
 
 def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monkeypatch):
     """Also the schedule: both go on to the bit, and such a run cannot be made longer."""
-    recipe = [*TINY, "average=0.9", "schedule=cosine", "optimizer=adamw", "max_steps=6"]
+    recipe = [*TINY, "ema_decay=0.9", "schedule=cosine", "optimizer=adamw", "max_steps=6"]
     whole = launch.run(*recipe, "name=whole")
     last = whole.metrics("test")[-1]
     assert last["psnr_db"] != last["raw_psnr_db"]
-    averaged, raw = (Trained.load(whole.path, "latest", raw=raw).variables for raw in (False, True))
+    averaged, raw = (
+        TrainedModel.load(whole.path, "latest", raw=raw).variables for raw in (False, True)
+    )
     assert (flat(averaged) != flat(raw)).any()
     with pytest.raises(UserError, match="this run's schedule ends where the run was to end"):
         launch.run(f"resume={whole.path}", "max_steps=9")
@@ -389,7 +392,9 @@ def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monke
         launch.run(*recipe, "name=stopped")
     (folder,) = launch.Path("experiments/stopped").iterdir()
     resumed = launch.run(f"resume={folder}")
-    np.testing.assert_array_equal(flat(Trained.load(folder, "latest").variables), flat(averaged))
+    np.testing.assert_array_equal(
+        flat(TrainedModel.load(folder, "latest").variables), flat(averaged)
+    )
     assert resumed.metrics("test")[-1] == last
 
 

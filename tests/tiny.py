@@ -6,23 +6,23 @@ import jax.numpy as jnp
 import numpy as np
 
 from ctxenc import losses, optimizers, schedules
-from ctxenc.gan import Gan, Hyper
 from ctxenc.masks import boxes
 from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.generator import Generator
-from ctxenc.views import Views
+from ctxenc.prediction import Prediction
+from ctxenc.state import Hyper, Model
 
 
-def tiny_gan(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.float32):
+def tiny_model(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.float32):
     """Both networks with a handful of channels, an 8 × 8 hole in a 16 × 16 image."""
-    return Gan(
+    return Model(
         generator=Generator(output_size=(8, 8), widths=(4, 8), decoder_widths=(8,), dtype=dtype),
         discriminator=Discriminator(widths=(4, 8), dtype=dtype) if adversarial else None,
         reconstruction=losses.l2,
         adversarial=losses.NonSaturating() if adversarial else None,
         mask=functools.partial(mask, mask_height=8, mask_width=8),
         optimizer=optimizers.adam(b1=0.9, b2=0.999, eps=1e-7),
-        views=Views(window=(8, 8), box=(8, 8)),
+        prediction=Prediction(window=(8, 8), box=(8, 8)),
         schedule=schedules.constant,
         flip=flip,
     )

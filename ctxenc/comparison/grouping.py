@@ -26,7 +26,7 @@ class Group:
 def grouped(runs: Sequence[Record], key: str) -> list[Group]:
     """Runs that compare, put together where they are the same but for `key`; best first.
 
-    Keys that change no result, such as ``workers``, do not keep runs apart.
+    Keys that change no result, such as ``num_workers``, do not keep runs apart.
     """
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for run in sorted(runs, key=lambda run: discovery.counted(run.label)):

@@ -9,8 +9,8 @@ from jaxtyping import Float
 
 from ctxenc.comparison.records import Record
 from ctxenc.errors import UserError
-from ctxenc.evaluation import intervals
 from ctxenc.evaluation.folder import Evaluation
+from ctxenc.metrics import bootstrap
 
 SCALES = {"psnr": 1.0, "ssim": 1.0, "l1": 100.0, "l2": 100.0}  # dB, none, per cent, per cent
 T = TypeVar("T")
@@ -56,7 +56,7 @@ class _Side:
     @property
     def name(self) -> str:
         which, _, weights = self.checkpoint
-        averaged = self.record.settings.values.get("average", "null") != "null"
+        averaged = self.record.settings.values.get("ema_decay", "null") != "null"
         told = [] if which in ("", "best") else [which]
         told += ["raw"] if averaged and weights == "raw" else []
         return f"{self.record.label} ({', '.join(told)})" if told else self.record.label
@@ -109,13 +109,13 @@ def _differences(sides: list[_Side], told: list[str]) -> list[Pair]:
     # All pairs are resampled together: the same images are drawn for each.
     columns = np.concatenate([values - subtracted for _, values in fitting], axis=1)
     means = columns.mean(axis=0)
-    samples = intervals.resampled_means(columns)
+    samples = bootstrap.resampled_means(columns)
     found = []
     for i, (side, _) in enumerate(fitting):
         differences = {}
         for j, (metric, scale) in enumerate(SCALES.items()):
             column = i * len(SCALES) + j
-            low, high = intervals.percentiles(samples[:, column] * scale)
+            low, high = bootstrap.percentiles(samples[:, column] * scale)
             differences[NAMES[metric]] = Difference(float(means[column]) * scale, low, high)
         names = side.evaluation.name, side.name, first.name
         found.append(Pair(side.tested_on, *names, len(subtracted), differences))

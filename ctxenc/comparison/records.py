@@ -32,7 +32,7 @@ class Metric:
         return f"{self.title} {self.unit}".strip()
 
 
-METRICS = {  # those of `ctxenc.metrics.NAMES`, known here without importing JAX
+METRICS = {  # those of `ctxenc.metrics.per_image.NAMES`, known here without importing JAX
     "psnr_db": Metric("PSNR", "dB", 2, True),
     "ssim": Metric("SSIM", "", 3, True),
     "l1_percent": Metric("L1", "%", 2, False),

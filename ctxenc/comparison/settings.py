@@ -9,14 +9,15 @@ from typing import Any
 
 import yaml
 
-from ctxenc.config.schema import GROUPS, config_dir
+from ctxenc.config import schema
+from ctxenc.config.search_path import config_dir
 from ctxenc.errors import UserError
-from ctxenc.runs import reading
+from ctxenc.runs import safe_read
 
 PLACES = ("name", "resume", "resume_step", "samples_dir", "save_dir", "dataset.data_dir")
 IDLE = (  # these change no result either
     *PLACES,
-    *("workers", "distributed", "num_img", "n_update", "log_every", "eval_every", "objective"),
+    *("num_workers", "distributed", "num_img", "n_update", "log_every", "eval_every", "monitor"),
 )
 
 
@@ -38,7 +39,7 @@ class Settings:
         values: dict[str, str] = {}
         changed: set[str] = set()
         for key, node in config.items():
-            if key in GROUPS and isinstance(node, dict):
+            if key in schema.groups() and isinstance(node, dict):
                 inside = flat(node)
                 name, expected = _choice(key, inside, overrides)
                 values[key] = name
@@ -67,7 +68,7 @@ def _tells_apart(key: str, runs: Sequence[Settings]) -> bool:
     if len({run.values.get(key) for run in runs}) == 1:
         return False
     group = key.split(".")[0]
-    if group not in GROUPS or key == group:
+    if group not in schema.groups() or key == group:
         return True
     if any(key in run.changed for run in runs):
         return True
@@ -116,7 +117,7 @@ def read_yaml(file: Path) -> Any:
         UserError: it is missing or damaged.
     """
     try:
-        safe = reading.yaml_text(file)
+        safe = safe_read.yaml_text(file)
         return yaml.load(safe, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise UserError(f"{file}: missing") from None

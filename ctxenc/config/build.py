@@ -1,129 +1,95 @@
-"""From a checked configuration to objects: networks with their losses and masks, and images."""
+"""From a checked configuration to objects: the model that is trained, its numbers, the images."""
 
 import dataclasses
 import functools
+import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
-from ctxenc.config.schema import Config
-from ctxenc.config.targets import made, strategy, target
+from ctxenc import masks
+from ctxenc.config import schema
+from ctxenc.config.instantiate import locate, made, strategy, target
+from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, in_memory
 from ctxenc.errors import UserError
-from ctxenc.evaluation import held_out
-from ctxenc.gan import Gan
 from ctxenc.masks import MaskStrategy
 from ctxenc.masks.boxes import band
-from ctxenc.masks.mixture import Mixture
-from ctxenc.views import Views, are_boxes
+from ctxenc.prediction import Prediction, are_boxes
+from ctxenc.state import Model
 
-STATIC = (  # keys that decide on the compiled program; all others are numbers that it is given
-    *("mask", "loss", "model", "optimizer", "schedule", "image_size", "mask_height", "mask_width"),
-    *("overlap", "predict", "judge", "mask_channel", "precision", "flip"),
-)
+SAMPLE = 64  # test masks by which it is decided what a strategy's masks are like
 
 
-def gan(config: Config) -> Gan:
+def model(config: Config) -> Model:
     """What a configuration trains. Equal configurations give the same object: one compilation.
 
     Raises:
-        UserError: an option is bad, or masks, predictions and judged pixels do not fit together.
+        UserError: an option is bad, or masks, predictions and what the discriminator sees do not
+            fit together.
     """
-    described = {key: getattr(config, key) for key in STATIC}
-    return _gan(json.dumps({**described, "averaged": config.average is not None}))
+    static = {name: getattr(config, name) for name in schema.keys(lambda k: k.role is Role.STATIC)}
+    return _model(json.dumps({**static, "averaged": config.ema_decay is not None}))
 
 
 @functools.cache  # what JAX has compiled for one stays in memory anyway
-def _gan(described_json: str) -> Gan:
-    described = json.loads(described_json)
-    loss, model, dtype = described["loss"], described["model"], jnp.dtype(described["precision"])
-    mask = strategy(described["mask"])
-    seen = _views(described, mask)
-    judged, seam, penalty = (loss.get(name) for name in ("adversarial", "seam", "penalty"))
-    return Gan(
+def _model(static_json: str) -> Model:
+    static = json.loads(static_json)
+    loss, networks, dtype = static["loss"], static["model"], jnp.dtype(static["precision"])
+    mask = strategy(static["mask"])
+    prediction = _prediction(static, mask)
+    adversarial, seam, penalty = (
+        loss.get(term) for term in ("adversarial", "seam", "gradient_penalty")
+    )
+    return Model(
         generator=made(
-            _part(model, "generator", "model"),
+            _part(networks, "generator", "model"),
             "model.generator",
-            output_size=seen.window,
+            output_size=prediction.window,
             dtype=dtype,
         ),
         discriminator=(
-            made(_part(model, "discriminator", "model"), "model.discriminator", dtype=dtype)
-            if judged
+            made(_part(networks, "discriminator", "model"), "model.discriminator", dtype=dtype)
+            if adversarial
             else None
         ),
-        reconstruction=target(_part(loss, "reconstruction", "loss"), "loss.reconstruction"),
-        adversarial=made(judged, "loss.adversarial") if judged else None,
-        seam=target(seam, "loss.seam") if seam else None,
-        penalty=target(penalty, "loss.penalty") if penalty else None,
+        reconstruction=target(
+            _part(loss, "reconstruction", "loss"), "loss.reconstruction", positional=3
+        ),
+        adversarial=made(adversarial, "loss.adversarial") if adversarial else None,
+        seam=target(seam, "loss.seam", positional=2) if seam else None,
+        gradient_penalty=(
+            target(penalty, "loss.gradient_penalty", positional=2) if penalty else None
+        ),
         mask=mask,
-        views=seen,
-        optimizer=made(described["optimizer"], "optimizer"),
-        schedule=target(described["schedule"], "schedule"),
-        flip=described["flip"],
-        averaged=described["averaged"],
+        prediction=prediction,
+        optimizer=_optimizer(static["optimizer"]),
+        schedule=_schedule(static["schedule"]),
+        flip=static["flip"],
+        averaged=static["averaged"],
     )
 
 
-def _part(node: dict[str, Any], name: str, key: str) -> Any:
-    if name not in node:
-        raise UserError(f"{key}.{name}: missing; it takes a _target_ and its options")
-    return node[name]
+def hyperparameters(
+    config: Config, mean_colour: Float[np.ndarray, " 3"], total_steps: int
+) -> dict[str, Array]:
+    """The numbers that the compiled step is given, by the names of their keys.
 
-
-def _views(described: dict[str, Any], mask: MaskStrategy) -> Views:
-    size, box = described["image_size"], (described["mask_height"], described["mask_width"])
-    predict, overlap = described["predict"], described["overlap"]
-    hole = Views(window=box, band=band(overlap, *box), box=box)
-    all_boxes = _fill_boxes(mask, hole, size)
-    if predict == "hole" or described["judge"] == "hole":
-        check_holes(mask, hole, size)
-    if predict == "image" or not all_boxes:
-        if hole.band:
-            raise UserError(
-                f"overlap={overlap}: a prediction of the whole image overlaps all of its context; "
-                "it takes 0, and context_weight weighs the context"
-            )
-        hole = Views(window=(size, size), whole=True, box=box if all_boxes else None)
-    given = {"judge": described["judge"], "mask_channel": described["mask_channel"]}
-    return dataclasses.replace(hole, **given)
-
-
-def views_of_masks(views: Views, mask: MaskStrategy, box: tuple[int, int], size: int) -> Views:
-    """A generator's views of other masks than those it was trained on.
-
-    Raises:
-        UserError: it fills boxes, and they are not.
+    Args:
+        config: of the run.
+        mean_colour: of the training split, in [-1, 1].
+        total_steps: of the whole run.
     """
-    if views.whole:
-        hole = Views(window=box, box=box)
-        return dataclasses.replace(views, box=box if _fill_boxes(mask, hole, size) else None)
-    check_holes(mask, views, size)
-    return views
-
-
-def check_holes(mask: MaskStrategy, views: Views, size: int) -> None:
-    """Refuse masks whose missing pixels are not the box that a generator of holes fills."""
-    if not _fill_boxes(mask, views, size):
-        height, width = views.window
-        raise UserError(
-            "mask: its missing pixels must fill a box of mask_height × mask_width, "
-            f"{height} × {width}, and do not; predict=image, with judge=prediction or composite, "
-            "takes any"
-        )
-
-
-def _fill_boxes(mask: MaskStrategy, views: Views, size: int) -> bool:
-    """Whether each of 64 test masks is one box of the window's size, less its visible band.
-
-    Of a mixture, each part is asked: 64 masks may have none of a part with a small weight.
-    """
-    sample = np.asarray(held_out.frozen(mask, jnp.arange(64), size))[..., 0] > 0
-    height, width = (side - 2 * views.band for side in views.window)
-    parts = [mask.parts[name] for name in mask.used] if isinstance(mask, Mixture) else []
-    return are_boxes(sample, height, width) and all(_fill_boxes(p, views, size) for p in parts)
+    numbers = {name: getattr(config, name) or 0.0 for name in schema.traced()}
+    numbers["lambda_rec"], numbers["lambda_adv"] = config.weights
+    fill = config.fill_value
+    numbers["fill_value"] = mean_colour if fill == "mean" else np.full(3, fill)
+    numbers["total_steps"] = total_steps
+    return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}
 
 
 def dataset(config: Config) -> Dataset:
@@ -136,5 +102,105 @@ def dataset(config: Config) -> Dataset:
 
 @functools.lru_cache(maxsize=2)
 def _dataset(node_json: str, image_size: int) -> Dataset:
-    opened: Dataset = made(json.loads(node_json), "dataset", image_size=image_size)
+    node = json.loads(node_json)
+    opened = made(node, "dataset", image_size=image_size)
+    for split in ("train", "test"):
+        lacks = [
+            a
+            for a in ("image_size", "__len__", "__getitem__", "identity")
+            if not hasattr(getattr(opened, split, None), a)
+        ]
+        if lacks:
+            raise UserError(
+                f"dataset._target_={node['_target_']}: its {split} split has no {lacks[0]}; "
+                "expected a ctxenc.data.images.Dataset"
+            )
     return Dataset(opened.name, in_memory(opened.train), in_memory(opened.test))
+
+
+def _part(node: dict[str, Any], name: str, key: str) -> Any:
+    if name not in node:
+        raise UserError(f"{key}.{name}: missing; expected a _target_ and its options")
+    return node[name]
+
+
+def _optimizer(node: Any) -> Callable[..., Any]:
+    make = target(node, "optimizer")
+    if "learning_rate" not in inspect.signature(make).parameters:
+        raise UserError(
+            f"optimizer._target_={node['_target_']}: expected a function with a learning_rate that "
+            "returns an optax.GradientTransformation, such as optax.adam"
+        )
+    return make
+
+
+def _schedule(node: Any) -> Callable[[Array, Array], Array]:
+    """A function of (step, total steps); Optax's are made with their options, and of the step."""
+    path = node.get("_target_") if isinstance(node, dict) else None
+    if str(locate(path, "schedule._target_").__module__).split(".")[0] == "optax":
+        by_step = made(node, "schedule")
+        return lambda step, total: by_step(step)
+    return target(node, "schedule", positional=2)
+
+
+def _prediction(static: dict[str, Any], mask: MaskStrategy) -> Prediction:
+    size, box = static["image_size"], (static["mask_height"], static["mask_width"])
+    predict, overlap = static["predict"], static["overlap"]
+    hole = Prediction(window=box, band=band(overlap, *box), box=box)
+    all_boxes = _fill_boxes(mask, hole, size)
+    if predict == "hole" or static["discriminator_input"] == "hole":
+        check_holes(mask, hole, size)
+    if predict == "image" or not all_boxes:
+        if hole.band:
+            raise UserError(
+                f"overlap={overlap}: must be 0, as a prediction of the whole image overlaps all of "
+                "its context; context_weight weighs the context"
+            )
+        hole = Prediction(window=(size, size), whole=True, box=box if all_boxes else None)
+    given = {key: static[key] for key in ("discriminator_input", "mask_channel")}
+    return dataclasses.replace(hole, **given)
+
+
+def prediction_of_masks(
+    prediction: Prediction, mask: MaskStrategy, box: tuple[int, int], size: int
+) -> Prediction:
+    """A generator's prediction for other masks than those it was trained on.
+
+    Raises:
+        UserError: it fills boxes, and they are not.
+    """
+    if prediction.whole:
+        hole = Prediction(window=box, box=box)
+        return dataclasses.replace(prediction, box=box if _fill_boxes(mask, hole, size) else None)
+    check_holes(mask, prediction, size)
+    return prediction
+
+
+def check_holes(mask: MaskStrategy, prediction: Prediction, size: int) -> None:
+    """Refuse masks whose missing pixels are not the box that a generator of holes fills."""
+    if not _fill_boxes(mask, prediction, size):
+        height, width = (side - 2 * prediction.band for side in prediction.window)
+        raise UserError(
+            f"mask: expected one box of {height} × {width} pixels missing in every image (of "
+            "mask_height × mask_width, less the overlap), and these masks are of other shapes or "
+            "sizes; predict=image, with discriminator_input=prediction or composite, allows any"
+        )
+
+
+def _fill_boxes(mask: MaskStrategy, prediction: Prediction, size: int) -> bool:
+    """Whether each of some test masks is one box of the window's size, less its visible band.
+
+    Of a mixture, each part is asked: so few masks may have none of a part with a small weight.
+    """
+    drawn = masks.frozen(mask, jnp.arange(SAMPLE), size, size)
+    if drawn.shape != (SAMPLE, size, size, 1):
+        raise UserError(
+            f"mask: returned {drawn.shape[1:]} for an image of {size} × {size}; expected "
+            f"(batch, {size}, {size}, 1), 1 where a pixel is missing"
+        )
+    height, width = (side - 2 * prediction.band for side in prediction.window)
+    parts = getattr(mask, "parts_used", ())
+    missing = np.asarray(drawn)[..., 0] > 0
+    return are_boxes(missing, height, width) and all(
+        _fill_boxes(part, prediction, size) for part in parts
+    )

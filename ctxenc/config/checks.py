@@ -1,125 +1,145 @@
-"""Whether a composed configuration is one that can run: its keys' types, ranges and company."""
+"""Whether a composed configuration can run: its keys' types, ranges, and how they go together."""
 
 import dataclasses
-from collections.abc import Collection
+import logging
+import math
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ctxenc.config.schema import GROUPS, Config, config_dir, knobs, takes, types
+from ctxenc.config import schema
+from ctxenc.config.compose import compose
+from ctxenc.config.instantiate import check_allowed
+from ctxenc.config.schema import UNCHANGED, Config, Key
 from ctxenc.errors import UserError
 
-LATER = {  # keys that the first runs were saved without; their defaults are what those runs did
-    *("resume_step", "distributed", "lambda_seam", "lambda_r1", "average", "predict", "overlap"),
-    *("context_weight", "judge", "mask_channel", "objective", "schedule"),
-}
+log = logging.getLogger(__name__)
 
 
 def check(composed: DictConfig) -> Config:
     """The composed configuration with every top-level key's type and range checked.
 
     Raises:
-        UserError: naming the key, what it got and what it takes.
+        UserError: naming the key, what it got and what was expected.
     """
-    try:
-        values: Any = OmegaConf.to_container(composed, resolve=True)
-    except OmegaConfBaseException as error:
-        raise UserError(f"{error.full_key or 'config'}: {_first_line(error)}") from None
-    unknown = values.keys() - {field.name for field in dataclasses.fields(Config)}
-    if unknown:
-        raise UserError(f"{min(map(str, unknown))}: no such key; --help lists every key")
-    values = {**_came_later(LATER - values.keys()), **values}
-    absent = [f.name for f in dataclasses.fields(Config) if f.name not in values]
-    if absent:
-        raise UserError(f"{absent[0]}: it has no value; leave its default in place")
-    for key, field in knobs().items():
-        values[key] = _checked(key, values[key], field)
-    for key in GROUPS:
-        if not isinstance(values[key], dict):
-            raise UserError(f"{key}={_shown(values[key])}: it takes a choice of the group")
-    config = Config(**values)
+    values = _resolved(composed)
+    if unknown := [key for key in _unknown(values) if not isinstance(values[key], dict)]:
+        raise UserError(f"{unknown[0]}: no such key; --help lists every key")
+    known = schema.fields()
+    if absent := [name for name in known if name not in values]:
+        raise UserError(f"{absent[0]}: no value; expected its default, or one of yours")
+    config = Config(**{name: _checked(name, values[name], f) for name, f in known.items()})
     _check_together(config)
     return config
 
 
-def _came_later(absent: Collection[str]) -> dict[str, Any]:
-    """The defaults of keys that a configuration saved by an earlier version does not have."""
-    if not absent:
-        return {}
-    defaults: Any = OmegaConf.to_container(OmegaConf.load(config_dir() / "train.yaml"))
-    if "schedule" in absent:
-        node = OmegaConf.load(config_dir() / "schedule" / "constant.yaml")
-        defaults["schedule"] = OmegaConf.to_container(node)
-    return {key: defaults[key] for key in absent}
+def compatible(saved: DictConfig, where: Path) -> DictConfig:
+    """A saved run's configuration as this version reads it.
+
+    What an older version did not have takes the value that stood for it then; what a newer one
+    wrote is named in the log and left out. Only code that may run from a saved folder is named.
+
+    Args:
+        saved: the configuration, as it was saved.
+        where: its run folder, for messages.
+
+    Raises:
+        UserError: it names code that is not allowed, or cannot be resolved.
+    """
+    values, config = _resolved(saved), saved.copy()
+    check_allowed(values, where)
+    for name in _unknown(values):
+        if not isinstance(values[name], dict):
+            log.warning(
+                "%s: %s=%s: this version of ctxenc has no such key; it is ignored",
+                *(where, name, values[name]),
+            )
+            del config[name]
+    for name, key in schema.keys().items():
+        if name not in values:
+            config[name] = _before(name, key)
+    return config
 
 
-def _checked(key: str, value: Any, field: dataclasses.Field) -> Any:
-    """One key's value, converted to its type as OmegaConf converts, and within its range."""
-    refusal = UserError(
-        f"{key}={_shown(value)}: it takes {takes(field)} ({field.metadata['meaning']})"
-    )
-    if type(value) is int and float in types(field):
-        value = float(value)  # OmegaConf takes a whole number for text where both are allowed
-    cell = dataclasses.make_dataclass("Cell", [(key, field.type)])
+def _before(name: str, key: Key) -> Any:
+    """What runs did before a key existed."""
+    if name in schema.groups():
+        chosen = [] if key.before is UNCHANGED else [f"{name}={key.before}"]
+        return compose(chosen)[name]
+    return schema.fields()[name].default if key.before is UNCHANGED else key.before
+
+
+def _resolved(composed: DictConfig) -> dict[Any, Any]:
     try:
-        value = OmegaConf.structured(cell(**{key: value}))[key]
+        values: Any = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"{error.full_key or 'config'}: {str(error).splitlines()[0]}") from None
+    return values
+
+
+def _unknown(values: dict[Any, Any]) -> list[str]:
+    return sorted(map(str, values.keys() - schema.fields().keys()))
+
+
+def _checked(name: str, value: Any, field: dataclasses.Field) -> Any:
+    """One key's value, converted to its type as OmegaConf converts, and within its range."""
+    key: Key = field.metadata["key"]
+    if field.metadata.get("group"):
+        if not isinstance(value, dict):
+            raise UserError(f"{name}={_shown(value)}: expected a choice of the group")
+        return value
+    refusal = UserError(f"{name}={_shown(value)}: expected {schema.expected(field)}: {key.meaning}")
+    if type(value) is int and float in schema.types(field):
+        value = float(value)  # OmegaConf reads a whole number as text where both are allowed
+    cell = dataclasses.make_dataclass("Cell", [(name, field.type)])
+    try:
+        value = OmegaConf.structured(cell(**{name: value}))[name]
     except OmegaConfBaseException:
         raise refusal from None
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        limits = field.metadata["limits"]
-        low, high = limits["at_least"], limits["at_most"]
-        if (
-            not abs(value) < float("inf")
-            or (low is not None and value < low)
-            or (high is not None and value > high)
-        ):
-            raise refusal
-    if isinstance(value, str) and not value.strip():
-        raise refusal
-    if field.metadata["one_of"] and value not in (*field.metadata["one_of"], None):
-        raise refusal
-    if key == "name" and (Path(value).is_absolute() or ".." in Path(value).parts):
-        raise refusal
-    if key in ("samples_dir", "save_dir"):
-        parts = Path(value).parts
-        if not parts or ".." in parts or parts[0] in (".hydra", "tensorboard"):
-            raise refusal
-    if key == "mask_fill" and not (value == "mean" or _is_pixel(value)):
+    if not _allowed(value, key):
         raise refusal
     return value
+
+
+def _allowed(value: Any, key: Key) -> bool:
+    if value is None:  # the type has said whether it may be
+        return True
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        low = -math.inf if key.at_least is None else key.at_least
+        high = math.inf if key.at_most is None else key.at_most
+        if not (math.isfinite(value) and low <= value <= high):
+            return False
+    if isinstance(value, str) and not value.strip():
+        return False
+    if key.one_of and value not in key.one_of:
+        return False
+    return key.valid is None or key.valid(value)
 
 
 def _check_together(config: Config) -> None:
     """Refuse keys that are fine alone and make no sense together."""
     if config.resume_step is not None and config.resume is None:
-        raise UserError(f"resume_step={config.resume_step}: it goes with resume=RUN")
+        raise UserError(f"resume_step={config.resume_step}: expected resume=RUN with it")
     if Path(config.samples_dir) == Path(config.save_dir):
-        raise UserError(f"save_dir={config.save_dir}: samples_dir is the same; it takes another")
+        raise UserError(f"save_dir={config.save_dir}: must not be samples_dir")
     if config.lambda_rec is None and config.lambda_adv > 1:
         raise UserError(
-            f"lambda_adv={config.lambda_adv:g}: it takes 0 to 1 while lambda_rec is null, "
+            f"lambda_adv={config.lambda_adv:g}: must be 0 to 1 while lambda_rec is null, "
             "since lambda_rec is then 1 - lambda_adv; set lambda_rec to go beyond"
         )
     if config.weights == (0.0, 0.0):
         raise UserError("lambda_rec=0 lambda_adv=0: nothing is left to learn from")
-    terms = {"lambda_adv": "adversarial", "lambda_seam": "seam", "lambda_r1": "penalty"}
+    terms = {"lambda_adv": "adversarial", "lambda_seam": "seam", "lambda_r1": "gradient_penalty"}
     for key, term in terms.items():
         if getattr(config, key) > 0 and config.loss.get(term) is None:
-            has_none = f"this loss has no {term} term; it takes 0"
-            raise UserError(f"{key}={getattr(config, key):g}: {has_none}")
-    if config.loss.get("penalty") is not None and config.loss.get("adversarial") is None:
-        raise UserError("loss.penalty: there is no discriminator to penalise; it takes null")
-
-
-def _is_pixel(value: Any) -> bool:
-    return isinstance(value, int | float) and -1 <= value <= 1
+            raise UserError(
+                f"{key}={getattr(config, key):g}: must be 0, as this loss has no {term} term"
+            )
+    if config.loss.get("gradient_penalty") and not config.loss.get("adversarial"):
+        raise UserError("loss.gradient_penalty: must be null, as there is no discriminator")
 
 
 def _shown(value: Any) -> str:
     return "null" if value is None else str(value)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0]

@@ -1,127 +1,288 @@
-"""The schema of a run's configuration: what every top-level key means and which values it takes.
+"""The keys of a run's configuration: all that is known of each of them, in its entry.
 
-The values are in ``conf/``; this module gives them types and ranges. The options inside a group
-(`dataset`, `mask`, …) are typed by the function or class that the group's ``_target_`` names:
-see `ctxenc.config.targets`.
+Type, default, range and meaning of a top-level key stand here, and so does what it does to a run:
+whether it decides on the compiled program or is a number that this is given, whether it decides on
+what is tested, what `resume` and `ctxenc.evaluate` may do with it, and what runs did before it
+existed. Help, checks, tables and the step's arguments follow. A new key is one entry.
+
+The options inside a group (`dataset`, `mask`, …) are typed by the function or class that the
+group's ``_target_`` names: see `ctxenc.config.instantiate`.
 """
 
 import dataclasses
+import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-GROUPS = ("dataset", "mask", "loss", "model", "optimizer", "schedule")
+from ctxenc.metrics.registry import trained_on
 
 
-def knob(
-    meaning: str,
-    *,
-    at_least: float | None = None,
-    at_most: float | None = None,
-    one_of: tuple[str, ...] | None = None,
-    null: str | None = None,
-) -> Any:
-    """A key of the schema: its meaning, its range, and what `null` does where null is allowed."""
-    limits = {"at_least": at_least, "at_most": at_most}
-    return dataclasses.field(
-        default=dataclasses.MISSING,
-        metadata={"meaning": meaning, "limits": limits, "one_of": one_of, "null": null},
-    )
+class Role(enum.Enum):
+    """What a key does to a run."""
+
+    STATIC = "decides on the compiled program"
+    TRACED = "a number that the compiled step is given: a change recompiles nothing"
+    SAMPLING = "decides on what is seen, in which order and for how long"
+    IDLE = "changes no result"
+    PLACE = "says where something is; runs that differ in it alone are the same"
+
+
+UNCHANGED = object()  # of `Key.before`: runs did what the default does
+
+
+@dataclass(frozen=True)
+class Key:
+    """What is known of a key beside its type and default.
+
+    Attributes:
+        meaning: In words, for the help.
+        role: What it does to a run.
+        at_least: The least number that it may be.
+        at_most: The highest.
+        one_of: The texts that it may be.
+        null: What null does, where null is allowed.
+        valid: Whether a value is allowed, where type, range and `one_of` do not say it.
+        expected: What is allowed, in words, for `valid`.
+        tested: Whether it decides on which images or masks a test is of.
+        on_resume: ``extends`` where `resume` may change it to go further; ``session`` where it says
+            how one process goes on and is no part of the run.
+        on_evaluate: Whether `ctxenc.evaluate` may change it.
+        before: What runs did that were saved before the key existed; of a group, the choice.
+        folders: Of a group: its options that lead to the user's files.
+        places: Of a group: its options that change no result.
+        splits: Of a group: its options that say which images are held out.
+    """
+
+    meaning: str
+    role: Role
+    at_least: float | None = None
+    at_most: float | None = None
+    one_of: tuple[str, ...] = ()
+    null: str | None = None
+    valid: Callable[[Any], bool] | None = None
+    expected: str | None = None
+    tested: bool = False
+    on_resume: str = ""
+    on_evaluate: bool = False
+    before: Any = UNCHANGED
+    folders: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+
+
+def key(default: Any, role: Role, meaning: str, **known: Any) -> Any:
+    """A top-level key with a value."""
+    return dataclasses.field(default=default, metadata={"key": Key(meaning, role, **known)})
+
+
+def group(role: Role, meaning: str, **known: Any) -> Any:
+    """A top-level key that a choice of ``conf/<key>/`` fills; ``conf/train.yaml`` has the default."""
+    described = Key(meaning, role, **known)
+    return dataclasses.field(default=None, metadata={"key": described, "group": True})
+
+
+def _is_fill(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value == "mean" or (number and -1 <= value <= 1)
+
+
+def _is_inside(value: str) -> bool:
+    path = Path(value)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _is_folder_of_a_run(value: str) -> bool:
+    parts = Path(value).parts
+    return bool(parts) and ".." not in parts and parts[0] not in (".hydra", "tensorboard")
 
 
 @dataclass
 class Config:
     """A whole run. `lambda_rec` is null until `weights` resolves it."""
 
-    name: str = knob("run folders land in experiments/<name>/")
-    seed: int = knob(
-        "of the initial weights, masks, flips and data order", at_least=0, at_most=2**32 - 1
+    name: str = key(
+        "context_encoder",
+        Role.PLACE,
+        "run folders land in experiments/<name>/",
+        valid=_is_inside,
+        expected="a relative path without ..",
     )
-    resume: str | None = knob("run folder to go on with, in place", null="start a new run")
-    resume_step: int | None = knob(
-        "saved step to resume from; later ones are deleted", at_least=1, null="the latest"
+    seed: int = key(
+        0,
+        Role.SAMPLING,
+        "of the initial weights, masks, flips and data order",
+        at_least=0,
+        at_most=2**32 - 1,
     )
-    distributed: bool = knob(
+    resume: str | None = key(
+        None, Role.PLACE, "run folder to continue, in place", null="start a new run"
+    )
+    resume_step: int | None = key(
+        None,
+        Role.PLACE,
+        "saved step to resume from; later ones are deleted",
+        at_least=1,
+        null="the latest",
+        on_resume="session",
+    )
+    distributed: bool = key(
+        False,
+        Role.IDLE,
         "be one of several processes that train one run: those of a Slurm job, or those that "
-        "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID name"
+        "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID name",
+        on_resume="session",
     )
 
-    n_epoch: int = knob("passes over the training split", at_least=1)
-    max_steps: int | None = knob("stop after this many steps", at_least=1, null="n_epoch decides")
-    batch_size: int = knob("images a step, over all devices", at_least=1)
-    learning_rate_g: float = knob("learning rate of the generator", at_least=0)
-    learning_rate_d: float = knob("learning rate of the discriminator", at_least=0)
-    lambda_adv: float = knob("weight of the adversarial loss", at_least=0)
-    lambda_rec: float | None = knob(
-        "weight of the reconstruction loss", at_least=0, null="1 - lambda_adv"
+    n_epoch: int = key(
+        20, Role.SAMPLING, "passes over the training split", at_least=1, on_resume="extends"
     )
-    lambda_seam: float = knob("weight of the loss's seam term, where it has one", at_least=0)
-    lambda_r1: float = knob("weight of the loss's penalty, where it has one", at_least=0)
-    average: float | None = knob(
-        "decay of a moving average of the generator's weights, which is tested beside the raw ones",
+    max_steps: int | None = key(
+        None,
+        Role.SAMPLING,
+        "stop after this many steps",
+        at_least=1,
+        null="n_epoch decides",
+        on_resume="extends",
+    )
+    batch_size: int = key(
+        64, Role.SAMPLING, "images a step, over all devices", at_least=1, on_evaluate=True
+    )
+    learning_rate_g: float = key(5e-4, Role.TRACED, "learning rate of the generator", at_least=0)
+    learning_rate_d: float = key(
+        1e-4, Role.TRACED, "learning rate of the discriminator", at_least=0
+    )
+    lambda_adv: float = key(1e-3, Role.TRACED, "weight of the adversarial loss", at_least=0)
+    lambda_rec: float | None = key(
+        None, Role.TRACED, "weight of the reconstruction loss", at_least=0, null="1 - lambda_adv"
+    )
+    lambda_seam: float = key(
+        0.0, Role.TRACED, "weight of the loss's seam term, where it has one", at_least=0
+    )
+    lambda_r1: float = key(
+        0.0, Role.TRACED, "weight of the loss's gradient penalty, where it has one", at_least=0
+    )
+    ema_decay: float | None = key(
+        None,
+        Role.TRACED,
+        "decay of an exponential moving average of the generator's weights, which is tested beside "
+        "the raw ones",
         at_least=0,
         at_most=0.999999,
         null="no average",
     )
 
-    image_size: int = knob(
-        "images are resized and cropped to this many pixels", at_least=8, at_most=4096
+    image_size: int = key(
+        32,
+        Role.STATIC,
+        "images are resized and cropped to this many pixels",
+        at_least=8,
+        at_most=4096,
+        on_evaluate=True,
     )
-    mask_height: int = knob("height of the hole in pixels", at_least=1)
-    mask_width: int = knob("width of the hole in pixels", at_least=1)
-    mask_fill: float | str = knob(
-        "what fills the hole: a value, or the training split's mean colour"
+    mask_height: int = key(
+        16, Role.STATIC, "height of the hole in pixels", at_least=1, tested=True, on_evaluate=True
     )
-    predict: str | None = knob(
+    mask_width: int = key(
+        16, Role.STATIC, "width of the hole in pixels", at_least=1, tested=True, on_evaluate=True
+    )
+    fill_value: float | str = key(
+        1.0,
+        Role.TRACED,
+        "what fills the hole: a value, or the training split's mean colour",
+        valid=_is_fill,
+        expected="a number from -1 to 1, or mean",
+    )
+    predict: str | None = key(
+        None,
+        Role.STATIC,
         "what the generator makes: the hole's box or the whole image",
         one_of=("hole", "image"),
         null="the hole where every mask is a box of mask_height × mask_width, else the image",
     )
-    overlap: float = knob(
+    overlap: float = key(
+        0.0,
+        Role.STATIC,
         "share of the box's shorter side, along its edges, that is visible and predicted too: "
         "1/16 is 4 of 64 pixels",
         at_least=0,
         at_most=0.49,
+        tested=True,
     )
-    context_weight: float = knob(
+    context_weight: float = key(
+        1.0,
+        Role.TRACED,
         "weight in the reconstruction loss of predicted pixels that are visible: an overlap's, or "
         "the whole image's",
         at_least=0,
     )
-    judge: str = knob(
+    discriminator_input: str = key(
+        "prediction",
+        Role.STATIC,
         "what the discriminator sees: the prediction as it is, the composite with the real "
         "context, or the hole alone (with the band of its overlap)",
         one_of=("prediction", "composite", "hole"),
     )
-    mask_channel: bool = knob("give the generator the mask as a fourth channel")
-    precision: str = knob(
+    mask_channel: bool = key(False, Role.STATIC, "give the generator the mask as a fourth channel")
+    precision: str = key(
+        "float32",
+        Role.STATIC,
         "of the networks' arithmetic; parameters, statistics and losses are float32",
         one_of=("float32", "bfloat16"),
     )
-    flip: bool = knob("flip training images left to right at random")
-    workers: int = knob("threads that decode images of sets too large for memory", at_least=1)
+    flip: bool = key(True, Role.STATIC, "flip training images left to right at random")
+    num_workers: int = key(
+        2, Role.IDLE, "threads that decode images of sets too large for memory", at_least=1
+    )
 
-    num_img: int = knob("test images in a sample grid", at_least=1)
-    n_update: int = knob("steps between sample grids", at_least=1)
-    log_every: int = knob("steps between lines of metrics.jsonl", at_least=1)
-    eval_every: int | None = knob(
+    num_img: int = key(6, Role.IDLE, "test images in a sample grid", at_least=1)
+    n_update: int = key(50, Role.IDLE, "steps between sample grids", at_least=1)
+    log_every: int = key(10, Role.IDLE, "steps between lines of metrics.jsonl", at_least=1)
+    eval_every: int | None = key(
+        None,
+        Role.IDLE,
         "steps between tests, each with a checkpoint",
         at_least=1,
         null="an epoch, or several where they are shorter than 100 steps",
     )
-    objective: str = knob(
-        "test figure by which a sweep ranks its runs, and which a search makes as good as it can",
-        one_of=("psnr_db", "ssim", "l1_percent", "l2_percent", "psnr_pooled_db"),
+    monitor: str = key(
+        "psnr_db",
+        Role.IDLE,
+        "test metric by which a sweep ranks its runs, and which a search optimises",
+        one_of=trained_on(),
     )
-    samples_dir: str = knob("sample grids land here, inside the run folder unless absolute")
-    save_dir: str = knob("checkpoints land here, inside the run folder unless absolute")
+    samples_dir: str = key(
+        "samples",
+        Role.PLACE,
+        "sample grids land here, inside the run folder unless absolute",
+        valid=_is_folder_of_a_run,
+        expected="a folder without .., and neither .hydra nor tensorboard",
+    )
+    save_dir: str = key(
+        "checkpoints",
+        Role.PLACE,
+        "checkpoints land here, inside the run folder unless absolute",
+        valid=_is_folder_of_a_run,
+        expected="a folder without .., and neither .hydra nor tensorboard",
+    )
 
-    dataset: Any = dataclasses.field(default=dataclasses.MISSING)
-    mask: Any = dataclasses.field(default=dataclasses.MISSING)
-    loss: Any = dataclasses.field(default=dataclasses.MISSING)
-    model: Any = dataclasses.field(default=dataclasses.MISSING)
-    optimizer: Any = dataclasses.field(default=dataclasses.MISSING)
-    schedule: Any = dataclasses.field(default=dataclasses.MISSING)
+    dataset: Any = group(
+        Role.SAMPLING,
+        "where images come from",
+        tested=True,
+        on_evaluate=True,
+        folders=("path", "data_dir"),
+        places=("data_dir",),
+        splits=("test_fraction", "train_split", "test_split"),
+    )
+    mask: Any = group(
+        Role.STATIC, "which pixels are missing", tested=True, on_evaluate=True, folders=("folder",)
+    )
+    loss: Any = group(Role.STATIC, "the terms of both networks' losses")
+    model: Any = group(Role.STATIC, "the generator and the discriminator")
+    optimizer: Any = group(Role.STATIC, "how both networks' weights are updated")
+    schedule: Any = group(Role.STATIC, "how the learning rates change over a run")
 
     @property
     def weights(self) -> tuple[float, float]:
@@ -130,26 +291,25 @@ class Config:
         return rec, self.lambda_adv
 
 
-def knobs() -> dict[str, dataclasses.Field]:
-    """The documented top-level keys, in the order of the schema."""
-    return {f.name: f for f in dataclasses.fields(Config) if "meaning" in f.metadata}
+def fields() -> dict[str, dataclasses.Field]:
+    """Every top-level key, in the order of the schema."""
+    return {f.name: f for f in dataclasses.fields(Config)}
 
 
-def takes(field: dataclasses.Field) -> str:
-    """What a key takes, in words: ``a number of at least 0, or null``."""
-    kinds = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    kind = next((word for type_, word in kinds.items() if type_ in types(field)), "a value")
-    if field.name == "mask_fill":
-        return "a number of -1 to 1, or mean"
-    if field.metadata["one_of"]:
-        null = ("null",) if field.metadata["null"] else ()
-        return " or ".join((*field.metadata["one_of"], *null))
-    limits = field.metadata["limits"]
-    low, high = limits["at_least"], limits["at_most"]
-    ranges = {(True, False): f"of at least {low}", (True, True): f"of {low} to {high}"}
-    words = [kind, ranges.get((low is not None, high is not None), "")]
-    words += ["or null"] if field.metadata["null"] else []
-    return " ".join(word for word in words if word)
+def keys(known: Callable[[Key], Any] = lambda key: True) -> dict[str, Key]:
+    """What is known of the keys, groups among them; of those alone for which `known` holds."""
+    found = {name: f.metadata["key"] for name, f in fields().items()}
+    return {name: key for name, key in found.items() if known(key)}
+
+
+def groups() -> tuple[str, ...]:
+    """The keys that are filled by a choice of ``conf/<key>/``."""
+    return tuple(name for name, f in fields().items() if f.metadata.get("group"))
+
+
+def traced() -> tuple[str, ...]:
+    """The keys whose values the compiled step is given as numbers."""
+    return tuple(keys(lambda key: key.role is Role.TRACED))
 
 
 def types(field: dataclasses.Field) -> tuple[Any, ...]:
@@ -157,19 +317,15 @@ def types(field: dataclasses.Field) -> tuple[Any, ...]:
     return get_args(field.type) or (field.type,)
 
 
-def config_dir() -> Path:
-    """The folder of the YAML files: inside the package once installed, beside it in a checkout."""
-    package = Path(__file__).resolve().parents[1]
-    inside = package / "conf"
-    return inside if inside.is_dir() else package.parent / "conf"
-
-
-def choices(group: str) -> dict[str, str]:
-    """Each choice of a group and its one-sentence description: the first comment of its file."""
-    return {f.stem: _description(f) for f in sorted((config_dir() / group).glob("*.yaml"))}
-
-
-def _description(file: Path) -> str:
-    lines = file.read_text(encoding="utf-8").splitlines()
-    comments = (line[2:] for line in lines if line.startswith("# ") and line[2] != "@")
-    return next(comments, "")
+def expected(field: dataclasses.Field) -> str:
+    """What a key may be, in words: ``a number of at least 0, or null``."""
+    known: Key = field.metadata["key"]
+    words = known.expected or " or ".join(known.one_of)
+    if not words:
+        kinds = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
+        words = next((word for kind, word in kinds.items() if kind in types(field)), "a value")
+        if known.at_most is not None:
+            words += f" from {known.at_least:g} to {known.at_most:g}"
+        elif known.at_least is not None:
+            words += f" of at least {known.at_least:g}"
+    return f"{words} or null" if known.null else words

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from ctxenc.data import files, remembered
+from ctxenc.data import cache, image_files
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def readable(root: Path, names: Sequence[str]) -> dict[str, str]:
         names: of files, relative to it.
     """
     memory = f"folder-{hashlib.sha256(os.fsencode(root.resolve())).hexdigest()}"
-    known = remembered.recall(memory)
+    known = cache.recall(memory)
     known = known if isinstance(known, dict) else {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         stamps = dict(zip(names, pool.map(lambda name: _stamp(root / name), names), strict=True))
@@ -42,7 +42,7 @@ def readable(root: Path, names: Sequence[str]) -> dict[str, str]:
         if len(unknown) > MANY:
             log.info("%s: reading %d images", root, len(unknown))
         read = zip(unknown, pool.map(lambda name: _digest(root / name), unknown), strict=True)
-        failed: dict[str, files.UnreadableError] = {}
+        failed: dict[str, image_files.UnreadableError] = {}
         for name, value in read:
             if isinstance(value, str):
                 found[name] = value
@@ -55,7 +55,7 @@ def readable(root: Path, names: Sequence[str]) -> dict[str, str]:
     digests = {name: digest for name, digest in found.items() if digest is not None}
     settled = _settled(digests, stamps)
     if settled != known:
-        remembered.remember(memory, settled)
+        cache.remember(memory, settled)
     return digests
 
 
@@ -86,14 +86,14 @@ def _settled(digests: dict[str, str], stamps: dict[str, Stamp | None]) -> dict[s
     }
 
 
-def _digest(file: Path) -> str | files.UnreadableError:
+def _digest(file: Path) -> str | image_files.UnreadableError:
     try:
         if not file.is_file():  # reading a pipe would wait for ever
             raise FileNotFoundError(0, "no such file")
-        files.read(file, at_least=1)
+        image_files.read(file, at_least=1)
         with file.open("rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest()
-    except files.UnreadableError as error:
+    except image_files.UnreadableError as error:
         return error
     except OSError as error:
-        return files.UnreadableError(error.strerror)
+        return image_files.UnreadableError(error.strerror)

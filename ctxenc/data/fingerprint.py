@@ -5,14 +5,14 @@ import hashlib
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc.data import remembered
+from ctxenc.data import cache
 from ctxenc.data.images import Images, MemoryImages, decode
 
 SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, evenly spread
 MANY = 1000  # images not in memory, whose mean colour takes so long that it is remembered
 
 
-@remembered.for_the_next_job
+@cache.for_the_next_job
 def fingerprint(images: Images) -> str:
     """SHA-256 over every image's identity, in order: equal for equal splits."""
     digest = hashlib.sha256(f"{len(images)} {images.image_size}".encode())
@@ -29,15 +29,15 @@ def mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
     if isinstance(images, MemoryImages) or len(images) < MANY:
         return _mean_colour(images)
     name = f"mean-colour-{fingerprint(images)}"
-    known = remembered.recall(name)
+    known = cache.recall(name)
     if isinstance(known, list) and len(known) == 3 and all(isinstance(c, float) for c in known):
         return np.array(known)
     colour = _mean_colour(images)
-    remembered.remember(name, colour.tolist())
+    cache.remember(name, colour.tolist())
     return colour
 
 
-@remembered.for_the_next_job
+@cache.for_the_next_job
 def _mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
     count = min(len(images), SAMPLE)
     indices = np.linspace(0, len(images) - 1, count).round().astype(int)

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import UInt8
 
-from ctxenc.data import files, geometry
+from ctxenc.data import geometry, image_files
 from ctxenc.data.digests import readable
 from ctxenc.data.geometry import Place
 from ctxenc.data.images import Dataset, RandomCrops, check_resize, resized
@@ -45,8 +45,8 @@ class FolderImages:
         """A part of one image, or its centre; the errors are the same."""
         file = self.root / self.names[index]
         try:
-            image = files.read(file, at_least=self.resize or self.image_size)
-        except files.UnreadableError as error:
+            image = image_files.read(file, at_least=self.resize or self.image_size)
+        except image_files.UnreadableError as error:
             raise _changed(file, error) from None
         if self.resize is None:
             return geometry.square(image, self.image_size)
@@ -132,7 +132,7 @@ def _images_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
     for entry in entries:
         if entry.is_dir():
             yield from _images_below(Path(entry.path), (*above, real))
-        elif Path(entry.name).suffix.lower() in files.SUFFIXES and (
+        elif Path(entry.name).suffix.lower() in image_files.SUFFIXES and (
             entry.is_file() or entry.is_symlink()
         ):
             yield Path(entry.path)

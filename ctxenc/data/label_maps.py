@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from ctxenc.data.files import MOST_PIXELS
+from ctxenc.data.image_files import MOST_PIXELS
 from ctxenc.errors import UserError
 
 SIDE = 64  # pixels, after its bounding box is stretched to a square: shapes take 512 bytes each

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from ctxenc.errors import UserError
-from ctxenc.runs import reading
+from ctxenc.runs import safe_read
 
 OURS = "tensorflow_datasets."
 
@@ -51,7 +51,7 @@ def check_features(folder: Path) -> None:
     for name in ("features.json", "dataset_info.json"):
         file = folder / name
         try:
-            described = json.loads(reading.text(file, reading.MOST_JSON))
+            described = json.loads(safe_read.text(file, safe_read.MOST_JSON))
             if name == "dataset_info.json":
                 described = described.get("features")
             names = list(_class_names(described))

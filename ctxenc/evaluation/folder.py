@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ctxenc.errors import UserError
-from ctxenc.runs import reading
+from ctxenc.runs import safe_read
+from ctxenc.runs.atomic_write import write_text
 from ctxenc.runs.folder import Run
-from ctxenc.runs.writing import write_text
 
 PerImage = dict[str, Float[np.ndarray, " images"]]
 
@@ -46,7 +46,7 @@ class Evaluation:
         """
         file = self.path / "metrics.json"
         try:
-            found = json.loads(reading.text(file, reading.MOST_JSON))
+            found = json.loads(safe_read.text(file, safe_read.MOST_JSON))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(found, dict):
@@ -66,7 +66,7 @@ class Evaluation:
         """
         file = self.path / "per_image.csv"
         try:
-            head, *lines = reading.text(file, reading.MOST_LINES).splitlines()
+            head, *lines = safe_read.text(file, safe_read.MOST_LINES).splitlines()
             names = head.split(",")
             if names[0] != "index" or not lines:
                 raise ValueError

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
 
 from ctxenc import masks
-from ctxenc.evaluation import held_out
+from ctxenc.evaluation import test_split
 from ctxenc.inpainting.holes import Hole
-from ctxenc.trained import Trained
+from ctxenc.trained import TrainedModel
 
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
 
@@ -34,16 +34,16 @@ class Sight:
     whole: bool = False
 
     @classmethod
-    def of(cls, trained: Trained) -> "Sight":
+    def of(cls, trained: TrainedModel) -> "Sight":
         """A trained model's: it is asked for no place of the box that its masks never had.
 
         One whose masks had any shape is given holes in boxes of half its side, anywhere.
         """
-        size, views = trained.config.image_size, trained.gan.views
+        size, views = trained.config.image_size, trained.model.prediction
         if views.box is None:
             anywhere = tuple(range(size - size // 2 + 1))
             return cls(size, (size // 2, size // 2), anywhere, anywhere, whole=True)
-        seen = held_out.frozen(trained.gan.mask, jnp.arange(64), size)
+        seen = test_split.frozen(trained.model.mask, jnp.arange(64), size)
         corners, band = np.asarray(masks.corners(seen)).T, views.band
         tops, lefts = (
             _places(found, band, size - side + band)

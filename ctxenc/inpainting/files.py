@@ -14,7 +14,7 @@ from ctxenc.inpainting.crops import Crop, Sight
 from ctxenc.inpainting.filling import inpaint
 from ctxenc.inpainting.photographs import Photograph
 from ctxenc.report.strips import strip
-from ctxenc.trained import Trained
+from ctxenc.trained import TrainedModel
 
 Box = tuple[int, int, int, int]
 Say = Callable[[str], None]
@@ -136,7 +136,7 @@ def grid_of(result: Path) -> Path:
 
 
 def fill_files(
-    trained: Trained,
+    trained: TrainedModel,
     work: list[tuple[Path, Path]],
     wanted: Wanted,
     grid: bool,
@@ -166,7 +166,7 @@ def fill_files(
                 say(f"{result}: JPEG encodes every pixel anew; in .png those not filled stay as is")
             written.append(result)
             if grid:
-                colour = np.asarray(trained.colour)
+                colour = np.asarray(trained.fill_value)
                 picture = Photograph(strip(photo.pixels, missing, filled, (colour + 1) * 127.5))
                 photographs.write(grid_of(result), picture)
                 written.append(grid_of(result))

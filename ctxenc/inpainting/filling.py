@@ -20,7 +20,7 @@ from ctxenc import step
 from ctxenc.errors import UserError
 from ctxenc.inpainting import holes, seam
 from ctxenc.inpainting.crops import Crop, Sight, place
-from ctxenc.trained import Trained
+from ctxenc.trained import TrainedModel
 
 BATCH = 8  # holes to one call of the model, which is compiled for this many
 LOOK_AHEAD = 256  # holes that are searched for a batch of independent ones
@@ -73,7 +73,7 @@ def plan(sight: Sight, missing: Missing) -> list[Crop]:
 
 
 def inpaint(
-    trained: Trained,
+    trained: TrainedModel,
     photo: Photo,
     missing: Missing,
     *,
@@ -163,7 +163,7 @@ def _box(crop: Crop, sight: Sight) -> Bool[np.ndarray, "size size"]:
     return inside
 
 
-def _fills(trained: Trained, views: list[View]) -> Float[np.ndarray, "views size size 3"]:
+def _fills(trained: TrainedModel, views: list[View]) -> Float[np.ndarray, "views size size 3"]:
     """The model's composites, 0 to 255."""
     size = trained.config.image_size
     images = np.zeros((BATCH, size, size, 3), np.uint8)
@@ -171,7 +171,7 @@ def _fills(trained: Trained, views: list[View]) -> Float[np.ndarray, "views size
     for i in range(BATCH):
         view = views[min(i, len(views) - 1)]
         images[i], mask[i, ..., 0] = np.round(view.colours), view.mask
-    filled: Array = _fill(trained.gan, trained.variables, images, mask, trained.colour)
+    filled: Array = _fill(trained.model, trained.variables, images, mask, trained.fill_value)
     return (np.asarray(filled[: len(views)], np.float32) + 1) * 127.5
 
 

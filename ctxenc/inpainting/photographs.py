@@ -11,11 +11,11 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 from PIL import Image, ImageOps
 
-from ctxenc.data import files
+from ctxenc.data import image_files
 from ctxenc.errors import UserError
-from ctxenc.runs.writing import whole
+from ctxenc.runs.atomic_write import whole
 
-MOST_PIXELS = 2 * files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
+MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 STRIP = 1024  # rows: pixels leave Pillow in strips, so that they are not in memory three times

@@ -6,6 +6,7 @@ options are what its file in ``conf/mask`` sets. A mask is (batch, height, width
 YAML file there.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -16,6 +17,7 @@ Mask = Float[Array, "batch height width 1"]
 MaskStrategy = Callable[[PRNGKeyArray, int, int, int], Mask]
 
 
+@functools.partial(jax.jit, static_argnums=(0, 2, 3))  # eagerly it would take a second
 def frozen(strategy: MaskStrategy, indices: Int[Array, " batch"], height: int, width: int) -> Mask:
     """The masks of test images: a function of the test index and the strategy, nothing else."""
 

@@ -1,4 +1,4 @@
-"""One box an image: the masks of the paper's centre model and of the seed."""
+"""One box an image: the masks of the paper's centre model and of the TensorFlow original."""
 
 import jax
 import jax.numpy as jnp

@@ -40,6 +40,11 @@ class Mixture:
         """The names of the parts with a weight above 0."""
         return [name for name, weight in self.weights.items() if weight > 0]
 
+    @property
+    def parts_used(self) -> list[MaskStrategy]:
+        """The parts with a weight above 0."""
+        return [self.parts[name] for name in self.used]
+
     def __call__(self, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
         """Masks of every part with a weight, and of them one for each image."""
         used = self.used

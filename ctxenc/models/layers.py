@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
-from ctxenc.models.convolution import Padding, conv, conv_transpose
+from ctxenc.ops.convolution import Padding, conv, conv_transpose
 
 GAUSSIAN: Initializer = nn.initializers.normal(0.02)
 GLOROT: Initializer = nn.initializers.glorot_uniform()
@@ -20,7 +20,7 @@ class Conv(nn.Module):
         features: Channels of the output.
         window: Height and width of the kernel.
         stride: The step between output positions, in pixels.
-        padding: As `ctxenc.models.convolution.conv` takes it.
+        padding: As `ctxenc.ops.convolution.conv` takes it.
         groups: The input's and the output's channels are cut into so many equal groups, each of
             which sees its own only.
         use_bias: Whether a bias is added.
@@ -124,7 +124,7 @@ class ChannelwiseDense(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation with momentum 0.9, as in the authors' Torch code, and Keras's epsilon.
 
-    Keras's momentum, 0.99, is what the seed has. It forgets the moving variance's start, 1, so
+    Keras's momentum, 0.99, is what the TensorFlow original has. It forgets the moving variance's start, 1, so
     slowly (initial activations have variances near 0.01) that after 420 steps a test with it shows
     a network 10 dB worse than it is.
 

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
-from ctxenc.models.convolution import Padding, conv_transpose
 from ctxenc.models.layers import GAUSSIAN, ConvTranspose
+from ctxenc.ops.convolution import Padding, conv_transpose
 
 
 def up(
@@ -26,7 +26,7 @@ def up(
         upsample: "deconv" for an up-convolution with stride 2, "resize_conv" for `ResizeConv`.
         features: Channels of the output.
         window: Height and width of the up-convolution's kernel.
-        padding: The up-convolution's, as `ctxenc.models.convolution.conv_transpose` takes it.
+        padding: The up-convolution's, as `ctxenc.ops.convolution.conv_transpose` takes it.
         use_bias: Whether a bias is added.
         dtype: Of the computation; the parameters are float32.
     """

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from PIL import Image, ImageDraw, ImageFont
 
 from ctxenc.report import grids
-from ctxenc.runs.writing import whole
+from ctxenc.runs.atomic_write import whole
 
 COLUMNS = 8
 MARGIN, LINE = 8, 22  # pixels

@@ -4,8 +4,9 @@ import textwrap
 
 from omegaconf import OmegaConf
 
+from ctxenc.config import schema
 from ctxenc.config.compose import compose
-from ctxenc.config.schema import GROUPS, choices, knobs, takes
+from ctxenc.config.search_path import choices
 
 WIDTH = 96
 
@@ -32,18 +33,19 @@ def help_text() -> str:
     defaults = OmegaConf.to_container(compose(), resolve=True)
     assert isinstance(defaults, dict)
     lines = [USAGE, "groups (* is the default):"]
-    for group in (*GROUPS, "experiment"):
+    for group in (*schema.groups(), "experiment"):
         for choice, description in choices(group).items():
             sign = "+" if group == "experiment" else ""
             star = " *" if choice == chosen.get(group) else ""
             lines += _row(f"{sign}{group}={choice}{star}", description)
     lines += ["", "keys:"]
-    for name, field in knobs().items():
-        value = defaults[name]
+    for name, field in schema.fields().items():
+        if name in schema.groups():
+            continue
+        value, key = defaults[name], field.metadata["key"]
         shown = "null" if value is None else str(value).lower() if value in (True, False) else value
-        null = f"; null: {field.metadata['null']}" if field.metadata["null"] else ""
-        meaning = f"{field.metadata['meaning']} ({takes(field)}{null})"
-        lines += _row(f"{name}={shown}", meaning)
+        null = f"; null: {key.null}" if key.null else ""
+        lines += _row(f"{name}={shown}", f"{key.meaning} ({schema.expected(field)}{null})")
     return "\n".join([*lines, "", FOOTER])
 
 

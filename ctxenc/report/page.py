@@ -22,7 +22,7 @@ from ctxenc.comparison.settings import IDLE, differing
 from ctxenc.errors import UserError, printable
 from ctxenc.report import page_curves, page_parts, page_samples, page_table
 from ctxenc.report.tables import Table
-from ctxenc.runs.writing import write_text
+from ctxenc.runs.atomic_write import write_text
 
 TITLE = "Comparison of runs"
 STYLES = ("page.css", "page_table.css", "page_parts.css")

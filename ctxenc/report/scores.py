@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ctxenc.evaluation.intervals import LEVEL
-from ctxenc.evaluation.verdict import TITLES
+from ctxenc.evaluation.statistics import TITLES
+from ctxenc.metrics.bootstrap import LEVEL
 
 NARROWEST = 80  # characters, where the output is no terminal
 

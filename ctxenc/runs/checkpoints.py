@@ -19,7 +19,7 @@ from jaxtyping import Array, PyTree, UInt32
 from orbax.checkpoint import checkpoint_managers
 
 from ctxenc.errors import UserError
-from ctxenc.runtime.distributed import is_main
+from ctxenc.parallel.processes import is_main
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from ctxenc.config import references
 from ctxenc.errors import UserError
-from ctxenc.runs import logs, reading
-from ctxenc.runs.writing import append_line, overwrite_text, write_text
-from ctxenc.runtime.distributed import is_main
+from ctxenc.parallel.processes import is_main
+from ctxenc.runs import logs, safe_read
+from ctxenc.runs.atomic_write import append_line, overwrite_text, write_text
 
 STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
     "state": (str, None),
@@ -55,7 +55,7 @@ class Run:
         """
         file = self.path / ".hydra" / "config.yaml"
         try:
-            config = OmegaConf.load(io.StringIO(reading.yaml_text(file)))
+            config = OmegaConf.load(io.StringIO(safe_read.yaml_text(file)))
         except UserError:
             raise
         except FileNotFoundError:
@@ -108,7 +108,7 @@ class Run:
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of one split (`train` or `test`)."""
         try:
-            text = reading.text(self._metrics_file, reading.MOST_LINES, errors="replace")
+            text = safe_read.text(self._metrics_file, safe_read.MOST_LINES, errors="replace")
         except FileNotFoundError:
             return []
         lines = []
@@ -225,7 +225,7 @@ class Run:
     def _read_json(self, name: str) -> dict[str, Any]:
         file = self.path / name
         try:
-            value = json.loads(reading.text(file, reading.MOST_JSON))
+            value = json.loads(safe_read.text(file, safe_read.MOST_JSON))
         except FileNotFoundError:
             raise UserError(f"{file}: no such file; is {self.path} a run folder?") from None
         except (OSError, ValueError, RecursionError) as error:

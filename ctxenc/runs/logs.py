@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ctxenc.errors import UserError, printable
-from ctxenc.runtime.distributed import is_main
+from ctxenc.parallel.processes import is_main
 
 
 class _File(logging.FileHandler):

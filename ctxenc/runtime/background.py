@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-from ctxenc.runtime.distributed import is_main
+from ctxenc.parallel.processes import is_main
 
 log = logging.getLogger(__name__)
 

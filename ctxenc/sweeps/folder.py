@@ -17,7 +17,7 @@ import filelock
 from ctxenc.comparison import discovery, records
 from ctxenc.comparison.records import METRICS, Record
 from ctxenc.errors import UserError
-from ctxenc.runs import reading
+from ctxenc.runs import safe_read
 from ctxenc.runs.folder import Run, write_text
 
 FILE = "sweep.json"
@@ -105,7 +105,7 @@ class Sweep:
     def _read(self) -> dict[str, Any]:
         file = self.path / FILE
         try:
-            value = json.loads(reading.text(file, reading.MOST_JSON))
+            value = json.loads(safe_read.text(file, safe_read.MOST_JSON))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(value, dict):

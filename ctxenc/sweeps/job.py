@@ -12,7 +12,7 @@ from ctxenc import launch
 from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
 from ctxenc.runs.folder import LockedError, Run
-from ctxenc.sweeps import places
+from ctxenc.sweeps import gpu_assignment
 from ctxenc.sweeps.folder import Sweep
 from ctxenc.training import train
 
@@ -39,7 +39,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     if run.state not in done:
         several = choices["hydra/launcher"] == "joblib"
         if several:
-            places.take(sweep.path, hydra.launcher.n_jobs)
+            gpu_assignment.take(sweep.path, hydra.launcher.n_jobs)
         try:
             with _silence() if several else contextlib.nullcontext():  # bars would tear each other
                 _work(composed, run, sweep, list(hydra.overrides.task))
@@ -48,7 +48,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
         print(printable(_told(run)), file=sys.stderr)
     if run.state != "finished":
         return None
-    return float(run.summary["last"][composed.objective])
+    return float(run.summary["last"][composed.monitor])
 
 
 def _work(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:

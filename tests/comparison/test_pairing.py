@@ -40,10 +40,10 @@ def test_runs_of_different_sections_pair_where_an_evaluation_is_the_same(tmp_pat
 
 
 def test_raw_weights_are_another_side_than_the_average(tmp_path):
-    run = fake_run(tmp_path / "a", average=0.99)
+    run = fake_run(tmp_path / "a", ema_decay=0.99)
     fake_evaluation(run, [10, 12], name="averaged", weights="averaged")
     fake_evaluation(run, [9, 12], name="averaged-raw", weights="raw")
-    fake_evaluation(fake_run(tmp_path / "b", average=None), [10, 13], weights="raw")
+    fake_evaluation(fake_run(tmp_path / "b", ema_decay=None), [10, 13], weights="raw")
     found = compared(tmp_path)
     pairs, _ = pairing.pairs(found.ranked, found.baselines)
     assert {(p.run, p.baseline) for p in pairs} == {("a (raw)", "a"), ("b", "a")}

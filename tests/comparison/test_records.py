@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctxenc import metrics
 from ctxenc.comparison import sections
 from ctxenc.comparison.records import METRICS, read
+from ctxenc.metrics import per_image
 from tests.fake_runs import damage, fake_run
 
 
 def test_the_metrics_are_those_of_the_contract():
-    assert set(METRICS) == set(metrics.NAMES)
+    assert set(METRICS) == set(per_image.NAMES)
 
 
 def test_a_whole_run_is_read(tmp_path):

@@ -87,7 +87,7 @@ def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):
     for weight, values in psnrs.items():
         for seed, psnr in enumerate(values):
             where = tmp_path / f"{weight}-{seed}"
-            fake_run(where, psnr, lambda_adv=weight, seed=seed, workers=seed)
+            fake_run(where, psnr, lambda_adv=weight, seed=seed, num_workers=seed)
     fake_run(tmp_path / "failed", 1.0, state="failed", lambda_adv=1e-2, seed=9)
     (section,) = compared(tmp_path).sections
     first, second = grouping.grouped(section.runs, "seed")

@@ -35,7 +35,7 @@ def test_a_group_is_named_by_its_choice_with_and_without_the_overrides(group, ch
 
 
 def test_a_recipes_choices_are_recognised():
-    found, _ = settings_of("+experiment=seed_cats")
+    found, _ = settings_of("+experiment=tf_original_cats")
     chosen = {group: found.values[group] for group in ("dataset", "mask", "loss", "model")}
     assert chosen == {"dataset": "cifar10_cats", "mask": "center", "loss": "joint", "model": "seed"}
 
@@ -49,10 +49,10 @@ def test_a_choice_of_ones_own_is_named_by_its_override_or_its_function():
 def test_only_what_tells_runs_apart_differs():
     runs = [settings_of(*o)[0] for o in (["mask=random"], ["mask=center", "seed=1"])]
     assert differing(runs) == ["seed", "mask"]  # not mask._target_
-    runs = [settings_of(*o)[0] for o in (["model=cifar"], ["model=seed"])]
+    runs = [settings_of(*o)[0] for o in (["model=cifar"], ["model=tf_original"])]
     assert differing(runs) == ["model"]  # not model.generator.bottleneck
     wide = "model.generator.widths=[8,16,32]"
-    runs = [settings_of(*o)[0] for o in (["model=cifar"], ["model=seed", wide])]
+    runs = [settings_of(*o)[0] for o in (["model=cifar"], ["model=tf_original", wide])]
     assert differing(runs) == ["model", "model.generator.widths"]
     runs = [settings_of(*o)[0] for o in ([], [wide])]
     assert differing(runs) == ["model.generator.widths"]
@@ -66,9 +66,9 @@ def test_only_what_tells_runs_apart_differs():
     ("key", "value"),
     [
         ("predict", "image"),
-        ("judge", "composite"),
+        ("discriminator_input", "composite"),
         ("overlap", 0.1),
-        ("average", 0.99),
+        ("ema_decay", 0.99),
         ("mask_channel", True),
         ("context_weight", 10),
     ],

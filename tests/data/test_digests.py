@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc.data import digests, files, remembered
+from ctxenc.data import cache, digests, image_files
 
 
 def save(file, number):
@@ -18,7 +18,7 @@ def save(file, number):
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
+def cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(digests, "RECENT", -60.0)  # as if a minute had passed since
 
@@ -33,13 +33,13 @@ def root(tmp_path):
 def read(monkeypatch):
     """The names of the files that are decoded."""
     found = []
-    decode = files.read
+    decode = image_files.read
 
     def watched(file, **options):
         found.append(Path(file).name)
         return decode(file, **options)
 
-    monkeypatch.setattr(files, "read", watched)
+    monkeypatch.setattr(image_files, "read", watched)
     return found
 
 
@@ -65,7 +65,7 @@ def test_only_new_and_changed_files_are_read_again(root, read):
     expected["4.png"] = save(root / "4.png", 4)
     assert found(root) == expected
     assert sorted(read) == ["1.png", "4.png"]
-    assert set(remembered.recall(memory(root))) == set(expected)  # and no file that has gone
+    assert set(cache.recall(memory(root))) == set(expected)  # and no file that has gone
 
 
 def memory(root):
@@ -125,7 +125,7 @@ def test_a_pipe_is_skipped_and_not_waited_for(root, caplog):
 def test_what_makes_no_sense_is_read_again(root, read, damage):
     expected = {"a.png": save(root / "a.png", 1)}
     found(root)
-    remembered.remember(memory(root), damage(remembered.recall(memory(root))))
+    cache.remember(memory(root), damage(cache.recall(memory(root))))
     assert found(root) == expected
     assert read == ["a.png", "a.png"]
 

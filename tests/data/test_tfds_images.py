@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
-from ctxenc.config import targets
+from ctxenc.config import instantiate
 from ctxenc.config.compose import compose
 from ctxenc.data import tfds_images as module
 from ctxenc.data.images import RandomCrops, decode
@@ -378,7 +378,7 @@ def well_known(request, tmp_path_factory):
 def test_a_well_known_dataset_is_opened_by_its_choice_alone(well_known):
     name, folder = well_known
     node = compose([f"dataset={name}", f"dataset.data_dir={folder}"]).dataset
-    data = targets.target(OmegaConf.to_container(node), "dataset")(image_size=4)
+    data = instantiate.target(OmegaConf.to_container(node), "dataset")(image_size=4)
     assert data.name == name
     assert (levels(data.train), levels(data.test)) == ([0, 1, 2], [100, 101, 102])
     few = opened(folder, name=name, classes=["one"], test_split="validation")

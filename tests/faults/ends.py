@@ -16,7 +16,7 @@ def final_state(run):
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     template = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        step.init.eval_shape(plan.gan, plan.key, plan.config.image_size),
+        step.init.eval_shape(plan.model, plan.key, plan.config.image_size),
     )
     restored = checkpoints.restore(run.checkpoints, template)
     leaves = jax.tree_util.tree_leaves_with_path(restored)

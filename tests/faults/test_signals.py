@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from ctxenc import launch, step, training
-from ctxenc.runtime.interruption import Interrupted
+from ctxenc.runtime.signals import Interrupted
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
 
@@ -24,8 +24,8 @@ def send_at(monkeypatch, signals):
     """Send this process signals, each right after a step was taken: {step: [signal, …]}."""
     taken = step.train_step
 
-    def train_step(gan, state, *rest):
-        state = taken(gan, state, *rest)
+    def train_step(model, state, *rest):
+        state = taken(model, state, *rest)
         if not isinstance(state.step, jax.core.Tracer):
             for signum in signals.pop(int(state.step), ()):
                 signal.raise_signal(signum)  # handled before the next is raised

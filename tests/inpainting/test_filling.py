@@ -17,18 +17,18 @@ from ctxenc.inpainting.crops import Sight
 from ctxenc.inpainting.filling import inpaint
 from ctxenc.inpainting.holes import Hole
 from ctxenc.masks import boxes
-from ctxenc.trained import Trained
-from tests.tiny import tiny_gan
+from ctxenc.trained import TrainedModel
+from tests.tiny import tiny_model
 
 
 def untrained(mask, **views):
-    gan = tiny_gan(mask=mask)
-    seen = dataclasses.replace(gan.views, **views)
-    generator = dataclasses.replace(gan.generator, output_size=seen.window)
-    gan = dataclasses.replace(gan, generator=generator, views=seen)
-    state = step.init(gan, jax.random.key(0), 16)
+    model = tiny_model(mask=mask)
+    seen = dataclasses.replace(model.prediction, **views)
+    generator = dataclasses.replace(model.generator, output_size=seen.window)
+    model = dataclasses.replace(model, generator=generator, views=seen)
+    state = step.init(model, jax.random.key(0), 16)
     config = types.SimpleNamespace(image_size=16)
-    return Trained(None, config, gan, state.generator.variables, jnp.zeros(3), 0)
+    return TrainedModel(None, config, model, state.generator.variables, jnp.zeros(3), 0)
 
 
 def banded_box(*key_and_sizes, **box):
@@ -114,7 +114,7 @@ def _seamless(monkeypatch):
 @pytest.mark.usefixtures("_seamless")
 def test_a_hole_as_large_as_the_box_is_what_the_model_says_but_for_the_seam(model):
     photo, missing = noise(16, 16, 3), np.zeros((16, 16), bool)
-    edge = 4 + model.gan.views.band
+    edge = 4 + model.model.prediction.band
     missing[edge : 16 - edge, edge : 16 - edge] = True
     filled, _ = inpaint(model, photo, missing)
     check_is_the_models(model, photo, missing, filled)
@@ -143,7 +143,7 @@ def test_a_hole_too_thin_for_the_model_takes_the_colours_beside_it(monkeypatch):
 
 def check_is_the_models(model, photo, missing, filled):
     mask = jnp.asarray(missing, jnp.float32)[None, ..., None]
-    own = step.fill(model.gan, model.variables, jnp.asarray(photo)[None], mask, model.colour)
+    own = step.fill(model.model, model.variables, jnp.asarray(photo)[None], mask, model.colour)
     expected = np.round((np.asarray(own[0]) + 1) * 127.5)
     assert np.abs(filled.astype(float) - expected).max() <= 1
     assert (filled[missing] != photo[missing]).mean() > 0.9
@@ -177,7 +177,7 @@ def test_a_model_that_knows_the_answer_gives_it_back(model, monkeypatch, box, of
     filled, _ = inpaint(model, damaged, missing)
     error = np.abs(filled.astype(float) - photo)[missing]
     # Where nothing is predicted beside the hole, the seam costs part of a model pixel's slope.
-    views = model.gan.views
+    views = model.model.prediction
     times = 3 if views.whole else 1.5 if views.band else 1
     assert error.mean() < 2 * times
     assert error.max() < 12 * times

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ctxenc import masks
-from ctxenc.config import targets
+from ctxenc.config import instantiate
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
@@ -70,7 +70,7 @@ def test_bad_weights_are_refused(weights, named):
 def test_the_choices_of_the_group_are_its_parts_and_others_can_be_added():
     overrides = ["mask=mixture", "mask.weights.blocks=2", "mask.parts.border.visible=0.25"]
     more = ["+mask@mask.parts.center=center", "+mask.weights.center=0.5", "mask_height=8"]
-    made = targets.strategy(check(compose([*overrides, *more])).mask)
+    made = instantiate.strategy(check(compose([*overrides, *more])).mask)
     assert made.weights == {"blocks": 2.0, "freeform": 1.0, "border": 1.0, "center": 0.5}
     assert set(made.parts) == set(made.weights)
     assert made.parts["border"].keywords == {"visible": 0.25}

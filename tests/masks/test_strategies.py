@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from ctxenc import masks
-from ctxenc.config import targets
+from ctxenc.config import instantiate
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
@@ -41,7 +41,7 @@ def label_maps(tmp_path_factory):
 @pytest.fixture
 def strategy(request, label_maps):
     folder = [f"mask.folder={label_maps}"] if request.param == "segments" else []
-    return targets.strategy(check(compose([f"mask={request.param}", *folder])).mask)
+    return instantiate.strategy(check(compose([f"mask={request.param}", *folder])).mask)
 
 
 each = pytest.mark.parametrize(
@@ -106,7 +106,7 @@ BAD = {
 @pytest.mark.parametrize("overrides", BAD)
 def test_bad_options_are_refused_in_one_line(overrides):
     def draw(key):
-        return targets.strategy(check(compose(overrides.split())).mask)(key, 2, 32, 32)
+        return instantiate.strategy(check(compose(overrides.split())).mask)(key, 2, 32, 32)
 
     with pytest.raises(UserError) as refused:
         jax.eval_shape(draw, jax.random.key(0))

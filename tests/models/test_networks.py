@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc.config import targets
+from ctxenc.config import instantiate
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.config.schema import choices
@@ -65,8 +65,8 @@ def test_every_choice_in_conf_is_tested_here():
 def test_every_choice_in_conf_makes_networks_that_fit(choice):
     image, size = CHOICES[choice]
     model = check(compose([f"model={choice}"])).model
-    generator = targets.target(model["generator"], "model.generator")(output_size=(size, size))
-    discriminator = targets.target(model["discriminator"], "model.discriminator")()
+    generator = instantiate.target(model["generator"], "model.generator")(output_size=(size, size))
+    discriminator = instantiate.target(model["discriminator"], "model.discriminator")()
     for network, side, shape in (
         (generator, image, (2, size, size, 3)),
         (discriminator, size, (2,)),
@@ -77,7 +77,7 @@ def test_every_choice_in_conf_makes_networks_that_fit(choice):
         assert y.shape == shape
     # Each option stands in the file, so that it can be set without a `+`.
     for node, network in ((model["generator"], generator), (model["discriminator"], discriminator)):
-        fields = {f.name for f in dataclasses.fields(network)} - {*targets.OURS, "name"}
+        fields = {f.name for f in dataclasses.fields(network)} - {*instantiate.OURS, "name"}
         assert node.keys() == {*fields, "_target_"}
 
 

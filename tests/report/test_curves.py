@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
 
-from ctxenc.gan import LOSSES
 from ctxenc.report import curves
+from ctxenc.state import LOSSES
 
 
 def records(judged):

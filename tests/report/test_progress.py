@@ -2,8 +2,8 @@ import io
 
 from rich.console import Console
 
-from ctxenc.gan import LOSSES
 from ctxenc.report import progress
+from ctxenc.state import LOSSES
 
 SPEED = {"images_per_second": 320.0, "waited_for_data": 0.0}
 RECORD = {"step": 40, "epoch": 0.4, **SPEED} | dict.fromkeys(LOSSES, 0.5)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ctxenc.errors import UserError
+from ctxenc.parallel import processes
 from ctxenc.runs import checkpoints as saved
 from ctxenc.runs.checkpoints import Checkpoints
-from ctxenc.runtime import distributed
 
 
 @jax.jit
@@ -68,9 +68,9 @@ def test_of_several_processes_one_deletes_the_later_checkpoints(tmp_path, state,
     with Checkpoints(tmp_path) as checkpoints:
         for step in (1, 2):
             checkpoints.save(step, state)
-    monkeypatch.setattr(distributed, "_index", 1)
+    monkeypatch.setattr(processes, "_index", 1)
     saved.drop_after(tmp_path, 1)
     assert saved.saved_steps(tmp_path) == [1, 2]
-    monkeypatch.setattr(distributed, "_index", 0)
+    monkeypatch.setattr(processes, "_index", 0)
     saved.drop_after(tmp_path, 1)
     assert saved.saved_steps(tmp_path) == [1]

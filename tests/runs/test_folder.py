@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ctxenc.errors import UserError
-from ctxenc.runs import environment, writing
+from ctxenc.runs import atomic_write, environment
 from ctxenc.runs.folder import Run
 
 
@@ -54,14 +54,14 @@ def test_a_resumed_run_forgets_what_it_will_write_again(tmp_path):
 
 def test_a_whole_file_or_none_of_it(tmp_path, monkeypatch):
     file = tmp_path / "status.json"
-    writing.write_text(file, "before")
+    atomic_write.write_text(file, "before")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(writing.os, "fsync", full)
+    monkeypatch.setattr(atomic_write.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        writing.write_text(file, "after")
+        atomic_write.write_text(file, "after")
     assert file.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
 

@@ -4,22 +4,22 @@ import numpy as np
 import pytest
 
 from ctxenc import step
-from tests.tiny import hyper, tiny_gan
+from tests.tiny import hyper, tiny_model
 
 
 @pytest.mark.filterwarnings("ignore:Some donated buffers")  # those of a batch are copies
 def test_a_later_launcher_can_train_a_batch_of_jobs_as_one_program(images):
     """Seeds and numeric knobs are arguments of the step: `vmap` takes several at once."""
-    gan = tiny_gan()
+    model = tiny_model()
     keys = [jax.random.key(seed) for seed in (0, 1)]
     numbers = [hyper(lambda_adv=0.0, learning_rate_g=1e-3), hyper(lambda_adv=0.1)]
     alone = [
-        step.train_step(gan, step.init(gan, key, 16), images, number, key)
+        step.train_step(model, step.init(model, key, 16), images, number, key)
         for key, number in zip(keys, numbers, strict=True)
     ]
 
     def both(key, number):
-        return step.train_step(gan, step.init(gan, key, 16), images, number, key)
+        return step.train_step(model, step.init(model, key, 16), images, number, key)
 
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *numbers)
     together = jax.vmap(both)(jnp.stack(keys), stacked)

@@ -52,7 +52,7 @@ def do(run, sweeper="basic", objective="psnr_db"):
     sweep, overrides = {"dir": str(run.path.parent)}, {"task": ["seed=1"]}
     hydra = OmegaConf.create({"runtime": runtime, "sweep": sweep, "overrides": overrides})
     composed = OmegaConf.create(
-        {"seed": 1, "objective": objective, "save_dir": "checkpoints", "dataset": {}}
+        {"seed": 1, "monitor": objective, "save_dir": "checkpoints", "dataset": {}}
     )
     return jobs.job(composed, hydra)
 
@@ -61,7 +61,7 @@ def test_a_new_job_is_begun_and_gives_the_objective(run, trained):
     assert do(run) == 15.0
     assert do(run, objective="l1_percent") == figures(15.0)["l1_percent"]
     assert trained == ["begun"]  # once: a finished job is left alone
-    assert list(run.config.keys()) == ["seed", "objective", "save_dir", "dataset"]
+    assert list(run.config.keys()) == ["seed", "monitor", "save_dir", "dataset"]
     (row,) = Sweep(run.path.parent).rows
     assert (row["state"], row["overrides"]) == ("finished", ["seed=1"])
 

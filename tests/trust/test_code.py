@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import ctxenc
-from ctxenc.config import targets
+from ctxenc.config import instantiate
 from ctxenc.errors import UserError
 from ctxenc.runs.checkpoints import Checkpoints, restore
 
@@ -24,7 +24,7 @@ def hook(event, arguments):
         ran.append((event, str(arguments)))
 from pathlib import Path
 from ctxenc.comparison import records
-from ctxenc.data import files
+from ctxenc.data import image_files
 from ctxenc.errors import UserError
 from ctxenc.inpainting import photographs
 from ctxenc.runs.folder import Run
@@ -35,10 +35,10 @@ def refuses(read, *arguments):
     global refused
     try:
         read(*arguments)
-    except (UserError, files.UnreadableError):
+    except (UserError, image_files.UnreadableError):
         refused += 1
 for file in sorted((folder / "pictures").iterdir()):
-    for read in (photographs.read, photographs.read_mask, files.read):
+    for read in (photographs.read, photographs.read_mask, image_files.read):
         refuses(read, file)
 for run in sorted((folder / "runs").iterdir()):
     assert records.read(run, run.name).state == "damaged"
@@ -98,7 +98,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
         "ctxenc.masks.__class__",
         "ctxenc.data../../../tmp/planted.run",
         "ctxenc.data.\x00.x",
-        "ctxenc.data.remembered.remember",
+        "ctxenc.data.cache.remember",
         "ctxenc.runs.folder.Run",
         ["os.system"],
         {"a": 1},
@@ -109,7 +109,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
 @pytest.mark.parametrize("key", ["dataset", "mask", "model.generator"])
 def test_no_target_but_a_room_s_own(key, target):
     with pytest.raises(UserError):
-        targets.made({"_target_": target}, key, image_size=16)
+        instantiate.made({"_target_": target}, key, image_size=16)
 
 
 def test_no_pickle_and_no_evaluation_of_text_in_the_source():

@@ -49,7 +49,7 @@ def _changed(place, value):
 def _fuzz(place, value):
     config = _changed(place, value)
     with contextlib.suppress(UserError):
-        build.gan(check(OmegaConf.create(config)))
+        build.model(check(OmegaConf.create(config)))
 
 
 @settings(max_examples=25)
@@ -84,4 +84,4 @@ def test_anything_anywhere_is_refused_or_built_at_length(place, value):
 def test_what_once_ended_in_a_traceback(place, value):
     config = OmegaConf.create(_changed(place, value))
     with pytest.raises(UserError):
-        build.gan(check(config))
+        build.model(check(config))

@@ -21,9 +21,9 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.report import comparison_table, page
 from ctxenc.report.tables import FORMATS, render
 from ctxenc.runs import logs
+from ctxenc.runs.atomic_write import append_line, overwrite_text
 from ctxenc.runs.folder import Run
-from ctxenc.runs.writing import append_line, overwrite_text
-from ctxenc.sweeps import starting
+from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import damage, fake_evaluation, fake_run
 
@@ -238,14 +238,14 @@ STRANGE_COMMANDS = (
 def test_a_strangers_sweep_reads_no_other_file_and_no_environment(tmp_path, text):
     (tmp_path / "sweep.json").write_text(json.dumps({"command": [text], "planned": 1}))
     with pytest.raises(UserError, match="not taken from a folder"):
-        starting.take_up(str(tmp_path), [])
+        start.take_up(str(tmp_path), [])
 
 
 @pytest.mark.parametrize(
     "text",
     [
         "mask=center,random",
-        "+experiment=seed",
+        "+experiment=tf_original",
         "mask='center'",
         "+mask@mask.parts.a=center",
         "seed=range(5)",
@@ -257,4 +257,4 @@ def test_a_strangers_sweep_reads_no_other_file_and_no_environment(tmp_path, text
     ],
 )
 def test_a_sweeps_ordinary_overrides_are_taken(tmp_path, text):
-    starting._check_safe(text, Sweep(tmp_path))
+    start._check_safe(text, Sweep(tmp_path))

@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ctxenc.data import files, label_maps
+from ctxenc.data import image_files, label_maps
 from ctxenc.errors import UserError
 from ctxenc.inpainting import photographs
 
-REFUSALS = (UserError, files.UnreadableError)
+REFUSALS = (UserError, image_files.UnreadableError)
 READERS = {
     "photograph": photographs.read,
     "mask": photographs.read_mask,
-    "dataset": files.read,
+    "dataset": image_files.read,
     "label map": label_maps._labels,
 }
 

@@ -1,0 +1,1 @@
+"""Fills that need no training."""

@@ -1,0 +1,1 @@
+"""The generator alone, to use without ctxenc."""

@@ -1,0 +1,179 @@
+"""FID, KID and LPIPS, through TorchScript networks that the user brings.
+
+The files are of the form that StyleGAN2's and StyleGAN3's metrics use. Everything is of the whole
+composite as 8-bit pixels, as if the images had been saved. ``docs/metrics.md`` says what the
+figures can and cannot tell.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from ctxenc.errors import UserError
+from ctxenc.evaluation.statistics import Figure
+from ctxenc.metrics.bootstrap import percentiles, resampled_means
+from ctxenc.metrics.fid_kid import frechet_distance, kernel_distance
+
+FEWEST_FOR_FID = 10_000  # images, as Heusel et al. advise
+SMALLEST_FOR_LPIPS = 64  # pixels: smaller images are enlarged to it
+
+_AT_ONCE = 16  # images through a network: bounds the memory at 256 × 256 to some 3 GB
+
+Images = UInt8[np.ndarray, "n height width 3"]
+
+
+class Network:
+    """One network from a TorchScript file, called with a batch of images.
+
+    Args:
+        file: of it.
+        image_size: of the images to come: a batch of them is tried.
+
+    Raises:
+        UserError: no PyTorch, no such file, not TorchScript, or not the expected output.
+    """
+
+    flag: ClassVar[str]  # that the file is given by
+    options: ClassVar[dict[str, bool]]  # that the network is called with beside the images
+
+    def __init__(self, file: str | Path, image_size: int):
+        try:
+            import torch  # two seconds, and not among the requirements
+        except ImportError:
+            needs = f'{self.flag}: it needs PyTorch: pip install "ctxenc[perceptual]"'
+            raise UserError(needs) from None
+        self._torch, self._says = torch, f"{self.flag} {file}"
+        path = Path(file).expanduser()
+        if not path.is_file():
+            raise UserError(f"{self._says}: no such file")
+        try:
+            # Never torch.load, which reads pickles: they can run anything.
+            self._call = torch.jit.load(str(path), map_location="cpu").eval()
+        except (RuntimeError, ValueError, OSError):
+            raise UserError(f"{self._says}: it takes a TorchScript file, and is none") from None
+        with path.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        noise = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), np.uint8)
+        self.described = {"file": path.name, "sha256": digest, "features": self(noise).shape[1]}
+
+    def prepared(self, images: Images) -> Any:
+        """A uint8 tensor of channels before rows and columns."""
+        return self._torch.from_numpy(images.transpose(0, 3, 1, 2).copy())
+
+    def __call__(self, images: Images) -> Any:
+        """A row of features, a tensor, for every image."""
+        tensor = self.prepared(images)
+        with self._torch.inference_mode():
+            try:
+                found = self._call(tensor, **self.options)
+            except (RuntimeError, TypeError, ValueError):
+                raise UserError(
+                    f"{self._says}: it cannot be called with {tensor.dtype} images of "
+                    f"{tuple(tensor.shape[1:])} and {', '.join(self.options)}"
+                ) from None
+        shape = tuple(getattr(found, "shape", ()))
+        if len(shape) != 2 or shape[0] != len(images) or not found.isfinite().all():
+            raise UserError(
+                f"{self._says}: it takes a network that gives a row of finite features for each "
+                f"image; for {len(images)} images it gave {shape or type(found).__name__}"
+            )
+        return found.float()
+
+
+class Inception(Network):
+    """Takes 8-bit images, and resizes them by itself."""
+
+    flag = "--inception"
+    options: ClassVar = {"return_features": True}
+
+
+class Lpips(Network):
+    """Gives features whose squared differences add up to LPIPS (Zhang et al., 2018)."""
+
+    flag = "--lpips"
+    options: ClassVar = {"resize_images": False, "return_lpips": True}
+
+    def prepared(self, images: Images) -> Any:
+        """Floats of 0 to 255, bilinearly enlarged where they are too small."""
+        tensor = super().prepared(images).float()
+        height, width = tensor.shape[2:]
+        if min(height, width) >= SMALLEST_FOR_LPIPS:
+            return tensor
+        scale = SMALLEST_FOR_LPIPS / min(height, width)
+        size = (round(height * scale), round(width * scale))
+        resize = self._torch.nn.functional.interpolate
+        return resize(tensor, size, mode="bilinear", align_corners=False)
+
+
+class Networks:
+    """The user's networks, one, both or none, and what they have seen of every row so far."""
+
+    def __init__(self, inception: str | Path | None, lpips: str | Path | None, image_size: int):
+        self._inception = None if inception is None else Inception(inception, image_size)
+        self._lpips = None if lpips is None else Lpips(lpips, image_size)
+        self._features: dict[str, list[np.ndarray]] = {}
+        self._distances: dict[str, list[np.ndarray]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._inception or self._lpips)
+
+    def described(self) -> dict[str, Any]:
+        """For ``metrics.json``: each network's file, its SHA-256 and how many features it gives."""
+        both = {"inception": self._inception, "lpips": self._lpips}
+        return {name: network.described for name, network in both.items() if network}
+
+    def look(self, real: Images, rows: dict[str, Float[np.ndarray, "n height width 3"]]) -> None:
+        """Look at a batch of real images and every row's composites of them, in [-1, 1]."""
+        composites = {name: _pixels(images) for name, images in rows.items()}
+        for start in range(0, len(real), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            if self._inception:
+                for name, images in {"real": real, **composites}.items():
+                    features = self._inception(images[some]).numpy()
+                    self._features.setdefault(name, []).append(features)
+            if self._lpips:
+                right = self._lpips(real[some])
+                for name, images in composites.items():
+                    apart = (self._lpips(images[some]) - right).square().sum(1)
+                    self._distances.setdefault(name, []).append(apart.double().numpy())
+
+    def figures(self, progress: Callable[[int, int], None]) -> dict[str, dict[str, Figure]]:
+        """By row `fid`, `kid` (× 1,000) and `lpips`, of all images seen.
+
+        Of one image alone there is neither `fid` nor `kid`.
+
+        Args:
+            progress: told how many rows' distances are worked out, and of how many.
+        """
+        found: dict[str, dict[str, Figure]] = {row: {} for row in self._distances}
+        for row, parts in self._distances.items():
+            found[row]["lpips"] = _figure(np.concatenate(parts))
+        features = {row: np.concatenate(parts) for row, parts in self._features.items()}
+        real = features.pop("real", np.empty((0, 0)))
+        for done, (row, fake) in enumerate(features.items(), 1):
+            if len(real) > 1:
+                fid, kid = frechet_distance(real, fake), 1000 * kernel_distance(real, fake)
+                pair = {"fid": fid, "kid": kid}.items()
+                given = {name: {"mean": value, "images": len(real)} for name, value in pair}
+                found.setdefault(row, {}).update(given)
+            progress(done, len(features))
+        return found
+
+    def note(self, images: int) -> str | None:
+        """What to say about the figures of so many images."""
+        if not self._inception or images >= FEWEST_FOR_FID:
+            return None
+        return f"FID is of {images} images only, too large by chance: it takes {FEWEST_FOR_FID}"
+
+
+def _pixels(images: Float[np.ndarray, "n height width 3"]) -> Images:
+    return np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def _figure(distances: Float[np.ndarray, " images"]) -> Figure:
+    low, high = percentiles(resampled_means(distances[:, None])[:, 0])
+    return {"mean": float(distances.mean()), "low": low, "high": high, "images": len(distances)}

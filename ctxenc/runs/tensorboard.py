@@ -1,0 +1,60 @@
+"""The same numbers for TensorBoard."""
+
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from ctxenc.runs.atomic_write import naming
+from ctxenc.runs.folder import Run
+
+
+class Board:
+    """A run's TensorBoard file, opened by the first values.
+
+    It is written by whoever calls: tensorboardX's own `SummaryWriter` has a thread, which a full
+    disk ends, and for which it then waits for ever; and its `EventsWriter` stays open then.
+    """
+
+    def __init__(self, run: Run, start: int):
+        self._folder, self._purge_step = run.tensorboard, start + 1
+        self._file: Any = None
+
+    def show(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
+        """Add the values of a step that are not None."""
+        from tensorboardX.proto.event_pb2 import Event  # imports PyTorch, where that is installed
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        shown = [
+            Summary.Value(tag=f"{split}/{name}", simple_value=value)
+            for name, value in values.items()
+            if value is not None
+        ]
+        with naming(self._folder):
+            if self._file is None:
+                self._open()
+            self._write(Event(step=step, summary=Summary(value=shown)))
+            self._file.flush()
+
+    def _open(self) -> None:
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
+        self._file = RecordWriter(str(self._folder / name))
+        self._write(Event(file_version="brain.Event:2"))
+        # Values from here on that an earlier sitting wrote are not shown.
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(step=self._purge_step, session_log=start))
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._file.write(event.SerializeToString())
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            with naming(self._folder):
+                self._file.close()

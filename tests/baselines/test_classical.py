@@ -1,0 +1,225 @@
+"""The classical fills against independent definitions, and ridge regression against its own."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from skimage.restoration import inpaint_biharmonic
+
+from ctxenc.baselines import classical, ridge
+from ctxenc.data.images import MemoryImages
+
+ROOT = Path(__file__).parents[2]
+REAL = Path(os.environ.get("CTXENC_REAL_DATA", ROOT.parent / "shared" / "data")) / "tfds"
+
+FILLS = {
+    "telea": classical.telea,
+    "navier_stokes": classical.navier_stokes,
+    "harmonic": classical.Harmonic(),
+    "biharmonic": classical.biharmonic,
+}
+
+
+@pytest.fixture
+def photos():
+    """Smooth noise, so that fills have something to go on."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (8, 20, 24, 3)).astype(np.uint8)
+    return np.stack([cv2.GaussianBlur(image, (7, 7), 2) for image in noise])
+
+
+@pytest.fixture
+def holes():
+    """In the middle, at a corner, and in two pieces, each of them twice; a frame; thin strokes."""
+    missing = np.zeros((8, 20, 24), bool)
+    missing[0:6:3, 6:12, 8:15] = True
+    missing[1:6:3, :7, :5] = True
+    missing[2:6:3, 3:8, 3:8] = True
+    missing[2:6:3, 12:20, 10:24] = True
+    missing[6] = True
+    missing[6, 5:15, 6:18] = False
+    missing[7, range(20), range(20)] = missing[7, 10, 12:] = True
+    return missing
+
+
+@pytest.mark.parametrize("name", FILLS)
+def test_a_fill_keeps_what_is_visible_and_never_sees_what_is_missing(photos, holes, name):
+    filled = FILLS[name](photos, holes)
+    assert filled.dtype == np.float32
+    np.testing.assert_array_equal(filled[~holes], classical.to_float(photos)[~holes])
+    assert (np.abs(filled) <= 1).all()
+    other = photos.copy()
+    other[holes] = 255 - other[holes]
+    np.testing.assert_array_equal(FILLS[name](other, holes), filled)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"), [("telea", cv2.INPAINT_TELEA), ("navier_stokes", cv2.INPAINT_NS)]
+)
+def test_opencvs_fills_are_opencvs(photos, holes, name, method):
+    holes = np.broadcast_to(holes[0], holes.shape)  # off the border: see the fills' own comment
+    filled = FILLS[name](photos, holes)
+    for image, hole, found in zip(photos, holes, filled, strict=True):
+        expected = cv2.inpaint(image, hole.astype(np.uint8), 3, method)
+        np.testing.assert_array_equal(np.round((found + 1) * 127.5), expected)
+
+
+def test_biharmonic_is_scikit_images_one_image_at_a_time(photos, holes):
+    filled = classical.biharmonic(photos, holes)
+    for image, hole, found in zip(photos, holes, filled, strict=True):
+        expected = inpaint_biharmonic(image / 127.5 - 1, hole, channel_axis=-1)
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_harmonic_is_the_dense_solution(photos, holes):
+    filled = classical.Harmonic()(photos, holes)
+    height, width = holes.shape[1:]
+    for image, hole, found in zip(photos, holes, filled, strict=True):
+        real = image / 127.5 - 1
+        places = list(zip(*hole.nonzero(), strict=True))
+        number = {place: i for i, place in enumerate(places)}
+        matrix, right = np.zeros((len(places), len(places))), np.zeros((len(places), 3))
+        for (y, x), i in number.items():
+            for place in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
+                if 0 <= place[0] < height and 0 <= place[1] < width:
+                    matrix[i, i] += 1
+                    if place in number:
+                        matrix[i, number[place]] -= 1
+                    else:
+                        right[i] += real[place]
+        np.testing.assert_allclose(found[hole], np.linalg.solve(matrix, right), atol=1e-5)
+
+
+@pytest.mark.parametrize("fill", [classical.Harmonic(), classical.biharmonic])
+def test_smooth_fills_continue_an_even_slope_exactly(fill):
+    y, x = np.mgrid[:16, :16]
+    image = np.stack([10 + 5 * x + 3 * y, 200 - 4 * x, 20 + 7 * y], axis=-1).astype(np.uint8)
+    hole = np.zeros((1, 16, 16), bool)
+    hole[0, 4:12, 5:11] = True
+    np.testing.assert_allclose(fill(image[None], hole)[0], image / 127.5 - 1, atol=1e-5)
+
+
+def test_many_images_of_one_hole_are_filled_as_each_alone(photos, holes):
+    many = np.concatenate([photos] * 20)
+    one = np.broadcast_to(holes[2], many.shape[:3])
+    together = classical.Harmonic()(many, one)
+    for image, found in zip(photos, together, strict=False):
+        alone = classical.Harmonic()(image[None], one[:1])[0]
+        np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_more_holes_than_are_kept_are_filled_the_same(photos, holes, monkeypatch):
+    expected = classical.Harmonic()(photos, holes)
+    monkeypatch.setattr(classical, "_KEPT", 100)
+    np.testing.assert_array_equal(classical.Harmonic()(photos, holes), expected)
+
+
+SIZE = 8
+
+
+@pytest.fixture
+def hole():
+    missing = np.zeros((SIZE, SIZE), bool)
+    missing[2:6, 2:6] = True
+    return missing
+
+
+def linear_images(hole, count, noise, seed=0):
+    """Images whose missing values are a linear function of the visible ones, plus noise."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(128, 30, (count, SIZE * SIZE * 3))
+    missing = hole.ravel().repeat(3)
+    matrix = np.random.default_rng(1).normal(0, 0.05, ((~missing).sum(), missing.sum()))
+    values[:, missing] = 120 + (values[:, ~missing] - 128) @ matrix
+    values[:, missing] += rng.normal(0, noise, (count, missing.sum()))
+    return np.clip(np.round(values), 0, 255).astype(np.uint8).reshape(count, SIZE, SIZE, 3)
+
+
+def test_ridge_learns_what_is_linear(hole):
+    fitted = ridge.fit(MemoryImages(linear_images(hole, 4000, noise=0)), hole)
+    unseen = linear_images(hole, 50, noise=0, seed=9)
+    filled = fitted(unseen, np.broadcast_to(hole, (50, SIZE, SIZE)))
+    np.testing.assert_array_equal(filled[:, ~hole], classical.to_float(unseen)[:, ~hole])
+    error = (filled - classical.to_float(unseen))[:, hole] * 127.5
+    assert np.sqrt(np.mean(error**2)) < 0.6  # levels of 255: rounding alone is 0.29
+    assert fitted.penalty < 1e-2
+
+
+@pytest.mark.parametrize(("count", "noise"), [(150, 20), (2500, 20), (57, 0)])
+def test_ridge_is_the_textbook_formula_with_the_penalty_that_held_out_images_choose(
+    hole, count, noise, monkeypatch
+):
+    monkeypatch.setattr(ridge, "_CHUNK", 64)  # several chunks, the last one torn
+    images = linear_images(hole, count, noise)
+    fitted = ridge.fit(MemoryImages(images), hole)
+
+    flat = images.reshape(count, -1) / 127.5 - 1
+    missing = hole.ravel().repeat(3)
+    x, y = flat[:, ~missing], flat[:, missing]
+
+    def weights(rows, penalty):
+        a, b = x[rows] - x[rows].mean(0), y[rows] - y[rows].mean(0)
+        gram = a.T @ a / rows.sum()
+        gram += penalty * np.trace(gram) / len(gram) * np.eye(len(gram))
+        return np.linalg.solve(gram, a.T @ b / rows.sum())
+
+    held_out = np.arange(count) % 10 == 9
+    rest = ~held_out
+
+    def error(penalty):
+        predicted = (x[held_out] - x[rest].mean(0)) @ weights(rest, penalty) + y[rest].mean(0)
+        return np.mean((predicted - y[held_out]) ** 2)
+
+    assert fitted.penalty == min(ridge.PENALTIES, key=error)
+    everything = np.ones(count, bool)
+    np.testing.assert_allclose(fitted.weights, weights(everything, fitted.penalty), atol=2e-4)
+    np.testing.assert_allclose(fitted.mean, flat.mean(0), atol=1e-5)
+
+
+def test_more_noise_takes_a_larger_penalty(hole):
+    few = MemoryImages(linear_images(hole, 160, noise=40))
+    many = MemoryImages(linear_images(hole, 3000, noise=0))
+    assert ridge.fit(few, hole).penalty > 10 * ridge.fit(many, hole).penalty
+
+
+def test_ridge_of_images_that_are_all_the_same(hole):
+    images = MemoryImages(np.full((20, SIZE, SIZE, 3), 77, np.uint8))
+    filled = ridge.fit(images, hole)(images.array, np.broadcast_to(hole, (20, SIZE, SIZE)))
+    np.testing.assert_allclose(filled, 77 / 127.5 - 1, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="needs CIFAR-10: set CTXENC_REAL_DATA")
+@pytest.mark.parametrize(
+    ("name", "l1", "l2", "psnr", "within"),
+    [
+        ("context_mean", 19.21, 5.94, 13.29, 0.006),
+        ("navier_stokes", 13.24, 3.48, 15.58, 0.006),
+        ("telea", 13.20, 3.46, 15.60, 0.006),
+        ("harmonic", 12.91, 3.05, 16.14, 0.006),
+        ("ridge", 11.77, 2.54, 16.81, 0.1),
+    ],
+)
+def test_the_figures_of_the_whole_test_split_of_cifar10(name, l1, l2, psnr, within):
+    """Measured before this package was, on the same copy, by other code."""
+    from ctxenc.data.cifar10 import cifar10
+    from ctxenc.data.images import in_memory
+
+    dataset = cifar10(image_size=32, data_dir=str(REAL), classes=None)
+    images = in_memory(dataset.test).array
+    missing = np.zeros(images.shape[:3], bool)
+    missing[:, 8:24, 8:24] = True
+    if name == "ridge":
+        filled = ridge.fit(in_memory(dataset.train), missing[0])(images, missing)
+    elif name == "context_mean":
+        visible = classical.to_float(images)[~missing].reshape(len(images), -1, 3)
+        filled = np.broadcast_to(visible.mean(1)[:, None, None], images.shape)
+    else:
+        filled = FILLS[name](images, missing)
+    difference = ((filled - classical.to_float(images)) / 2)[missing].reshape(len(images), -1)
+    mse = np.mean(np.square(difference, dtype=np.float64), axis=1)
+    assert 100 * np.abs(difference).mean() == pytest.approx(l1, abs=within)
+    assert 100 * mse.mean() == pytest.approx(l2, abs=within)
+    assert np.mean(-10 * np.log10(mse)) == pytest.approx(psnr, abs=within)

@@ -1,0 +1,230 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from jax import lax
+
+from ctxenc.ops import stride_one
+from ctxenc.ops.convolution import conv, conv_transpose
+from ctxenc.ops.matmul import depth_to_space, space_to_depth
+
+# Most of the time here goes into compiling, so LLVM is told not to bother.
+QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
+LAYOUT = ("NHWC", "HWIO", "NHWC")
+
+
+def lax_conv(x, kernel, *, stride, padding):
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+def lax_conv_transpose(x, kernel, *, stride, padding):
+    return lax.conv_transpose(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+PAIRS = {"conv": (conv, lax_conv), "conv_transpose": (conv_transpose, lax_conv_transpose)}
+
+
+def normal(seed, shape, dtype=jnp.float32):
+    return jax.random.normal(jax.random.key(seed), shape, dtype)
+
+
+def outputs_and_gradients(function, x, kernel, **options):
+    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    def run(x, kernel):
+        y, vjp = jax.vjp(lambda x, kernel: function(x, kernel, **options), x, kernel)
+        return y, *vjp(normal(2, y.shape, y.dtype))
+
+    return run(x, kernel)
+
+
+def assert_agree(ours, theirs, tolerance=3e-6):
+    """Within `tolerance` of the largest value: what sums in another order may differ by."""
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.shape == b.shape
+        assert a.dtype == b.dtype
+        a, b = np.asarray(a, np.float32), np.asarray(b, np.float32)
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
+
+
+def compare(name, x, kernel, **options):
+    function, reference = PAIRS[name]
+    assert_agree(
+        outputs_and_gradients(function, x, kernel, **options),
+        outputs_and_gradients(reference, x, kernel, **options),
+    )
+
+
+SIDE = st.integers(1, 9)
+PADDING = st.one_of(
+    st.sampled_from(["SAME", "VALID"]),
+    st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2),
+)
+
+
+@settings(max_examples=8, deadline=None)
+@given(
+    name=st.sampled_from(sorted(PAIRS)),
+    size=st.tuples(SIDE, SIDE),
+    window=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    stride=st.integers(1, 3),
+    padding=PADDING,
+    channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+)
+def test_any_size_agrees_with_lax(name, size, window, stride, padding, channels):
+    if not isinstance(padding, str):
+        # XLA's own gradient on CPU is wrong where the padding reaches the window: see below.
+        padding = tuple(
+            (min(low, w - 1), min(high, w - 1))
+            for (low, high), w in zip(padding, window, strict=True)
+        )
+    kernel = normal(1, (*window, *channels))
+    x = normal(0, (2, *size, channels[0]))
+    reference = jax.eval_shape(lambda: PAIRS[name][1](x, kernel, stride=stride, padding=padding))
+    if 0 in reference.shape or any(
+        padding == "VALID" and s < w for s, w in zip(size, window, strict=True)
+    ):
+        return
+    compare(name, x, kernel, stride=stride, padding=padding)
+
+
+def test_padding_as_wide_as_the_window_agrees_with_a_sum_over_taps():
+    """Where XLA's gradient on CPU is wrong (jaxlib 0.10.2), ours is that of the definition."""
+    x, kernel, padding = normal(0, (2, 1, 2, 1)), normal(1, (2, 2, 1, 2)), ((1, 1), (2, 0))
+
+    def taps(x, kernel):
+        padded = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+        return sum(
+            jnp.einsum("bhwc,cf->bhwf", padded[:, i : i + 2, j : j + 3], kernel[i, j])
+            for i in range(2)
+            for j in range(2)
+        )
+
+    ours = outputs_and_gradients(conv, x, kernel, stride=1, padding=padding)
+    assert_agree(ours, outputs_and_gradients(taps, x, kernel))
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+@settings(max_examples=2, deadline=None)
+@given(size=st.tuples(st.integers(1, 5), st.integers(1, 5)))
+def test_the_networks_4x4_stride_2_agrees_with_lax(name, size):
+    # As wide as it takes for the 9 products of `winograd`, which even outputs are fit for.
+    size = [2 * s for s in size]
+    x, kernel = normal(0, (3, *size, 40)), normal(1, (4, 4, 40, 36))
+    compare(name, x, kernel, stride=2, padding="SAME")
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("size", [(4, 4), (1, 1), (3, 5)])
+def test_a_kernel_over_the_whole_map_agrees_with_lax(name, size):
+    window = size if name == "conv" else (4, 3)
+    x, kernel = normal(0, (3, *size, 24)), normal(1, (*window, 24, 20))
+    compare(name, x, kernel, stride=1, padding="VALID")
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "window", "stride", "padding"),
+    [("conv", 19, 11, 4, "VALID"), ("conv_transpose", 6, 5, 2, ((2, 2), (2, 2)))],
+)
+def test_alexnets_strides_agree_with_lax(name, size, window, stride, padding):
+    x, kernel = normal(0, (2, size, size, 3)), normal(1, (window, window, 3, 4))
+
+    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    def both(x, kernel):
+        return [(f(x, kernel, stride=stride, padding=padding),) for f in PAIRS[name]]
+
+    assert_agree(*both(x, kernel))
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+def test_vmap_over_images_and_kernels(name):
+    function, reference = PAIRS[name]
+    x, kernel = normal(0, (2, 3, 4, 8, 32)), normal(1, (2, 4, 4, 32, 32))
+    ours, theirs = (
+        outputs_and_gradients(
+            jax.vmap(lambda x, k, f=f: f(x, k, stride=2, padding="SAME")), x, kernel
+        )
+        for f in (function, reference)
+    )
+    assert_agree(ours, theirs)
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+def test_bfloat16_agrees_with_float32_on_the_same_numbers(name):
+    function, reference = PAIRS[name]
+    x, kernel = normal(0, (3, 4, 8, 32), jnp.bfloat16), normal(1, (4, 4, 32, 32), jnp.bfloat16)
+    options = {"stride": 2, "padding": "SAME"}
+    y = function(x, kernel, **options)
+    exact = reference(x.astype(jnp.float32), kernel.astype(jnp.float32), **options)
+    # Only the result is rounded, to bfloat16's 8 bits: the sums are float32.
+    np.testing.assert_allclose(np.float32(y), exact, rtol=2**-8, atol=1e-4)
+    assert y.dtype == jnp.bfloat16
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+def test_second_derivatives_agree_with_lax(name):
+    x, kernel = normal(0, (2, 4, 8, 32)), normal(1, (4, 4, 32, 32))
+
+    def gradient_of_penalty(function):
+        def slope(x, kernel):
+            y = jax.grad(lambda x: jnp.sin(function(x, kernel, stride=2, padding="SAME")).sum())
+            return jnp.square(y(x)).sum()
+
+        return jax.jit(jax.grad(slope, (0, 1)))(x, kernel)
+
+    ours, theirs = (gradient_of_penalty(f) for f in PAIRS[name])
+    assert_agree(ours, theirs, 1e-4)
+
+
+def gradient_of_sum(function, stride=2):
+    def loss(x, kernel):
+        return jnp.square(function(x, kernel, stride=stride, padding="SAME")).sum()
+
+    return jax.jit(jax.grad(loss, (0, 1)))
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("channels", [3, 64])
+def test_on_cpu_every_convolution_is_a_matrix_product(name, channels):
+    shapes = jnp.zeros((2, 8, 8, channels)), jnp.zeros((4, 4, channels, 32))
+    function, reference = PAIRS[name]
+    assert " convolution(" in gradient_of_sum(reference).lower(*shapes).compile().as_text()
+    compiled = gradient_of_sum(function).lower(*shapes).compile().as_text()
+    assert " convolution(" not in compiled
+    assert " dot(" in compiled
+
+
+@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+def test_elsewhere_convolutions_stay_convolutions(name, platform):
+    shapes = jnp.zeros((2, 8, 8, 64)), jnp.zeros((4, 4, 64, 32))
+    traced = gradient_of_sum(PAIRS[name][0]).trace(*shapes)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert text.count("stablehlo.convolution") == 3  # itself and two gradients
+    assert "stablehlo.dot_general" not in text
+
+
+def test_padding_that_is_no_name():
+    with pytest.raises((ValueError, RuntimeError), match="SOME"):
+        conv_transpose(jnp.zeros((1, 4, 4, 1)), jnp.zeros((4, 4, 1, 1)), padding="SOME")
+
+
+def test_space_to_depth_and_back():
+    x = jnp.arange(2 * 4 * 6 * 3.0).reshape(2, 4, 6, 3)
+    blocks = space_to_depth(x, 2)
+    assert blocks.shape == (2, 2, 3, 12)
+    np.testing.assert_array_equal(blocks[0, 1, 2].reshape(2, 2, 3), x[0, 2:4, 4:6])
+    np.testing.assert_array_equal(depth_to_space(blocks, 2), x)
+
+
+@pytest.mark.parametrize(("window", "channels"), [((2, 2), 32), ((3, 2), 3), ((4, 4), 5)])
+def test_spread_is_the_transpose_of_correlate(window, channels):
+    image = normal(0, (2, 3 + window[0], 3 + window[1], channels))
+    kernel = normal(1, (*window, channels, 32))
+    output = stride_one.correlate(image, kernel)
+    other = normal(2, output.shape)
+    back = stride_one.spread(other, kernel.swapaxes(2, 3))
+    np.testing.assert_allclose(jnp.vdot(output, other), jnp.vdot(image, back), rtol=1e-4)

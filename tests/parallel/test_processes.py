@@ -1,0 +1,185 @@
+"""Several processes and several devices train what one trains."""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from ctxenc import launch
+from ctxenc.errors import UserError
+from ctxenc.parallel import processes
+from tests.faults.ends import final_state, saved, without_times
+from tests.faults.programs import SHORT, start, wait_until
+
+
+def free_port():
+    """A free port below those that systems hand out by themselves: nobody is given it meanwhile."""
+    while True:
+        port = random.SystemRandom().randrange(20000, 32768)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+def start_two(*arguments, cwd):
+    """Two processes of two devices each, as one job on this machine."""
+    job = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2"}
+    return [
+        start(
+            "distributed=true",
+            *arguments,
+            cwd=cwd,
+            **job,
+            JAX_NUM_CPU_DEVICES="2",
+            JAX_PROCESS_ID=str(index),
+        )
+        for index in range(2)
+    ]
+
+
+def finish(processes):
+    """Both ends: [(exit status, output, errors), …]."""
+    ends = [process.communicate(timeout=500) for process in processes]
+    return [(process.returncode, *end) for process, end in zip(processes, ends, strict=True)]
+
+
+def the_run(cwd, name):
+    (folder,) = (cwd / "experiments" / name).iterdir()
+    return launch.Run(folder)
+
+
+def wait_for_a_checkpoint(processes, cwd):
+    folders = cwd / "experiments" / "two"
+    wait_until(
+        lambda: any(map(launch.has_checkpoint, map(launch.Run, folders.glob("*")))), *processes
+    )
+
+
+def assert_close(found, expected):
+    """Sums over devices are made in another order, so the last bits differ."""
+    arrays, wanted = final_state(found), final_state(expected)
+    assert arrays.keys() == wanted.keys()
+    for name in wanted:
+        np.testing.assert_allclose(arrays[name], wanted[name], rtol=1e-3, atol=1e-4, err_msg=name)
+    for line, other in zip(without_times(found), without_times(expected), strict=True):
+        assert line.keys() == other.keys()
+        for name, value in other.items():
+            if isinstance(value, float):
+                value = pytest.approx(value, rel=1e-3, abs=0.01)  # accuracies go by 1/256
+            assert line[name] == value, name
+
+
+def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
+    """A signal to one is heard by both; what they saved is one process's, which goes on with it."""
+    monkeypatch.chdir(tmp_path)
+    # The grid's batch, of the test's size or of num_img, has to divide too.
+    both = start_two(*SHORT, "max_steps=100000", "name=two", "num_img=257", cwd=tmp_path)
+    lines = tmp_path / "experiments" / "two"
+    wait_until(lambda: list(lines.glob("*/metrics.jsonl")), *both)
+    both[1].send_signal(signal.SIGTERM)
+    (status, out, err), (status_1, out_1, err_1) = finish(both)
+    assert (status, status_1) == (143, 143), err + err_1
+    assert "experiments" not in out + out_1  # Gloo has its say there
+    assert "stopped by SIGTERM" in err
+    run = the_run(tmp_path, "two")
+    assert run.status["state"] == "interrupted"
+    step = run.status["step"]
+    assert saved(run)[-1] == step
+    for words in ("images/s", "training and", "test PSNR"):
+        assert words not in err_1  # process 0 shows what there is to see
+
+    further = step + 7
+    launch.run(f"resume={run.path}", f"max_steps={further}")
+    assert run.status["state"] == "finished"
+    alone = launch.run(*SHORT, f"max_steps={further}", "name=one", "num_img=257")
+    assert_close(run, alone)
+    assert run.dataset == alone.dataset
+
+
+def test_a_job_that_nothing_names_is_refused(monkeypatch):
+    monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
+    with pytest.raises(UserError, match=r"JAX_NUM_PROCESSES=two: it takes a whole number\. Outs"):
+        processes.join()
+    monkeypatch.delenv("JAX_NUM_PROCESSES")
+    run = [sys.executable, "-c", "from ctxenc.runtime import distributed; processes.join()"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert "distributed=true: coordinator_address should be defined" in done.stderr
+
+
+def test_alone_everything_is_ones_own(capsys):
+    assert processes.is_main()
+    assert processes.count() == 1
+    assert processes.together(lambda: 3) == 3
+    assert processes.first(lambda: "here") == "here"
+    processes.abandon(ValueError("nobody is told"))
+    with pytest.raises(ValueError, match="mine"):
+        processes.together(lambda: (_ for _ in ()).throw(ValueError("mine")))
+
+
+@pytest.mark.slow
+def test_four_devices_as_one_process_or_two_are_the_same_and_go_on_as_two_and_one(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    done = finish(start_two(*SHORT, "name=two", cwd=tmp_path))
+    assert [status for status, *_ in done] == [0, 0], done
+    last = {out.splitlines()[-1] for _, out, _ in done}
+    assert last == {str(the_run(tmp_path, "two").path)}
+    command = start(*SHORT, "name=four", cwd=tmp_path, JAX_NUM_CPU_DEVICES="4")
+    assert finish([command])[0][0] == 0
+    two, four = the_run(tmp_path, "two"), the_run(tmp_path, "four")
+    assert (two.path / "env.json").read_text().count("cpu:") == 4
+    assert_close(two, four)
+    whole = launch.run(*SHORT, "max_steps=40", "name=one")
+    for devices in ("2", "1"):
+        run = launch.Run(shutil.copytree(four.path, tmp_path / devices))
+        more = [f"resume={run.path}", "max_steps=40"]
+        ends = finish([start(*more, cwd=tmp_path, JAX_NUM_CPU_DEVICES=devices)])
+        assert ends[0][0] == 0, ends
+        assert_close(run, whole)
+    ends = finish(start_two(f"resume={four.path}", "max_steps=40", cwd=tmp_path))
+    assert [status for status, *_ in ends] == [0, 0], ends
+    assert_close(four, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("failing", [0, 1])
+def test_a_killed_process_takes_the_other_with_it(tmp_path, failing):
+    """Within `processes.HEARTBEAT` seconds, and the last checkpoint is whole."""
+    both = start_two(*SHORT, "max_steps=100000", "name=two", cwd=tmp_path)
+    wait_for_a_checkpoint(both, tmp_path)
+    os.kill(both[failing].pid, signal.SIGKILL)
+    killed = time.monotonic()
+    ends = finish(both)
+    assert all(status != 0 for status, *_ in ends), ends
+    print(f"the other ended {time.monotonic() - killed:.0f} s later")
+    assert final_state(the_run(tmp_path, "two"))
+
+
+@pytest.mark.slow
+def test_an_image_missing_in_one_process_is_named_by_the_run(tmp_path):
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for i in range(80):
+        picture = Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8))
+        picture.save(tmp_path / "pictures" / f"{i}.png")
+    data = ["dataset=folder", "dataset.path=pictures", "dataset.resize=18"]
+    both = start_two(*SHORT, *data, "batch_size=16", "max_steps=100000", "name=two", cwd=tmp_path)
+    wait_for_a_checkpoint(both, tmp_path)
+    shutil.rmtree(tmp_path / "pictures")
+    ends = finish(both)
+    assert [status for status, *_ in ends] == [1, 1], ends
+    run = the_run(tmp_path, "two")
+    assert run.status["state"] == "failed"
+    assert "could be read at the start" in run.status["error"]
+    assert saved(run)

@@ -1,0 +1,92 @@
+"""What is predicted and judged, on images small enough to write down."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ctxenc import masks
+from ctxenc.masks import boxes
+from ctxenc.prediction import Prediction, are_boxes
+
+# A 6 × 6 image whose pixel (row, column) is row · 10 + column, its 4 × 4 box at (1, 2).
+IMAGE = (jnp.arange(6.0)[:, None] * 10 + jnp.arange(6.0))[None, :, :, None].repeat(3, -1)
+BOX = boxes.boxes(jnp.array([1]), jnp.array([2]), 4, 4, 6, 6)
+INNER = boxes.boxes(jnp.array([2]), jnp.array([3]), 2, 2, 6, 6)  # the same with a band of 1
+HOLE = Prediction(window=(4, 4), box=(4, 4))
+BAND = Prediction(window=(4, 4), box=(4, 4), band=1)
+WHOLE = Prediction(window=(6, 6), whole=True, box=(4, 4))
+
+
+def rows(window):
+    return np.asarray(window)[0, :, :, 0].tolist()
+
+
+def test_the_window_is_the_hole_with_its_band_or_the_whole_image():
+    assert rows(HOLE.cut(IMAGE, BOX))[0] == [12, 13, 14, 15]
+    assert rows(HOLE.cut(IMAGE, BOX))[3] == [42, 43, 44, 45]
+    np.testing.assert_array_equal(BAND.cut(IMAGE, INNER), HOLE.cut(IMAGE, BOX))
+    np.testing.assert_array_equal(WHOLE.cut(IMAGE, BOX), IMAGE)
+
+
+def test_a_band_is_visible_and_the_rest_of_the_window_is_not():
+    visible = 1 - np.asarray(BAND.cut(INNER, INNER))[0, :, :, 0]
+    assert visible.tolist() == [[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
+    given = BAND.given(IMAGE, INNER, jnp.full(3, -1.0))
+    assert rows(given)[1] == [10, 11, 12, 13, 14, 15]
+    assert rows(given)[2] == [20, 21, 22, -1, -1, 25]
+
+
+@pytest.mark.parametrize(("views", "mask"), [(HOLE, BOX), (BAND, INNER), (WHOLE, INNER)])
+def test_only_missing_pixels_are_taken_from_the_prediction(views, mask):
+    prediction = views.cut(IMAGE, mask) + 100
+    composite = views.composite(IMAGE, prediction, mask)
+    np.testing.assert_array_equal(composite, IMAGE + 100 * mask)
+
+
+def test_the_discriminator_sees_what_it_is_to_judge():
+    fake = jnp.full((1, 4, 4, 3), -5.0)
+    composite = Prediction(window=(4, 4), box=(4, 4), discriminator_input="composite")
+    np.testing.assert_array_equal(HOLE.judged(IMAGE, fake, BOX), fake)
+    np.testing.assert_array_equal(
+        composite.judged(IMAGE, fake, BOX), jnp.where(BOX > 0, -5.0, IMAGE)
+    )
+    np.testing.assert_array_equal(composite.judged(IMAGE, HOLE.cut(IMAGE, BOX), BOX), IMAGE)
+    hole = Prediction(window=(6, 6), whole=True, box=(4, 4), discriminator_input="hole")
+    np.testing.assert_array_equal(hole.judged(IMAGE, IMAGE, BOX), HOLE.cut(IMAGE, BOX))
+    assert [v.judged_size(6) for v in (HOLE, composite, hole, WHOLE)] == [
+        *((4, 4), (6, 6)),
+        *((4, 4), (6, 6)),
+    ]
+
+
+def test_the_mask_is_a_fourth_channel_where_asked_for():
+    views = Prediction(window=(4, 4), box=(4, 4), mask_channel=True)
+    given = views.given(IMAGE, BOX, jnp.zeros(3))
+    assert given.shape == (1, 6, 6, 4)
+    np.testing.assert_array_equal(given[..., 3:], BOX)
+    assert (HOLE.channels, views.channels) == (3, 4)
+
+
+def test_boxes_with_an_overlap_lose_their_edge():
+    """A quarter of a 4-pixel side is 1 pixel: the mask is the box's middle."""
+    strategy = functools.partial(boxes.random_box, mask_height=4, mask_width=4)
+    whole = strategy(jax.random.key(0), 8, 6, 6)
+    inner = strategy(jax.random.key(0), 8, 6, 6, overlap=0.25)
+    np.testing.assert_array_equal(masks.corners(inner), masks.corners(whole) + 1)
+    assert (inner.sum((1, 2, 3)) == 4).all()
+    assert (inner <= whole).all()
+    assert [boxes.band(share, 64, 64) for share in (0, 1 / 16, 7 / 64)] == [0, 4, 7]
+    assert boxes.band(1 / 16, 32, 48) == 2  # half of the size, half of the band
+
+
+def test_boxes_are_told_from_other_shapes():
+    box, cross = np.zeros((2, 6, 6), bool)
+    box[1:3, 2:5] = True
+    cross[1:4, 2], cross[2, 1:4] = True, True
+    assert are_boxes(box[None], 2, 3)
+    assert not are_boxes(box[None], 3, 2)
+    assert not are_boxes(np.stack([box, cross]), 2, 3)
+    assert not are_boxes(cross[None], 3, 3)
