@@ -11,8 +11,8 @@ import jax
 import pytest
 
 import ctxenc
-from ctxenc.config import instantiate
-from ctxenc.config.schema import GROUPS, choices
+from ctxenc.config import instantiate, schema
+from ctxenc.config.search_path import choices
 from ctxenc.masks import boxes
 from tests.tiny import TINY
 
@@ -63,7 +63,7 @@ def test_the_mask_that_the_readme_adds(monkeypatch):
     monkeypatch.setattr(boxes, "corner_box", boxes.corner_box, raising=False)
     assert "_target_: ctxenc.masks.boxes.corner_box" in yaml
     node = {"_target_": "ctxenc.masks.boxes.corner_box", "mask_height": 4, "mask_width": 4}
-    mask = instantiate.target(node, "mask")(jax.random.key(0), 2, 8, 8)
+    mask = instantiate.target(node, "mask", positional=4)(jax.random.key(0), 2, 8, 8)
     del boxes.corner_box
     assert mask[:, :4, :4].all()
     assert mask.sum() == 2 * 16
@@ -79,7 +79,7 @@ def test_the_readmes_map_names_what_is_there():
     }
     assert named == there
     rooms = [file.parent.name for file in (ROOT / "ctxenc").glob("*/__init__.py")]
-    for folder in (*rooms, *GROUPS, "experiment"):
+    for folder in (*rooms, *schema.groups(), "experiment"):
         assert f"{folder}/" in map_
 
 

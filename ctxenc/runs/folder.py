@@ -23,6 +23,7 @@ from ctxenc.parallel.processes import is_main
 from ctxenc.runs import logs, safe_read
 from ctxenc.runs.atomic_write import append_line, overwrite_text, write_text
 
+FORMAT = 1  # of run folders and sweeps: a change that an older version cannot read adds 1
 STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
     "state": (str, None),
     "step": (int, 0),
@@ -162,7 +163,8 @@ class Run:
 
         A full disk does not keep it from being true.
         """
-        status = {"state": state, "step": step, "seconds": round(seconds, 3), "error": error}
+        status: dict[str, Any] = {"format": FORMAT, "state": state, "step": step}
+        status |= {"seconds": round(seconds, 3), "error": error}
         try:
             self._write_json("status.json", status)
         except OSError:
