@@ -20,12 +20,11 @@ STEPS = 12
 def main() -> None:
     """Compile, measure, print."""
     experiment = launch.prepare(compose(sys.argv[1:]))
-    mesh = devices.mesh()
-    everywhere = devices.replicated(mesh)
+    everywhere, divided = devices.shardings()
     hyper, key = jax.device_put((experiment.hyper, experiment.key), everywhere)
     state = step.init(experiment.model, key, experiment.config.image_size)
     images = np.stack([experiment.dataset.train[i] for i in experiment.sampler.indices(0)])
-    images = jax.device_put(images, devices.split(mesh))
+    images = jax.device_put(images, divided)
     times = []
     for _ in range(STEPS + 2):
         start = time.perf_counter()

@@ -3,8 +3,9 @@
     python benchmarks/entered.py [OVERRIDE …]
 
 Runs `ctxenc.run` for four steps with every call recorded (`sys.setprofile`, in every thread). A
-function counts once however often it is called; class bodies, and the bodies of modules, do not
-count. A module counts where one of its functions is entered. The last line printed is one JSON
+function counts once however often it is called, nested ones, lambdas and generators among them; the
+bodies of classes and modules do not count, nor do comprehensions, which Python inlines from 3.12 on.
+A module counts where one of its functions is entered. The last line printed is one JSON
 object; `--list` prints the names first.
 """
 
@@ -14,12 +15,14 @@ import json
 import sys
 import tempfile
 import threading
+from inspect import CO_OPTIMIZED
 from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
 import ctxenc
 
+COMPREHENSIONS = ("<listcomp>", "<dictcomp>", "<setcomp>")
 HOME = str(Path(ctxenc.__file__).parent)
 
 
@@ -36,16 +39,12 @@ class Entered:
         code = frame.f_code
         if event != "call" or code in self._codes or not code.co_filename.startswith(HOME):
             return
-        if code.co_name == "<module>" or "__qualname__" in frame.f_locals or self._is_body(frame):
+        if code.co_name in COMPREHENSIONS or not code.co_flags & CO_OPTIMIZED:
             return
         module = code.co_filename.removeprefix(HOME).strip("/").removesuffix(".py")
         if code.co_name == "next_batch" and self.before_data is None:
             self.before_data = len(self._codes)
         self._codes[code] = module.replace("/", "."), code.co_qualname
-
-    def _is_body(self, frame: FrameType) -> bool:
-        """Whether a frame executes the body of a class: optimized code has fast locals."""
-        return not frame.f_code.co_flags & 0x1  # inspect.CO_OPTIMIZED
 
     @property
     def functions(self) -> list[tuple[str, str]]:
@@ -67,7 +66,7 @@ def main() -> None:
             ctxenc.run("max_steps=4", *options.overrides)
         finally:
             sys.setprofile(None)
-            threading.setprofile(None)  # type: ignore[arg-type]
+            threading.setprofile(None)
     found = entered.functions
     if options.list:
         for number, (module, name) in enumerate(found, 1):

@@ -309,7 +309,7 @@ def run_log_of(run, background):
         run,
         Quiet(),
         background,
-        MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.split(devices.mesh())),
+        MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.shardings()[1]),
         Calendar(steps_per_epoch=10, total=1000, log=10, sample=1000, test=1000),
         start=0,
         batch_size=8,

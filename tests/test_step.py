@@ -312,8 +312,7 @@ from tests.tiny import hyper, tiny_model
 from ctxenc import step
 from ctxenc.parallel import devices
 model = tiny_model()
-mesh = devices.mesh()
-everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+everywhere, divided = devices.shardings()
 key = jax.random.key(0)
 state = jax.device_put(step.init(model, key, 16), everywhere)
 images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
