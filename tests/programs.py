@@ -15,5 +15,6 @@ def program(name, *arguments):
         try:
             module.main()
         except SystemExit as end:
-            assert not end.code, (end.code, out.getvalue())
+            if end.code:
+                raise AssertionError((end.code, out.getvalue())) from end
     return out.getvalue()

@@ -297,7 +297,7 @@ def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(model, state,
 
 
 def test_flips_are_left_to_right_and_for_about_half():
-    images = jnp.arange(2000 * 2, dtype=jnp.float32).reshape(2000, 1, 2, 1)
+    images = jnp.arange(2000 * 6, dtype=jnp.float32).reshape(2000, 1, 2, 3)
     flipped = step.random_flip(jax.random.key(0), images)
     swapped = np.asarray((flipped != images).any(axis=(1, 2, 3)))
     np.testing.assert_array_equal(flipped[swapped], images[swapped, :, ::-1])

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
@@ -16,6 +16,7 @@ MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
 LARGEST = 4096  # pixels: the short side that pictures are resized to
 
 
+@runtime_checkable
 class Images(Protocol):
     """RGB images of one square size, by index."""
 
@@ -33,6 +34,7 @@ class Images(Protocol):
         """What tells this image from others, without decoding it where that is possible."""
 
 
+@runtime_checkable
 class Photographs(Images, Protocol):
     """Images that are cut out of larger pictures, in the centre where nothing else is asked for."""
 

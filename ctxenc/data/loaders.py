@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,7 @@ def _to_devices(own: np.ndarray, sharding: NamedSharding, rows: int) -> Array:
     return jax.make_array_from_process_local_data(sharding, own, (rows, *own.shape[1:]))
 
 
+@runtime_checkable
 class Loader(Protocol):
     """Training batches, one after the other, endlessly."""
 
