@@ -117,8 +117,7 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
 
 def _train(experiment: Experiment, run: Run, current: Session, changed: DictConfig | None) -> None:
     config, model, calendar = experiment.config, experiment.model, experiment.calendar
-    mesh = devices.mesh()
-    everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+    everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
     test = TestSplit(experiment.dataset.test, model, config.batch_size, divided)
     processes.together(lambda: describe_data(experiment, run, test))
@@ -126,7 +125,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     start = int(state.step)
     with (
         Background() as background,
-        Checkpoints(run.checkpoints, create=config.resume is None) as checkpoints,
+        Checkpoints(run.inside(config.save_dir), create=config.resume is None) as checkpoints,
     ):
         current.status.begin(start)
         continue_files(experiment, run, start, changed)
@@ -134,8 +133,8 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
         )
         samples = Samples(
-            *(run, model, test.images, config.num_img, config.batch_size),
-            *(hyper["fill_value"], background, divided),
+            *(run.inside(config.samples_dir), model, test.images, config.num_img),
+            *(config.batch_size, hyper["fill_value"], background, divided),
         )
         with RunLog(
             *(run, current.bar, background, loader, calendar),

@@ -12,6 +12,7 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ctxenc.metrics.per_image import NAMES
 from PIL import Image
 
 from ctxenc import evaluate, launch
@@ -23,7 +24,6 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.masks import boxes
-from ctxenc.metrics.per_image import NAMES
 from ctxenc.report import extremes
 from ctxenc.runs.folder import Run
 from tests import stand_ins

@@ -139,8 +139,9 @@ class RunLog:
             DivergedError: naming the figure, or the parameters where the figures were finite.
         """
         self.flush()
+        if self.sums is not None:
+            _refuse_not_finite(at, _means(self.sums))
         if not bool(step.finite(state)):
-            _refuse_not_finite(at, _means(self.sums) if self.sums else {})
             raise DivergedError(f"step {at}: parameters are not finite; {ADVICE}")
 
     def test(self, at: int, figures: dict[str, float]) -> None:
