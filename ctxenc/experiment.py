@@ -20,10 +20,10 @@ from omegaconf import DictConfig
 from ctxenc import losses, metrics, step
 from ctxenc.config import build
 from ctxenc.config.schema import Config
-from ctxenc.data import cache
 from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import Dataset
-from ctxenc.data.loaders import Sampler, training_loader
+from ctxenc.data.images import Dataset, once_per_split
+from ctxenc.data.loaders import training_loader
+from ctxenc.data.sampler import Sampler
 from ctxenc.errors import UserError
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices, processes
@@ -254,7 +254,7 @@ def baseline_figures(experiment: Experiment, test: TestSplit) -> dict[str, Any]:
     return _baseline_figures(test.images, test, tuple(experiment.mean_colour.tolist()))
 
 
-@cache.for_the_next_job
+@once_per_split
 def _baseline_figures(_: Any, test: TestSplit, colour: tuple[float, ...]) -> dict[str, Any]:
     return {
         "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(colour))),

@@ -14,7 +14,7 @@ from jaxtyping import Array, Bool, Float, UInt8
 
 from ctxenc import masks, metrics
 from ctxenc.data.images import Images
-from ctxenc.data.loaders import test_batches
+from ctxenc.data.loaders import batches_in_order, to_devices
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 from ctxenc.step import eval_step
@@ -37,8 +37,9 @@ class TestSplit:
     def batches(self) -> Iterator[tuple[Batch, int]]:
         """((images, masks), how many of them count), in index order."""
         start = 0
-        for images, valid in test_batches(self.images, self.batch_size, self.sharding):
-            indices = jnp.arange(start, start + len(images))
+        for own, valid in batches_in_order(self.images, self.batch_size, self.sharding):
+            images = to_devices(own, self.sharding, self.batch_size)
+            indices = jnp.arange(start, start + self.batch_size)
             mask = frozen(self.model.mask, indices, self.images.image_size)
             yield (images, devices.put(mask, self.sharding)), valid
             start += valid
