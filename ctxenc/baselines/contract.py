@@ -20,7 +20,12 @@ Progress = Callable[[int, int], None]
 _ROUNDING = 1e-5  # of a visible pixel that a fill has computed with
 
 
-def prepared(baseline: Any, train: Split, hole: Hole | None, progress: Progress) -> Fill:
+def prepared(
+    baseline: Any,
+    train: Split,
+    hole: Hole | None,
+    progress: Progress = lambda done, total: None,
+) -> Fill:
     """The fill of a baseline, each of whose batches is checked.
 
     Args:
@@ -32,7 +37,7 @@ def prepared(baseline: Any, train: Split, hole: Hole | None, progress: Progress)
     Raises:
         UserError: it cannot be had here, or is no baseline.
     """
-    fill = baseline() if inspect.isclass(baseline) else baseline
+    fill: Any = baseline() if inspect.isclass(baseline) else baseline
     if hasattr(fill, "fit"):
         fill = fill.fit(train, hole, progress)
     try:
