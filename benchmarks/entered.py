@@ -4,7 +4,7 @@
 
 Runs `ctxenc.run` for four steps with every call recorded (`sys.setprofile`, in every thread). A
 function counts once however often it is called, nested ones, lambdas and generators among them; the
-bodies of classes and modules do not count, nor do comprehensions, which Python inlines from 3.12 on.
+bodies of classes and modules do not count, nor do comprehensions, which Python 3.12 inlines.
 A module counts where one of its functions is entered. The last line printed is one JSON
 object; `--list` prints the names first.
 """

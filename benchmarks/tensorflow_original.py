@@ -47,9 +47,7 @@ def main() -> None:
         child.stdin.flush()
         theirs.append(float(child.stdout.readline()))
         start = time.perf_counter()
-        state, _ = step.train_step(
-            experiment.model, state, images, experiment.hyper, experiment.key
-        )
+        state, _ = step.train_step(experiment.model, state, images, numbers, key)
         jax.block_until_ready(state)
         ours.append(1e3 * (time.perf_counter() - start))
     child.stdin.close()

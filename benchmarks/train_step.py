@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 import torch_gan
+from ctxenc.ops.convolution import LAYOUT
 from jax import lax
 from rich.console import Console
 from rich.table import Table
@@ -35,7 +36,6 @@ from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.models import layers
-from ctxenc.ops.convolution import LAYOUT
 from ctxenc.runtime import memory
 
 Step = Callable[[], object]

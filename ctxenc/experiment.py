@@ -11,17 +11,17 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Float
 from omegaconf import DictConfig
 
 from ctxenc import losses, metrics, step
+from ctxenc.baselines import BASELINES, prepared
 from ctxenc.config import build
 from ctxenc.config.schema import Config
 from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import Dataset, once_per_split
+from ctxenc.data.images import Dataset, Images, once_per_split
 from ctxenc.data.loaders import training_loader
 from ctxenc.data.sampler import Sampler
 from ctxenc.errors import UserError
@@ -250,13 +250,13 @@ def test_figures(
 
 
 def baseline_figures(experiment: Experiment, test: TestSplit) -> dict[str, Any]:
-    """The test metrics of the two fills that cost next to nothing."""
-    return _baseline_figures(test.images, test, tuple(experiment.mean_colour.tolist()))
+    """The test metrics of the fills that cost next to nothing."""
+    return _baseline_figures(test.images, test, experiment.dataset.train)
 
 
 @once_per_split
-def _baseline_figures(_: Any, test: TestSplit, colour: tuple[float, ...]) -> dict[str, Any]:
-    return {
-        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(colour))),
-        "context_mean": metrics.summary(test.context_mean()),
-    }
+def _baseline_figures(_: Any, test: TestSplit, train: Images) -> dict[str, Any]:
+    quick = {name: b.target for name, b in BASELINES.items() if b.when == "training"}
+    hole = test.fixed_mask()
+    fills = {name: prepared(target, train, hole) for name, target in quick.items()}
+    return {name: metrics.summary(test.baseline(fill)) for name, fill in fills.items()}

@@ -138,24 +138,6 @@ def training_loader(
     return StreamedLoader(images, sampler, start, sharding, num_workers)
 
 
-def batches_in_order(
-    images: Images, batch_size: int, sharding: NamedSharding
-) -> Iterator[tuple[OwnRows, int]]:
-    """Every image once, in index order.
-
-    Yields:
-        (this process's rows of a batch, how many rows of the whole batch count): `to_devices` puts
-        them together. The last batch repeats its last image.
-
-    Raises:
-        UserError: an image cannot be read any more.
-    """
-    own = own_rows(sharding, batch_size)
-    for start in range(0, len(images), batch_size):
-        wanted = np.minimum(start + own, len(images) - 1)
-        yield decode(images, wanted.tolist()), min(batch_size, len(images) - start)
-
-
 def own_rows(sharding: NamedSharding, batch_size: int) -> Int[np.ndarray, " rows"]:
     """The rows of a batch that this process's devices hold, in order."""
     slices = sharding.devices_indices_map((batch_size,))

@@ -1,6 +1,7 @@
 """A dataset: disks of random colours, drawn when it is opened."""
 
 import numpy as np
+
 from ctxenc.data.images import Dataset, MemoryImages
 from ctxenc.errors import UserError
 
