@@ -33,7 +33,7 @@ from tests.tiny import TINY, tiny_model
 
 ROWS = {"model", *BASELINES}
 NAMES = trained_on()
-SHARDING = devices.split(devices.mesh())
+SHARDING = devices.shardings()[1]
 PER_IMAGE = columns(tuple(METRICS))
 
 

@@ -41,7 +41,7 @@ class Setup:
     @property
     def test(self) -> TestSplit:
         """The test split with its frozen masks."""
-        sharding = devices.split(devices.mesh())
+        sharding = devices.shardings()[1]
         return TestSplit(self.dataset.test, self.model, self.config.batch_size, sharding)
 
 

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
-from jaxtyping import Array, Bool, Float, Int, Shaped, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from ctxenc import masks, metrics
 from ctxenc.baselines import Fill
 from ctxenc.data.images import Images, decode
+from ctxenc.data.loaders import own_rows, to_devices
 from ctxenc.metrics.registry import trained_on
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
@@ -44,7 +45,7 @@ class Batch:
     def filled(self, fill: Fill) -> Float[Array, "batch height width 3"]:
         """The composites of a baseline, which fills each process's own images on the host."""
         assert isinstance(self.images.sharding, NamedSharding)
-        return _to_devices(fill(self.own, self.missing), self.images.sharding, len(self.images))
+        return to_devices(fill(self.own, self.missing), self.images.sharding, len(self.images))
 
     def measured(
         self, filled: Float[Array, "batch height width 3"], names: tuple[str, ...]
@@ -75,12 +76,12 @@ class TestSplit:
         Raises:
             UserError: an image cannot be read.
         """
-        rows, size = _own_rows(self.sharding, self.batch_size), self.images.image_size
+        rows, size = own_rows(self.sharding, self.batch_size), self.images.image_size
         wanted = np.resize(indices, self.batch_size)[rows]
         own = decode(self.images, wanted.tolist())
         drawn = np.asarray(masks.frozen(self.model.mask, jnp.asarray(wanted), size, size))
-        images = _to_devices(own, self.sharding, self.batch_size)
-        mask = _to_devices(drawn, self.sharding, self.batch_size)
+        images = to_devices(own, self.sharding, self.batch_size)
+        mask = to_devices(drawn, self.sharding, self.batch_size)
         return Batch(images, mask, len(indices), own, drawn[..., 0] > 0)
 
     def generator(self, variables: Variables, fill_value: Float[Array, " 3"]) -> Columns:
@@ -150,17 +151,3 @@ def _described(strategy: masks.MaskStrategy, count: int, size: int) -> _Masks:
     found = {"least": of.min(), "mean": of.mean(), "most": of.max()}
     rounded = {name: round(float(share), 4) for name, share in found.items()}
     return _Masks(digest.hexdigest(), rounded, first if same else None)
-
-
-def _own_rows(sharding: NamedSharding, batch_size: int) -> Int[np.ndarray, " rows"]:
-    """The rows of a batch that this process's devices hold, in order."""
-    slices = sharding.devices_indices_map((batch_size,))
-    held = {slices[device][0].indices(batch_size) for device in sharding.addressable_devices}
-    return np.concatenate([np.arange(*bounds) for bounds in sorted(held)])
-
-
-def _to_devices(
-    own: Shaped[np.ndarray, "own ..."], sharding: NamedSharding, rows: int
-) -> Shaped[Array, "rows ..."]:
-    """An array of so many rows, of which each process gives its own."""
-    return jax.make_array_from_process_local_data(sharding, own, (rows, *own.shape[1:]))
