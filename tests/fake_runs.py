@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
+from ctxenc.metrics.per_image import NAMES
 from omegaconf import OmegaConf
 
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.metrics.per_image import NAMES
 from ctxenc.report import grids
 from ctxenc.runs.folder import Run
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ctxenc.baselines.classical import Laplace
+from ctxenc.baselines.harmonic import Laplace
 
 WIDEST_FEATHER = 256  # pixels: bounds the memory
 
