@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-Images = Float[Array, "batch height width 3"]
-Mask = Float[Array, "batch height width 1"]
-Values = Float[Array, " batch"]
+Images = Float[Any, "batch height width 3"]  # of JAX, whose own type would import it
+Mask = Float[Any, "batch height width 1"]
+Values = Float[Any, " batch"]
 PerImage = Callable[[Images, Images, Mask], Values]
 
 HIGHEST_PSNR = 100.0  # dB: a perfect fill counts as this, so that a mean stays finite
