@@ -140,9 +140,13 @@ let shown; // the strip that is enlarged
 function enlarge(strip) {
   shown = strip;
   const image = strip.querySelector("img");
-  dialog.querySelector("p").textContent = image.alt;
   const shared = all(strip.parentElement, ".real img, .masked img");
-  dialog.querySelector("div").replaceChildren(...[...shared, image].map((i) => i.cloneNode()));
+  const figures = [...shared, image].map((each) => {
+    const figure = document.createElement("figure");
+    figure.append(each.alt, each.cloneNode());
+    return figure;
+  });
+  dialog.querySelector("div").replaceChildren(...figures);
 }
 
 function turn(by) {
