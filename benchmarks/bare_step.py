@@ -19,7 +19,7 @@ STEPS = 12
 
 def main() -> None:
     """Compile, measure, print."""
-    plan = launch.plan(compose(sys.argv[1:]))
+    plan = launch.prepare(compose(sys.argv[1:]))
     mesh = devices.mesh()
     everywhere = devices.replicated(mesh)
     hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)

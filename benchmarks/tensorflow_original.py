@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
 
-    plan = launch.plan(compose(["model=tf_original", "mask=random"]))
+    plan = launch.prepare(compose(["model=tf_original", "mask=random"]))
     state = step.init(plan.model, plan.key, 32)
     images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
     child = subprocess.Popen(

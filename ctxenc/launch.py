@@ -6,41 +6,41 @@ from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
-from ctxenc import schedules
-from ctxenc.config.checks import check
-from ctxenc.config.compose import compose, parse
+from ctxenc import optim
+from ctxenc.config import schema, search_path
+from ctxenc.config.checks import check, compatible
+from ctxenc.config.compose import PRIMARY, compose, parse
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
+from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
-from ctxenc.plan import Plan
 from ctxenc.runs.checkpoints import saved_steps
 from ctxenc.runs.folder import Run
 from ctxenc.runs.new_folder import check_path, reserve
 from ctxenc.runtime import compilation_cache, memory
-from ctxenc.training import train
-
-CHANGED_BY_RESUME = ("n_epoch", "max_steps")
-OF_A_SITTING = ("distributed", "resume_step")  # how to go on, which is no part of the run
 
 
-def run(*overrides: str) -> Run:
+def run(*overrides: str, config_dir: str | Path | None = None, config_name: str = PRIMARY) -> Run:
     """Train a run and return it: what ``python -m ctxenc.train`` does, from a notebook.
 
     Args:
         overrides: as on the command line: ``run("mask=random", "lambda_adv=1e-3")``, or
             ``run("resume=experiments/…")``.
+        config_dir: a folder of your own configuration files, searched beside ctxenc's.
+        config_name: the file to begin with, in place of ``train``.
 
     Raises:
         UserError: bad input, before anything is written.
     """
+    search_path.add(config_dir)
     folder, rest = split_resume(overrides)
     if folder is not None:
         return resume(folder, rest)
-    composed = compose(rest, with_hydra=True)
+    composed = compose(rest, with_hydra=True, config_name=config_name)
     wanted = Path(composed.hydra.run.dir)
     with open_dict(composed):
         del composed["hydra"]
-    ready = plan(composed)
+    ready = prepare(composed)
 
     def begin() -> Path:
         new = Run(reserve_for(ready.config, wanted))
@@ -57,50 +57,51 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
 
     Args:
         path: the run folder.
-        changes: overrides of `n_epoch` or `max_steps`, to go further than the run was to go; of
-            `resume_step`, and of `distributed`, which need not be as it was.
+        changes: overrides of the keys that make a run longer, and of those that say how this
+            process goes on (`ctxenc.config.schema`: `on_resume`).
 
     Raises:
         UserError: not a run folder, no whole checkpoint, or a change of anything else.
     """
     begun = Run(Path(path).expanduser())
     try:
-        composed = begun.config
+        saved = begun.config
+        composed = compatible(saved, begun.path)
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
-    sitting: dict[str, Any] = {
-        "resume": str(begun.path),
-        "resume_step": None,
-        "distributed": False,
+    session: dict[str, Any] = {
+        name: schema.fields()[name].default
+        for name in schema.keys(lambda key: key.on_resume == "session")
     }
+    extends = tuple(schema.keys(lambda key: key.on_resume == "extends"))
     for override in parse(changes):
         key = override.key_or_group
-        if key in OF_A_SITTING and not override.is_sweep_override():
-            sitting[key] = override.value()
-            continue
-        if key not in CHANGED_BY_RESUME or override.is_sweep_override():
+        if override.is_sweep_override() or key not in (*session, *extends):
             raise UserError(
-                f"{override.input_line}: resume goes on with the run's own configuration; "
-                f"only {' and '.join(CHANGED_BY_RESUME)} can be changed with it"
+                f"{override.input_line}: resume continues the run's own configuration; only "
+                f"{' and '.join(extends)} can be changed with it"
             )
-        composed[key] = override.value()
+        if key in session:
+            session[key] = override.value()
+            continue
+        composed[key] = saved[key] = override.value()
         if key == "n_epoch" and composed.max_steps is not None:
             raise UserError(f"{override.input_line}: max_steps={composed.max_steps} decides here")
     resumed = composed.copy()
-    resumed.update(sitting)
-    ready = plan(resumed)
-    if any(o.key_or_group in CHANGED_BY_RESUME for o in parse(changes)):
+    resumed.update({**session, "resume": str(begun.path)})
+    ready = prepare(resumed)
+    if any(o.key_or_group in extends for o in parse(changes)):
         check_extends(ready)
     step = ready.config.resume_step or max(saved_steps(begun.checkpoints), default=0)
-    if step > ready.schedule.total:
+    if step > ready.calendar.total:
         raise UserError(f"{' '.join(changes)}: the run has taken {step} steps already")
-    train(ready, begun, composed if changes else None)
+    train(ready, begun, saved if changes else None)
     return begun
 
 
-def check_extends(longer: Plan) -> None:
+def check_extends(longer: Experiment) -> None:
     """Refuse to make a run longer whose learning rates are a function of its length."""
-    if longer.model.schedule is not schedules.constant:
+    if longer.model.schedule is not optim.constant:
         raise UserError(
             "n_epoch, max_steps: this run's schedule ends where the run was to end; a longer one "
             "is another run"
@@ -113,14 +114,14 @@ def has_checkpoint(run: Run) -> bool:
     return there and bool(saved_steps(run.checkpoints))
 
 
-def plan(composed: DictConfig) -> Plan:
+def prepare(composed: DictConfig) -> Experiment:
     """The composed configuration checked and made ready to run, in a process set up for it."""
     config = check(composed)
     compilation_cache.keep_programs()
     if config.distributed:
         processes.join()  # before JAX computes anything
     memory.keep_memory()
-    return processes.together(lambda: Plan.of(config))
+    return processes.together(lambda: Experiment.of(config))
 
 
 def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
@@ -141,5 +142,5 @@ def reserve_for(config: Config, wanted: Path) -> Path:
         folder = Path(getattr(config, key)).expanduser()
         check_path(folder)
         if folder.is_absolute() and folder.is_dir() and any(folder.iterdir()):
-            raise UserError(f"{key}={folder}: it takes a new or empty folder, and this one is not")
+            raise UserError(f"{key}={folder}: not empty; expected a new or empty folder")
     return reserve(wanted)

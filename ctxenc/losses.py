@@ -1,12 +1,17 @@
-"""The terms of the joint loss (Pathak et al., 2016, section 3.2), and others to put in their place.
+"""The terms of both networks' losses (Pathak et al., 2016, section 3.2), and others in their place.
 
-A reconstruction term is a function of (prediction, target, weights); a seam term of (composite,
-mask); an adversarial term is a class of three functions of logits, since the discriminator and the
-generator need not mirror each other; a penalty is a function of (the discriminator as a function
-of its input, what it saw).
+``conf/loss`` puts one of each kind together; each is named by its ``_target_``, and its keyword
+arguments are options:
+
+- *reconstruction*: a function of (prediction, target, weights) to a scalar;
+- *adversarial*: a class with the three methods of `Adversarial`;
+- *seam*: a function of (composite, mask) to a scalar;
+- *gradient_penalty*: a function of (discriminator, pixels) to a scalar, the discriminator itself
+  a function of pixels to logits.
+
+Pixels are in [-1, 1]; weights and masks have one channel. All are pure and differentiable.
 """
 
-import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,7 +26,7 @@ Scalar = Float[Array, ""]
 
 Reconstruction = Callable[[Window, Window, Weights], Scalar]
 Seam = Callable[[Window, Weights], Scalar]
-Penalty = Callable[[Callable[[Array], Logits], Array], Scalar]
+GradientPenalty = Callable[[Callable[[Array], Logits], Array], Scalar]
 
 
 def l2(prediction: Window, target: Window, weights: Weights) -> Scalar:
@@ -53,21 +58,30 @@ def seam(composite: Window, mask: Weights) -> Scalar:
 
 
 class Adversarial(Protocol):
-    """What the discriminator and the generator each minimise, given logits; all are means."""
+    """What the discriminator and the generator each minimise, given logits; all are means.
 
-    threshold: float
-    """The logit above which the discriminator takes its input for real."""
-    blind: float
-    """What the discriminator loses, the mean of `real` and `fake`, where it cannot tell them."""
+    A class that takes logits above some other number than 0 for real says so by an attribute
+    `decision_threshold`.
+    """
 
-    def real(self, logits: Logits) -> Scalar:
+    def discriminator_real(self, logits: Logits) -> Scalar:
         """The discriminator's loss on real pixels."""
 
-    def fake(self, logits: Logits) -> Scalar:
+    def discriminator_fake(self, logits: Logits) -> Scalar:
         """The discriminator's loss on the generator's pixels."""
 
-    def fool(self, logits: Logits) -> Scalar:
+    def generator(self, logits: Logits) -> Scalar:
         """The generator's loss on its own pixels."""
+
+
+def undecided(adversarial: Adversarial) -> float:
+    """What a discriminator loses, the mean of real and fake, that cannot tell them apart.
+
+    That is where all its logits are at the threshold: ln 2 for `NonSaturating`.
+    """
+    logits = jnp.full(1, getattr(adversarial, "decision_threshold", 0.0))
+    both = adversarial.discriminator_real(logits) + adversarial.discriminator_fake(logits)
+    return float(both) / 2
 
 
 class NonSaturating:
@@ -77,17 +91,15 @@ class NonSaturating:
     not vanish where the discriminator wins, and not log(1 − D(fake)).
     """
 
-    threshold, blind = 0.0, math.log(2)
-
-    def real(self, logits: Logits) -> Scalar:
+    def discriminator_real(self, logits: Logits) -> Scalar:
         """−log D(real)."""
         return jnp.mean(jax.nn.softplus(-logits))
 
-    def fake(self, logits: Logits) -> Scalar:
+    def discriminator_fake(self, logits: Logits) -> Scalar:
         """−log(1 − D(fake))."""
         return jnp.mean(jax.nn.softplus(logits))
 
-    def fool(self, logits: Logits) -> Scalar:
+    def generator(self, logits: Logits) -> Scalar:
         """−log D(fake)."""
         return jnp.mean(jax.nn.softplus(-logits))
 
@@ -95,17 +107,15 @@ class NonSaturating:
 class Hinge:
     """The hinge loss (Lim & Ye, 2017; Miyato et al., 2018, equations 16 and 17)."""
 
-    threshold, blind = 0.0, 1.0
-
-    def real(self, logits: Logits) -> Scalar:
+    def discriminator_real(self, logits: Logits) -> Scalar:
         """max(0, 1 − D(real))."""
         return jnp.mean(jax.nn.relu(1 - logits))
 
-    def fake(self, logits: Logits) -> Scalar:
+    def discriminator_fake(self, logits: Logits) -> Scalar:
         """max(0, 1 + D(fake))."""
         return jnp.mean(jax.nn.relu(1 + logits))
 
-    def fool(self, logits: Logits) -> Scalar:
+    def generator(self, logits: Logits) -> Scalar:
         """−D(fake)."""
         return -jnp.mean(logits)
 
@@ -113,27 +123,27 @@ class Hinge:
 class LeastSquares:
     """Least squares towards 1 for real and 0 for fake (Mao et al., 2017, equation 9)."""
 
-    threshold, blind = 0.5, 0.125
+    decision_threshold = 0.5
 
-    def real(self, logits: Logits) -> Scalar:
+    def discriminator_real(self, logits: Logits) -> Scalar:
         """½ (D(real) − 1)²."""
         return 0.5 * jnp.mean(jnp.square(logits - 1))
 
-    def fake(self, logits: Logits) -> Scalar:
+    def discriminator_fake(self, logits: Logits) -> Scalar:
         """½ D(fake)²."""
         return 0.5 * jnp.mean(jnp.square(logits))
 
-    def fool(self, logits: Logits) -> Scalar:
+    def generator(self, logits: Logits) -> Scalar:
         """½ (D(fake) − 1)²."""
         return 0.5 * jnp.mean(jnp.square(logits - 1))
 
 
-def r1(discriminator: Callable[[Array], Logits], real: Window) -> Scalar:
+def r1(discriminator: Callable[[Array], Logits], pixels: Window) -> Scalar:
     """½ · mean over images of ‖∇D‖² at real pixels (Mescheder et al., 2018, equation 9).
 
     `lambda_r1` is half that paper's γ: its discriminator's loss is the sum over real and fake, and
-    here it is their mean. Batch normalisation ties the images of a batch together: the
-    gradient is then that of the batch's summed logits.
+    here it is their mean. Batch normalisation ties the images of a batch together: the gradient is
+    then that of the batch's summed logits.
     """
-    slopes = jax.grad(lambda pixels: discriminator(pixels).sum())(real)
+    slopes = jax.grad(lambda images: discriminator(images).sum())(pixels)
     return 0.5 * jnp.mean(jnp.sum(jnp.square(slopes), axis=(1, 2, 3)))

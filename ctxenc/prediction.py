@@ -1,4 +1,4 @@
-"""What the generator sees and predicts, and what the discriminator judges.
+"""What the generator is given and predicts, what the discriminator sees, and the composite.
 
 The generator predicts a window of each image: the hole, or the whole image. Where a window holds
 visible pixels too (the band of an overlap, or all of the context), they are predicted for the
@@ -27,8 +27,8 @@ class Prediction:
         whole: Whether that is the whole image; else it is a box around the missing pixels.
         band: How wide the box's visible edge is, on all four sides.
         box: The hole, where every mask has one of this size; None where shapes are arbitrary.
-        discriminator_input: What the discriminator sees: the ``prediction`` as it is, the ``composite`` (the
-            whole image, filled), or the ``hole`` alone.
+        discriminator_input: What the discriminator sees: the ``prediction`` as it is, the
+            ``composite`` (the whole image, filled), or the ``hole`` alone.
         mask_channel: Whether the generator is given the mask as a fourth channel.
     """
 
@@ -44,18 +44,22 @@ class Prediction:
         """How many channels the generator is given."""
         return 4 if self.mask_channel else 3
 
-    def judged_size(self, image_size: int) -> tuple[int, int]:
+    def discriminator_size(self, image_size: int) -> tuple[int, int]:
         """Height and width of what the discriminator sees."""
         if self.discriminator_input == "composite":
             return image_size, image_size
         return self.box if self.discriminator_input == "hole" and self.box else self.window
 
-    def given(self, images: Images, mask: Mask, colour: Float[Array, " 3"]) -> Array:
-        """What the generator is given: the images with `colour` in the hole, and the mask."""
-        context = masks.apply(images, mask, colour)
+    def generator_input(
+        self, images: Images, mask: Mask, fill_value: Float[Array, " 3"]
+    ) -> Float[Array, "batch height width channels"]:
+        """The images with `fill_value` in the hole, and the mask where it is given too."""
+        context = masks.apply(images, mask, fill_value)
         return jnp.concatenate([context, mask], axis=-1) if self.mask_channel else context
 
-    def cut(self, images: Float[Array, "batch height width c"], mask: Mask) -> Array:
+    def window_of(
+        self, images: Float[Array, "batch height width c"], mask: Mask
+    ) -> Float[Array, "batch window_height window_width c"]:
         """The window of images, or of masks."""
         if self.whole:
             return images
@@ -68,7 +72,7 @@ class Prediction:
             placed = masks.paste(images, prediction, masks.corners(mask) - self.band)
         return jnp.where(mask > 0, placed, images)
 
-    def judged(self, images: Images, window: Window, mask: Mask) -> Array:
+    def discriminator_sees(self, images: Images, window: Window, mask: Mask) -> Array:
         """What the discriminator sees of a window, real or predicted."""
         if self.discriminator_input == "composite":
             return self.composite(images, window, mask)
@@ -85,9 +89,9 @@ class Prediction:
         return masks.crop(images, masks.corners(mask), inner)
 
 
-def are_boxes(sample: Bool[np.ndarray, "masks height width"], height: int, width: int) -> bool:
+def are_boxes(missing: Bool[np.ndarray, "masks height width"], height: int, width: int) -> bool:
     """Whether the missing pixels of each mask are one box of this size."""
-    for mask in sample:
+    for mask in missing:
         top, left = mask.any(axis=1).argmax(), mask.any(axis=0).argmax()
         inside = mask[top : top + height, left : left + width]
         if not inside.sum() == mask.sum() == height * width:

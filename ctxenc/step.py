@@ -1,17 +1,165 @@
-"""The training step: pure functions from state and images to new state, and nothing else."""
+"""The training step: both objectives as formulas, their gradients, the update.
+
+Pure functions of arrays; they know nothing of files, configurations or run folders.
+"""
 
 import functools
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray, UInt8
+import optax
+from jax.lax import stop_gradient
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
-from ctxenc import masks
-from ctxenc.gradients import gradients
-from ctxenc.metrics import per_image
-from ctxenc.state import Hyper, Model, Network, TrainState, Variables, empty_window
+from ctxenc import masks, metrics
+from ctxenc.errors import UserError
+from ctxenc.state import Hyperparameters, Logged, Model, NetworkState, TrainState, Variables
+
+Images = UInt8[Array, "batch height width 3"]
+Pixels = Float[Array, "batch height width 3"]
+
+
+class Params(NamedTuple):
+    """What is differentiated: both networks' parameters."""
+
+    generator: Any
+    discriminator: Any
+
+
+class Statistics(NamedTuple):
+    """Both networks' BatchNorm statistics after a step."""
+
+    generator: Any
+    discriminator: Any
+
+
+def objectives(
+    params: Params,
+    model: Model,
+    state: TrainState,
+    images: Pixels,
+    mask: masks.Mask,
+    hyper: Hyperparameters,
+) -> tuple[Float[Array, ""], tuple[Statistics, Logged]]:
+    """L_G + L_D, whose gradient holds each network's own, and what is logged.
+
+    With x an image, x̂ what the generator G is given of it, D the discriminator (Pathak et al.,
+    2016, equations 1 to 3; `ctxenc.losses` has the terms)::
+
+        L_G = λ_rec · reconstruction(G(x̂), x) + λ_adv · generator(D(G(x̂))) + λ_seam · seam(G(x̂))
+        L_D = ½ · [discriminator_real(D(x)) + discriminator_fake(D(G(x̂)))] + λ_r1 · penalty(D, x)
+
+    D's parameters are constants in L_G, and G's output is in L_D, so one gradient of the sum gives
+    both (simultaneous gradient steps). D runs on G's output once for each objective, and XLA merges
+    the two passes. BatchNorm normalises each batch by itself; D's running statistics are threaded
+    through the real pixels, then the generated ones, and G's come from its own pass.
+    """
+    shown = model.prediction
+    predicted, stats_g = _apply(
+        model.generator,
+        params.generator,
+        state.generator.batch_stats,
+        shown.generator_input(images, mask, hyper["fill_value"]),
+    )
+    target = shown.window_of(images, mask)
+    _expect(target.shape, predicted, "model.generator")
+    weights = jnp.where(shown.window_of(mask, mask) > 0, 1.0, hyper["context_weight"])
+    reconstruction = model.reconstruction(predicted, target, weights)
+    _expect((), reconstruction, "loss.reconstruction")
+    loss_g = hyper["lambda_rec"] * reconstruction
+    logged = {"reconstruction_loss": reconstruction, "masked_fraction": jnp.mean(mask)}
+
+    if model.seam is not None:
+        seam = model.seam(shown.composite(images, predicted, mask), mask)
+        _expect((), seam, "loss.seam")
+        loss_g = loss_g + hyper["lambda_seam"] * seam
+        logged["seam_loss"] = seam
+
+    if model.discriminator is None or model.adversarial is None or state.discriminator is None:
+        logged["generator_loss"] = loss_g
+        return loss_g, (Statistics(stats_g, None), logged)
+
+    adversarial, module = model.adversarial, model.discriminator
+    before = state.discriminator.batch_stats
+    real = shown.discriminator_sees(images, target, mask)
+    fake = shown.discriminator_sees(images, predicted, mask)
+    on_real, after_real = _apply(module, params.discriminator, before, real)
+    on_fake, stats_d = _apply(module, params.discriminator, after_real, stop_gradient(fake))
+    fooled, _ = _apply(module, stop_gradient(params.discriminator), after_real, fake)
+
+    _expect((len(images),), on_real, "model.discriminator")
+    adversarial_loss = adversarial.generator(fooled)
+    loss_g = loss_g + hyper["lambda_adv"] * adversarial_loss
+    loss_real = adversarial.discriminator_real(on_real)
+    loss_fake = adversarial.discriminator_fake(on_fake)
+    loss_d = 0.5 * (loss_real + loss_fake)
+    _expect((), loss_d + adversarial_loss, "loss.adversarial")
+
+    if model.gradient_penalty is not None:
+        penalty = model.gradient_penalty(
+            lambda pixels: _apply(module, params.discriminator, before, pixels)[0], real
+        )
+        _expect((), penalty, "loss.gradient_penalty")
+        loss_d = loss_d + hyper["lambda_r1"] * penalty
+        logged["gradient_penalty"] = penalty
+
+    threshold = getattr(adversarial, "decision_threshold", 0.0)
+    logged |= {
+        "generator_loss": loss_g,
+        "adversarial_loss": adversarial_loss,
+        "discriminator_loss": loss_d,
+        "discriminator_loss_real": loss_real,
+        "discriminator_loss_fake": loss_fake,
+        "accuracy_real": jnp.mean(on_real > threshold, dtype=jnp.float32),
+        "accuracy_fake": jnp.mean(on_fake < threshold, dtype=jnp.float32),
+    }
+    return loss_g + loss_d, (Statistics(stats_g, stats_d), logged)
+
+
+@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
+def train_step(
+    model: Model, state: TrainState, images: Images, hyper: Hyperparameters, key: PRNGKeyArray
+) -> tuple[TrainState, Logged]:
+    """One update of both networks.
+
+    Args:
+        model: what is trained.
+        state: before the step; it is donated.
+        images: of the batch.
+        hyper: the run's numbers.
+        key: the run's, the same each step: a step's randomness is a function of it and the step.
+
+    Returns:
+        (the state after the step; what the step reports, of the state before it, and a 1 as
+        ``steps``, so that sums know how many steps they are of).
+    """
+    key_flip, key_mask = jax.random.split(jax.random.fold_in(key, state.step))
+    pixels = masks.to_float(images)
+    if model.flip:
+        pixels = random_flip(key_flip, pixels)
+    mask = model.mask(key_mask, *pixels.shape[:3])
+    _expect((*pixels.shape[:3], 1), mask, "mask")
+    params = Params(state.generator.params, getattr(state.discriminator, "params", None))
+    grads, (stats, logged) = jax.grad(objectives, has_aux=True)(
+        params, model, state, pixels, mask, hyper
+    )
+    factor = model.schedule(state.step, hyper["total_steps"])
+
+    def updated(network: NetworkState, grads: Any, stats: Any, rate: str) -> NetworkState:
+        return _update(model, network, grads, factor * hyper[rate]).replace(batch_stats=stats)
+
+    generator = updated(state.generator, grads.generator, stats.generator, "learning_rate_g")
+    discriminator, ema = state.discriminator, state.ema
+    if discriminator is not None:
+        discriminator = updated(
+            discriminator, grads.discriminator, stats.discriminator, "learning_rate_d"
+        )
+    if ema is not None:
+        ema = _averaged(ema, generator.variables, hyper["ema_decay"], state.step)
+    logged["steps"] = jnp.ones(())
+    return TrainState(state.step + 1, generator, discriminator, ema), logged
 
 
 @functools.partial(
@@ -23,52 +171,32 @@ from ctxenc.state import Hyper, Model, Network, TrainState, Variables, empty_win
 def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
     """A fresh state: both networks' initial weights, drawn from `key`."""
     key_g, key_d = jax.random.split(key)
+    shown = model.prediction
 
-    def network(module: nn.Module, key: PRNGKeyArray, shape: tuple[int, ...]) -> Network:
-        variables = module.init(key, jnp.zeros(shape), train=False)
+    def network(module: nn.Module, key: PRNGKeyArray, *shape: int) -> NetworkState:
+        variables = module.init(key, jnp.zeros((1, *shape)), train=False)
         params = variables["params"]
-        return Network(params, variables.get("batch_stats", {}), model.optimizer.init(params))
+        stats = variables.get("batch_stats", {})
+        return NetworkState(params, stats, model.optimizer.init(params))
 
-    views = model.prediction
-    generator = network(model.generator, key_g, (1, image_size, image_size, views.channels))
-    judged = (1, *views.judged_size(image_size), 3)
-    return TrainState(
-        step=jnp.zeros((), jnp.int32),
-        generator=generator,
-        discriminator=(
-            None if model.discriminator is None else network(model.discriminator, key_d, judged)
-        ),
-        average=jax.tree.map(jnp.copy, generator.variables) if model.averaged else None,
-        window=empty_window(),
-    )
-
-
-@functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-def train_step(
-    model: Model,
-    state: TrainState,
-    images: UInt8[Array, "batch height width 3"],
-    hyper: Hyper,
-    key: PRNGKeyArray,
-) -> TrainState:
-    """One update of both networks. `state` is donated; `key` is the run's, the same each step."""
-    key = jax.random.fold_in(key, state.step)
-    grads_g, grads_d, state = gradients(model, state, images, hyper, key)
-    factor = model.schedule(state.step, hyper.total)
-    generator = _update(model, state.generator, grads_g, factor * hyper.learning_rate_g)
-    discriminator = state.discriminator
-    if discriminator is not None:
-        discriminator = _update(model, discriminator, grads_d, factor * hyper.learning_rate_d)
-    average = state.average
-    if average is not None:
-        average = _averaged(average, generator.variables, hyper.ema_decay, state.step)
-    return state.replace(
-        step=state.step + 1, generator=generator, discriminator=discriminator, average=average
-    )
+    generator = network(model.generator, key_g, image_size, image_size, shown.channels)
+    discriminator = None
+    if model.discriminator is not None:
+        discriminator = network(
+            model.discriminator, key_d, *shown.discriminator_size(image_size), 3
+        )
+    ema = jax.tree.map(jnp.copy, generator.variables) if model.averaged else None
+    return TrainState(jnp.zeros((), jnp.int32), generator, discriminator, ema)
 
 
 @jax.jit
-def finite(state: TrainState) -> Float[Array, ""]:
+def add(sums: Logged, logged: Logged) -> Logged:
+    """Running sums of what steps report, on the device: adding them makes no step wait."""
+    return jax.tree.map(jnp.add, sums, logged)
+
+
+@jax.jit
+def finite(state: TrainState) -> Bool[Array, ""]:
     """Whether every number of the state is finite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
@@ -76,18 +204,19 @@ def finite(state: TrainState) -> Float[Array, ""]:
 def fill(
     model: Model,
     generator: Variables,
-    images: UInt8[Array, "batch height width 3"],
+    images: Images,
     mask: masks.Mask,
-    colour: Float[Array, " 3"],
-) -> Float[Array, "batch height width 3"]:
+    fill_value: Float[Array, " 3"],
+) -> Pixels:
     """The composites of images in [-1, 1]: their own pixels, and the generator's in the hole.
 
     BatchNorm uses its running statistics, so an image's fill does not depend on its batch.
     """
-    real, views = masks.to_float(images), model.prediction
-    prediction: Any = model.generator.apply(generator, views.given(real, mask, colour), train=False)
+    real, shown = masks.to_float(images), model.prediction
+    given = shown.generator_input(real, mask, fill_value)
+    predicted: Any = model.generator.apply(generator, given, train=False)
     # Over the masked image: were a missing pixel outside of the window, it would show as missing.
-    composite = views.composite(masks.apply(real, mask, colour), prediction, mask)
+    composite = shown.composite(masks.apply(real, mask, fill_value), predicted, mask)
     return jnp.where(mask > 0, composite, real)
 
 
@@ -95,25 +224,45 @@ def fill(
 def eval_step(
     model: Model,
     generator: Variables,
-    images: UInt8[Array, "batch height width 3"],
+    images: Images,
     mask: masks.Mask,
-    colour: Float[Array, " 3"],
-) -> tuple[Float[Array, "batch height width 3"], per_image.PerImage]:
-    """The composites, and each image's metrics for the generator's fill of its hole."""
-    filled = fill(model, generator, images, mask, colour)
-    return filled, per_image.per_image(masks.to_float(images), filled, mask)
+    fill_value: Float[Array, " 3"],
+) -> tuple[Pixels, dict[str, Float[Array, " batch"]]]:
+    """The composites, and the per-image columns of the metrics that training measures."""
+    filled = fill(model, generator, images, mask, fill_value)
+    return filled, metrics.per_image(masks.to_float(images), filled, mask)
 
 
-def _update(model: Model, network: Network, grads: Any, learning_rate: Array) -> Network:
-    direction, opt_state = model.optimizer.update(grads, network.opt_state, network.params)
-    params = jax.tree.map(lambda p, d: p - learning_rate * d, network.params, direction)
-    return network.replace(params=params, opt_state=opt_state)
+def random_flip(key: PRNGKeyArray, images: Pixels) -> Pixels:
+    """Each image flipped left to right with probability one half."""
+    flip = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
+    return jnp.where(flip, images[:, :, ::-1], images)
 
 
-def _averaged(average: Variables, latest: Variables, decay: Array, step: Array) -> Variables:
+def _expect(shape: tuple[int, ...], value: Array, part: str) -> None:
+    """Refuse what a part of the model returns in another shape, while the step is traced."""
+    if value.shape != shape:
+        raise UserError(f"{part}: returned an array of shape {value.shape}; expected {shape}")
+
+
+def _apply(module: nn.Module, params: Any, batch_stats: Any, inputs: Array) -> tuple[Array, Any]:
+    """A training pass: the module's output and its new BatchNorm statistics."""
+    output, updated = module.apply(
+        {"params": params, "batch_stats": batch_stats}, inputs, train=True, mutable=["batch_stats"]
+    )
+    return output, updated.get("batch_stats", batch_stats)
+
+
+def _update(model: Model, network: NetworkState, grads: Any, learning_rate: Array) -> NetworkState:
+    opt_state = optax.tree.set(network.opt_state, learning_rate=learning_rate)
+    updates, opt_state = model.optimizer.update(grads, opt_state, network.params)
+    return network.replace(params=optax.apply_updates(network.params, updates), opt_state=opt_state)
+
+
+def _averaged(ema: Variables, latest: Variables, decay: Array, step: Array) -> Variables:
     """An exponential moving average whose decay rises to `decay` over the first steps.
 
     By min(decay, (1 + step) / (10 + step)), as TensorFlow's, so that the first weights fade fast.
     """
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
-    return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, average, latest)
+    return jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, ema, latest)

@@ -1,6 +1,8 @@
 """``python -m ctxenc.train [GROUP=CHOICE] [KEY=VALUE] …``: train a context encoder."""
 
+import argparse
 import sys
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -8,49 +10,57 @@ from omegaconf import DictConfig
 
 from ctxenc import launch
 from ctxenc.cli import one_line_errors
-from ctxenc.config.search_path import config_dir
+from ctxenc.config import search_path
+from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.report.help import help_text
-from ctxenc.sweeps import run
+from ctxenc.sweeps import run as sweep_run
 from ctxenc.sweeps.job import job
 
-MULTIRUN = {"-m", "--multirun"}
-HYDRAS = {
-    "-c",
-    "--cfg",
-    "-i",
-    "--info",
-    "-p",
-    "--package",
-    "--resolve",
-    "--hydra-help",
-    "--version",
-}
+# Hydra's options that show something and train nothing.
+SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("-p", "--package"), ("--resolve",))
+SHOWING += (("--hydra-help",), ("--version",))
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message}; --help lists what there is")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line; help comes from the schema."""
+    made = _Parser(add_help=False, allow_abbrev=False)
+    made.add_argument("overrides", nargs="*")
+    made.add_argument("-h", "--help", action="store_true")
+    made.add_argument("-m", "--multirun", action="store_true")
+    made.add_argument("-cd", "--config-dir", metavar="DIR")
+    made.add_argument("-cn", "--config-name", metavar="NAME", default=PRIMARY)
+    for names in SHOWING:
+        made.add_argument(*names, nargs="?", const=True, dest="showing")
+    return made
 
 
 def main() -> None:
     """Read the command line, train, and print the run folder's path last."""
-    arguments = sys.argv[1:]
-    flags = {a.split("=")[0] for a in arguments if a.startswith("-")}
-    overrides = [a for a in arguments if not a.startswith("-")]
     with one_line_errors("ctxenc.train"):
-        if flags & {"-h", "--help"}:
+        asked = parser().parse_intermixed_args()
+        search_path.add(asked.config_dir)
+        if asked.help:
             print(help_text())
-        elif unknown := flags - MULTIRUN - HYDRAS:
-            raise UserError(f"{min(unknown)}: no such option; --help lists what there is")
-        elif flags & HYDRAS:
-            hydra_main()  # shows something and trains nothing
-        elif flags or run.is_resume(overrides):
-            sweep, whole = run.run(overrides, hydra_main)
+        elif asked.showing:
+            hydra_main()  # it reads the command line by itself
+        elif asked.multirun or sweep_run.is_resume(asked.overrides):
+            sweep, whole = sweep_run.run(asked.overrides, hydra_main, asked.config_name)
             print(sweep.path)
             sys.exit(0 if whole else 1)
         else:
-            print(launch.run(*overrides).path)
+            where = {"config_dir": asked.config_dir, "config_name": asked.config_name}
+            print(launch.run(*asked.overrides, **where).path)
 
 
-@hydra.main(config_path=str(config_dir()), config_name="train", version_base="1.3")
+@hydra.main(config_path=str(search_path.config_dir()), config_name=PRIMARY, version_base="1.3")
 def hydra_main(composed: DictConfig) -> float | None:
-    """One job of a sweep, in the folder that Hydra made for it; returns the objective."""
+    """One job of a sweep, in the folder that Hydra made for it; returns the monitored metric."""
     return job(composed, HydraConfig.get())
 
 

@@ -8,13 +8,12 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ctxenc import step
 from ctxenc.config import build
-from ctxenc.config.checks import check
+from ctxenc.config.checks import check, compatible
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
-from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.runs.checkpoints import Checkpoints, restore_generator
 from ctxenc.runs.folder import Run
 from ctxenc.runtime import compilation_cache, memory
 from ctxenc.state import Model, Variables
@@ -52,25 +51,29 @@ class TrainedModel:
             UserError: not a run folder, no such checkpoint, or a damaged one.
         """
         run = Run(Path(path).expanduser())
-        composed = run.config
+        composed = compatible(run.config, run.path)
         compilation_cache.keep_programs()
         memory.keep_memory()
         config = check(composed)
         model = build.model(config)
         if not run.checkpoints.is_dir():
-            raise UserError(f"{run.path}: it has no checkpoint yet ({run.checkpoints})")
+            raise UserError(f"{run.path}: no checkpoint yet ({run.checkpoints})")
         with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-            at = _wanted(checkpoints, checkpoint)
-            template = step.init.eval_shape(model, jax.random.key(0), config.image_size)
-            everywhere = devices.replicated(devices.mesh())
-            template = jax.tree.map(
-                lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=everywhere),
-                template,
+            step = _wanted(checkpoints, checkpoint)
+        size = config.image_size
+        template = jax.eval_shape(
+            lambda: model.generator.init(
+                jax.random.key(0),
+                jnp.zeros((1, size, size, model.prediction.channels)),
+                train=False,
             )
-            state = checkpoints.restore(template, at)
-        variables = state.generator.variables if raw else state.tested
-        averaged = model.averaged and not raw
-        return cls(run, config, model, variables, _colour(run, config), int(at), averaged)
+        )
+        template = {"params": template["params"], "batch_stats": template.get("batch_stats", {})}
+        template = devices.on_devices(template, devices.replicated(devices.mesh()))
+        variables, ema = restore_generator(run.checkpoints, template, step, averaged=model.averaged)
+        averaged = ema is not None and not raw
+        chosen = ema if ema is not None and averaged else variables
+        return cls(run, config, model, chosen, _fill_value(run, config), step, averaged)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -88,11 +91,11 @@ def _wanted(checkpoints: Checkpoints, name: str) -> int:
         best = checkpoints.best()
         return latest if best is None else best
     if not name.isdecimal():
-        raise UserError(f"checkpoint={name}: it takes best, latest or the number of a saved step")
+        raise UserError(f"checkpoint={name}: expected best, latest or the number of a saved step")
     return int(name)
 
 
-def _colour(run: Run, config: Config) -> Float[Array, " 3"]:
+def _fill_value(run: Run, config: Config) -> Float[Array, " 3"]:
     fill: Any = config.fill_value
     if fill == "mean":
         fill = run.dataset.get("mean_colour")
@@ -100,6 +103,6 @@ def _colour(run: Run, config: Config) -> Float[Array, " 3"]:
             return jnp.asarray(fill, jnp.float32).reshape(3)
         except (TypeError, ValueError):
             raise UserError(
-                f"{run.path / 'dataset.json'}: mean_colour={fill}: it takes three numbers"
+                f"{run.path / 'dataset.json'}: mean_colour={fill}: expected three numbers"
             ) from None
     return jnp.full(3, fill, jnp.float32)

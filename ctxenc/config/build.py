@@ -9,10 +9,11 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Float
 
 from ctxenc import masks
-from ctxenc.config import schema
+from ctxenc.config import contracts, schema
 from ctxenc.config.instantiate import locate, made, strategy, target
 from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, in_memory
@@ -74,6 +75,20 @@ def _model(static_json: str) -> Model:
     )
 
 
+def check_model(model: Model, config: Config) -> None:
+    """Refuse parts that break their contracts, on shapes alone and before anything is written.
+
+    Raises:
+        UserError: naming the part, what it gave and what was expected.
+    """
+    if config.context_weight != 1 and not (model.prediction.whole or model.prediction.band):
+        raise UserError(
+            f"context_weight={config.context_weight:g}: must be 1, as nothing visible is "
+            "predicted; overlap=… or predict=image would"
+        )
+    contracts.check(model, config)
+
+
 def hyperparameters(
     config: Config, mean_colour: Float[np.ndarray, " 3"], total_steps: int
 ) -> dict[str, Array]:
@@ -124,14 +139,25 @@ def _part(node: dict[str, Any], name: str, key: str) -> Any:
     return node[name]
 
 
-def _optimizer(node: Any) -> Callable[..., Any]:
+def _optimizer(node: Any) -> optax.GradientTransformation:
+    """The optimizer with its learning rate in its state, where the step sets it."""
     make = target(node, "optimizer")
-    if "learning_rate" not in inspect.signature(make).parameters:
-        raise UserError(
-            f"optimizer._target_={node['_target_']}: expected a function with a learning_rate that "
-            "returns an optax.GradientTransformation, such as optax.adam"
-        )
-    return make
+    refusal = (
+        f"optimizer._target_={node['_target_']}: expected a function with a learning_rate that "
+        "returns an optax.GradientTransformation, such as optax.adam"
+    )
+    names = tuple(inspect.signature(make).parameters)
+    if "learning_rate" not in names:
+        raise UserError(refusal)
+    fixed = tuple(name for name in names if name != "learning_rate")
+    try:
+        if hasattr(make(learning_rate=0.0), "update"):
+            return optax.inject_hyperparams(make, static_args=fixed)(learning_rate=0.0)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{refusal} ({type(error).__name__}: {error})") from None
+    raise UserError(refusal)
 
 
 def _schedule(node: Any) -> Callable[[Array, Array], Array]:

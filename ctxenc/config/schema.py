@@ -78,7 +78,7 @@ def key(default: Any, role: Role, meaning: str, **known: Any) -> Any:
 
 
 def group(role: Role, meaning: str, **known: Any) -> Any:
-    """A top-level key that a choice of ``conf/<key>/`` fills; ``conf/train.yaml`` has the default."""
+    """A top-level key that a choice of ``conf/<key>/`` fills; ``conf/train.yaml`` has a default."""
     described = Key(meaning, role, **known)
     return dataclasses.field(default=None, metadata={"key": described, "group": True})
 

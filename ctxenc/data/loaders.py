@@ -24,7 +24,7 @@ from ctxenc.errors import UserError
 
 
 @dataclass(frozen=True)
-class Order:
+class Sampler:
     """A new permutation of the split each epoch; an epoch's last partial batch is dropped.
 
     Raises:
@@ -89,13 +89,13 @@ def _to_devices(own: np.ndarray, sharding: NamedSharding, rows: int) -> Array:
     return jax.make_array_from_process_local_data(sharding, own, (rows, *own.shape[1:]))
 
 
-class Feed(Protocol):
+class Loader(Protocol):
     """Training batches, one after the other, endlessly."""
 
     waited: float
     """Seconds that the devices have stood still for want of a batch."""
 
-    def take(self, running: Any) -> Batch:
+    def next_batch(self, running: Any) -> Batch:
         """The next batch; `running` is what the devices are still computing."""
         ...
 
@@ -112,7 +112,7 @@ def _gathering(sharding: NamedSharding) -> Any:
     return jax.jit(lambda s, i: jnp.take(s, i, axis=0), out_shardings=sharding)
 
 
-class MemoryFeed:
+class MemoryLoader:
     """Batches gathered on the devices, which hold the whole split.
 
     Args:
@@ -127,7 +127,7 @@ class MemoryFeed:
     def __init__(
         self,
         images: MemoryImages,
-        order: Order,
+        order: Sampler,
         start: int,
         sharding: NamedSharding,
     ):
@@ -136,7 +136,7 @@ class MemoryFeed:
         self._gather = _gathering(sharding)
         self._order, self._step = order, start
 
-    def take(self, running: Any) -> Batch:
+    def next_batch(self, running: Any) -> Batch:
         """The next batch."""
         indices = self._order.indices(self._step)
         self._step += 1
@@ -145,18 +145,18 @@ class MemoryFeed:
         )
 
 
-class StreamedFeed:
-    """The same batches as `MemoryFeed`'s, decoded ahead by `workers` threads."""
+class StreamedLoader:
+    """The same batches as `MemoryLoader`'s, decoded ahead by `workers` threads."""
 
     def __init__(
-        self, images: Images, order: Order, start: int, sharding: NamedSharding, workers: int
+        self, images: Images, order: Sampler, start: int, sharding: NamedSharding, workers: int
     ):
         self.waited = 0.0
         self._batches = _decoded(images, order, start, sharding, workers)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-feed")
         self._next = self._thread.submit(next, self._batches)
 
-    def take(self, running: Any) -> Batch:
+    def next_batch(self, running: Any) -> Batch:
         """The next batch; where it is not there yet, `waited` grows once `running` is done.
 
         Raises:
@@ -173,7 +173,7 @@ class StreamedFeed:
 
 
 def _decoded(
-    images: Images, order: Order, start: int, sharding: NamedSharding, workers: int
+    images: Images, order: Sampler, start: int, sharding: NamedSharding, workers: int
 ) -> Iterator[Batch]:
     import grain  # a fifth of a second, which images in memory need not spend
 
@@ -212,3 +212,12 @@ def test_batches(
 
 
 test_batches.__test__ = False  # type: ignore[attr-defined]  # not a test of pytest's
+
+
+def training_loader(
+    images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
+) -> Loader:
+    """Batches of uint8 training images from step `start` on, on the devices."""
+    if isinstance(images, MemoryImages):
+        return MemoryLoader(images, sampler, start, sharding)
+    return StreamedLoader(images, sampler, start, sharding, num_workers)

@@ -88,7 +88,7 @@ def setting(
     if config.mask != trained.config.mask:
         mask = instantiate.strategy(config.mask)
         _check_boxes(mask, model.prediction, config.image_size)
-        seen = build.views_of_masks(model.prediction, mask, hole, config.image_size)
+        seen = build.prediction_of_masks(model.prediction, mask, hole, config.image_size)
         model = dataclasses.replace(model, mask=mask, prediction=seen)
     _check_size(trained, model, config)
     dataset = build.dataset(config)

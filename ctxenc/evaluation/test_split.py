@@ -4,6 +4,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +12,9 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Bool, Float, UInt8
 
-from ctxenc import masks
+from ctxenc import masks, metrics
 from ctxenc.data.images import Images
 from ctxenc.data.loaders import test_batches
-from ctxenc.metrics import per_image
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 from ctxenc.step import eval_step
@@ -76,8 +76,8 @@ class TestSplit:
                 return None
         return first
 
-    def _each(self, measure: Callable[..., per_image.PerImage]) -> PerImage:
-        parts: list[tuple[per_image.PerImage, int]] = []
+    def _each(self, measure: Callable[..., Any]) -> PerImage:
+        parts: list[tuple[Any, int]] = []
         for (images, mask), valid in self.batches():
             parts.append((measure(images, mask), valid))
             jax.block_until_ready(parts[:-1][-1:])  # one batch under way while the next is made
@@ -88,15 +88,15 @@ class TestSplit:
 
 
 @jax.jit
-def _context_mean(images: Array, mask: Array) -> per_image.PerImage:
+def _context_mean(images: Array, mask: Array) -> Any:
     real = masks.to_float(images)
-    return per_image.per_image(real, per_image.context_mean(real, mask), mask)
+    return metrics.per_image(real, _context_fill(real, mask), mask)
 
 
 @jax.jit
-def _mean_colour(images: Array, mask: Array, colour: Array) -> per_image.PerImage:
+def _mean_colour(images: Array, mask: Array, colour: Array) -> Any:
     real = masks.to_float(images)
-    return per_image.per_image(real, masks.apply(real, mask, colour), mask)
+    return metrics.per_image(real, masks.apply(real, mask, colour), mask)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2))
@@ -128,3 +128,12 @@ def _shares(
     strategy: masks.MaskStrategy, count: int, image_size: int
 ) -> Float[np.ndarray, " images"]:
     return np.concatenate([m.mean((1, 2)) for m in _all_frozen(strategy, count, image_size)])
+
+
+def _context_fill(
+    real: Float[Array, "batch height width 3"], mask: Float[Array, "batch height width 1"]
+) -> Float[Array, "batch height width 3"]:
+    """The composite whose hole has the mean colour of its own image's visible pixels."""
+    visible = 1 - mask
+    mean = (real * visible).sum((1, 2), keepdims=True) / visible.sum((1, 2), keepdims=True)
+    return jnp.where(mask > 0, mean, real)

@@ -61,6 +61,18 @@ def whole(tree: PyTree[Shaped[Array, "..."]]) -> PyTree[Shaped[Array, "..."]]:
     return jax.tree.map(gathered, tree)
 
 
+def on_devices(tree: PyTree, sharding: NamedSharding) -> PyTree[jax.ShapeDtypeStruct]:
+    """The shapes and types of a tree, to be put on devices."""
+    return jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
+    )
+
+
+def on_host(array: Shaped[Array, "..."]) -> np.ndarray:
+    """A replicated array as this process has it."""
+    return np.asarray(array.addressable_data(0))
+
+
 def settled(tree: PyTree) -> PyTree:
     """What a program returns in which processes exchange data, computed to the end on CPUs.
 

@@ -1,6 +1,6 @@
-"""The picture of a run: the losses of both networks and the test PSNR over the steps."""
+"""The picture of a run: whatever was logged, and the test PSNR, over the steps."""
 
-import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,57 +15,76 @@ from ctxenc.runs.atomic_write import whole
 
 Records = list[dict[str, Any]]
 
-GENERATOR = {"generator": "total (weighted)", "pixelwise": "pixel-wise (L2)"}
 REFERENCE: dict[str, Any] = {"color": "grey", "lw": 0.8, "ls": ":"}
-DISCRIMINATOR = {"real": "on real pixels", "fake": "on filled pixels", "discriminator": "mean"}
+NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "waited_for_data")
 
 
-def save(file: Path, train: Records, test: Records, context_mean_db: float) -> None:
-    """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all."""
-    judged = any(record.get("discriminator") is not None for record in train)
-    panels = 3 if judged else 2
+def save(
+    file: Path, train: Records, test: Records, context_mean_db: float, undecided: float | None
+) -> None:
+    """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all.
+
+    Args:
+        file: where.
+        train: lines of training.
+        test: lines of tests.
+        context_mean_db: the test PSNR of filling with the context's mean colour.
+        undecided: what a discriminator loses that cannot tell real from filled.
+    """
+    names = dict.fromkeys(n for line in train for n in line if n not in NOT_DRAWN)
+    losses = {n: n for n in names if n.endswith("_loss") and not n.startswith("discriminator")}
+    judging = {n: n for n in names if n.startswith("discriminator_loss")}
+    others = {n: n for n in names if n not in losses and n not in judging}
+    accuracies = {n: others.pop(n) for n in list(others) if n.startswith("accuracy")}
+    panels = 2 + sum(map(bool, (judging, accuracies, others)))
     figure = Figure(figsize=(4.6 * panels, 3.6))
     inch = 1 / (4.6 * panels)  # margins by hand: a layout engine draws everything twice
     figure.subplots_adjust(left=0.6 * inch, right=1 - 0.1 * inch, bottom=0.14, top=0.91, wspace=0.3)
     axes = iter(figure.subplots(1, panels))
 
-    _generator(next(axes), train, judged)
-    if judged:
-        _discriminator(next(axes), train)
-    _quality(next(axes), test, context_mean_db)
+    _generator(next(axes), train, list(losses))
+    if judging:
+        axis = next(axes)
+        _lines(axis, train, list(judging))
+        if undecided is not None:
+            label = f"{undecided:.3f}: cannot tell real from filled"
+            axis.axhline(undecided, label=label, **REFERENCE)
+        _finish(axis, "discriminator loss")
+    for title, group in (("discriminator accuracy", accuracies), ("also logged", others)):
+        if group:
+            axis = next(axes)
+            _lines(axis, train, list(group))
+            _finish(axis, title)
+    axis = next(axes)
+    _lines(axis, test, ["psnr_db"], label="model", marker=".")
+    axis.axhline(context_mean_db, label="context mean", **REFERENCE)
+    _finish(axis, "test PSNR on the hole (dB)")
 
     with whole(file) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _generator(axis: Axes, train: Records, judged: bool) -> None:
+def _generator(axis: Axes, train: Records, names: Sequence[str]) -> None:
     """The generator's losses; the adversarial one is of another size, so it has its own scale."""
-    _lines(axis, train, GENERATOR)
+    _lines(axis, train, [name for name in names if name != "adversarial_loss"])
     lines = [*axis.lines]
-    if judged:
+    if "adversarial_loss" in names:
         twin = axis.twinx()
-        _lines(twin, train, {"adversarial": "adversarial (right)"}, color="tab:red")
+        label = "adversarial loss (right)"
+        _lines(twin, train, ["adversarial_loss"], label=label, color="tab:red")
         lines += twin.lines
     axis.set(title="generator loss", xlabel="step")
     axis.legend(handles=lines, fontsize=8)
 
 
-def _discriminator(axis: Axes, train: Records) -> None:
-    _lines(axis, train, DISCRIMINATOR)
-    axis.axhline(math.log(2), label="ln 2: cannot tell", **REFERENCE)
-    axis.set(title="discriminator loss", xlabel="step")
-    axis.legend(fontsize=8)
-
-
-def _quality(axis: Axes, test: Records, context_mean_db: float) -> None:
-    _lines(axis, test, {"psnr_db": "model"}, marker=".")
-    axis.axhline(context_mean_db, label="context mean", **REFERENCE)
-    axis.set(title="test PSNR on the hole (dB)", xlabel="step")
-    axis.legend(fontsize=8)
-
-
-def _lines(axis: Axes, records: Records, names: dict[str, str], **style: Any) -> None:
-    steps = [record["step"] for record in records]
-    for name, label in names.items():
-        axis.plot(steps, [record[name] for record in records], lw=1, label=label, **style)
+def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> None:
+    for name in names:
+        known = [record for record in records if record.get(name) is not None]
+        steps, values = [r["step"] for r in known], [r[name] for r in known]
+        axis.plot(steps, values, lw=1, **{"label": name.replace("_", " "), **style})
     axis.grid(alpha=0.2)
+
+
+def _finish(axis: Axes, title: str) -> None:
+    axis.set(title=title, xlabel="step")
+    axis.legend(fontsize=8)

@@ -12,7 +12,7 @@ SECONDS_BETWEEN_LINES = 10
 SHOWN_WAIT = 0.01  # of the time
 
 
-class Live:
+class Bar:
     """A live bar on a terminal; a plain line every ten seconds elsewhere; `quiet`, nothing."""
 
     def __init__(self, total: int, *, steps_per_epoch: int, batch_size: int, quiet: bool = False):
@@ -32,7 +32,7 @@ class Live:
         )
         self._task = self._bar.add_task("", total=total, epoch="", losses="compiling")
 
-    def __enter__(self) -> "Live":
+    def __enter__(self) -> "Bar":
         self._bar.start()
         return self
 
@@ -65,7 +65,7 @@ class Live:
         if not self.console.is_terminal and (last or now - self._printed > SECONDS_BETWEEN_LINES):
             self._printed = now
             images_left = (self._total - record["step"]) * self._batch_size
-            rate = record["images_per_second"]
+            rate = record.get("images_per_second")
             left = f" {images_left / rate:.0f} s left" if rate else ""
             self.console.file.write(
                 f"epoch {epoch} step {record['step']}/{self._total} {losses}{left}\n"
@@ -75,14 +75,14 @@ class Live:
 
 def describe(record: dict[str, Any]) -> str:
     """A training record in one line: rate, losses, and the discriminator's accuracy."""
-    rate = record["images_per_second"]
+    rate = record.get("images_per_second")
     words = [f"{rate:.0f} images/s"] if rate else []
-    if (waited := record["waited_for_data"] or 0) >= SHOWN_WAIT:
+    if (waited := record.get("waited_for_data") or 0) >= SHOWN_WAIT:
         words.append(f"(waiting for data {waited:.0%} of the time)")
-    words.append(f"G {record['generator']:.4f}")
-    if record["discriminator"] is not None:
+    words.append(f"G {record['generator_loss']:.4f}")
+    if "discriminator_loss" in record:
         words.append(
-            f"D {record['discriminator']:.3f} "
+            f"D {record['discriminator_loss']:.3f} "
             f"(right on {record['accuracy_real']:.0%} real, {record['accuracy_fake']:.0%} filled)"
         )
     return " ".join(words)

@@ -1,6 +1,11 @@
 """Orbax behind one small interface: the latest states of a run, and the best.
 
-Each state is saved with a checksum of its bits, since Orbax reads flipped ones without complaint.
+A checkpoint has items by purpose, so that who reads one does not depend on the others: `generator`
+(its variables and their average) is all that evaluating, filling and exporting read; `training`
+(step, optimizers, discriminator) is what resuming needs beside it; `sums` are the running sums of
+logged figures, of which nothing is lost but the current window where they are missing or other
+figures are logged now. Each item has a checksum of its bits, since Orbax reads flipped ones without
+complaint.
 """
 
 import json
@@ -8,7 +13,7 @@ import logging
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +25,12 @@ from orbax.checkpoint import checkpoint_managers
 
 from ctxenc.errors import UserError
 from ctxenc.parallel.processes import is_main
+from ctxenc.state import Logged, TrainState, Variables
 
 log = logging.getLogger(__name__)
 
 BEST_BY = "psnr_db"
+ITEMS = ("generator", "training", "sums")
 
 
 class Checkpoints:
@@ -53,9 +60,7 @@ class Checkpoints:
             cleanup_tmp_directories=not read_only,  # what a killed process left half written
         )
         try:
-            self._manager = ocp.CheckpointManager(
-                self.folder, options=options, item_handlers=ocp.StandardCheckpointHandler()
-            )
+            self._manager = ocp.CheckpointManager(self.folder, options=options, item_names=ITEMS)
         except (ValueError, KeyError) as error:  # it reads every checkpoint's metrics
             raise _damaged_figures(self.folder, error) from error
 
@@ -76,8 +81,14 @@ class Checkpoints:
             if not self._failed:  # else threads have yet to complain
                 sys.unraisablehook = self._hook
 
-    def save(self, step: int, state: Any, metrics: dict[str, float] | None = None) -> None:
-        """Start saving `state`; without `metrics` it can be the latest, never the best.
+    def save(
+        self,
+        step: int,
+        state: TrainState,
+        sums: Logged | None = None,
+        figures: dict[str, float] | None = None,
+    ) -> None:
+        """Start saving a state; without test `figures` it can be the latest, never the best.
 
         Raises:
             UserError: this save, or the one before it, cannot be written.
@@ -86,8 +97,11 @@ class Checkpoints:
             return
         if step in self._manager.all_steps():
             raise UserError(f"{self.folder / str(step)}: already there, and of another run")
+        items = {"generator": _generator_item(state), "training": _training_item(state)}
+        items |= {"sums": sums} if sums else {}
+        saves = {name: ocp.args.StandardSave(_summed(item)) for name, item in items.items()}
         with self._writing():
-            self._manager.save(step, args=ocp.args.StandardSave(_summed(state)), metrics=metrics)
+            self._manager.save(step, args=ocp.args.Composite(**saves), metrics=figures)
         self._saved.add(step)
 
     def wait(self) -> None:
@@ -120,10 +134,6 @@ class Checkpoints:
         """The saved step with the best test `psnr_db`; None where no test came before a save."""
         return self._manager.best_step()
 
-    def restore(self, template: Any, step: int | None = None) -> Any:
-        """The saved state of a step, the latest where none is given: see `restore`."""
-        return restore(self.folder, template, step)
-
 
 def saved_steps(folder: Path) -> list[int]:
     """The steps whose checkpoints were written to their end, in order."""
@@ -132,7 +142,7 @@ def saved_steps(folder: Path) -> list[int]:
     return sorted(ocp.path.step.checkpoint_steps(folder.absolute()))
 
 
-def restore(folder: Path, template: Any, step: int | None = None) -> Any:
+def restore(folder: Path, template: TrainState, step: int | None = None) -> TrainState:
     """The saved state of a step in the shapes, types and shardings of `template`.
 
     Args:
@@ -143,30 +153,40 @@ def restore(folder: Path, template: Any, step: int | None = None) -> Any:
     Raises:
         UserError: no such checkpoint, or one that is damaged or of another model.
     """
-    folder, steps = folder.absolute(), saved_steps(folder)
-    step = steps[-1] if step is None and steps else step
-    if step is None or step not in steps:
-        raise UserError(f"{folder}: no whole checkpoint here; saved steps: {steps or 'none'}")
-    at = folder / str(step)
-    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
-    total = jax.ShapeDtypeStruct((), jnp.uint32, sharding=jax.tree.leaves(abstract)[0].sharding)
-    try:
-        _check_figures(at)
+    generator = _read(folder, step, "generator", _generator_item(template))
+    training = _read(folder, step, "training", _training_item(template))
+    variables = generator["variables"]
+    return TrainState(
+        step=training["step"],
+        generator=template.generator.replace(**variables, opt_state=training["opt_state"]),
+        discriminator=training.get("discriminator"),
+        ema=generator.get("ema"),
+    )
+
+
+def restore_generator(
+    folder: Path, template: Variables, step: int, *, averaged: bool
+) -> tuple[Variables, Variables | None]:
+    """The saved variables of a generator and, where one was kept, their moving average.
+
+    The arguments and errors are those of `restore`; `template` is of the variables alone.
+    """
+    wanted = {"variables": template, **({"ema": template} if averaged else {})}
+    found = _read(folder, step, "generator", wanted)
+    return found["variables"], found.get("ema")
+
+
+def restore_sums(folder: Path, step: int) -> dict[str, Any] | None:
+    """The running sums that were saved with a step; None where they are missing or damaged."""
+    at = folder.absolute() / str(step) / "sums"
+    if not at.is_dir():
+        return None
+    with suppress(Exception):  # only the current window of logged figures is lost
         with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            saved = reader.restore(
-                at / "default",
-                args=ocp.args.StandardRestore({"state": abstract, "checksum": total}),
-            )
-        if int(checksum(saved["state"])) != int(saved["checksum"]):
-            raise ValueError("its bits are not those that were saved")
-    except Exception as error:  # Orbax raises many kinds, for missing and for damaged files
-        log.debug("restoring failed", exc_info=error)
-        others = ", ".join(str(s) for s in steps if s != step)
-        raise UserError(
-            f"{at}: the checkpoint is damaged or of another model ({_reason(error)}); "
-            f"other saved steps: {others or 'none'}"
-        ) from error
-    return saved["state"]
+            saved = reader.restore(at, args=ocp.args.StandardRestore())
+        if int(checksum(saved["item"])) == int(saved["checksum"]):
+            return saved["item"]
+    return None
 
 
 def drop_after(folder: Path, step: int) -> None:
@@ -178,18 +198,18 @@ def drop_after(folder: Path, step: int) -> None:
         return
     for later in saved_steps(folder):
         if later > step:
-            log.warning("%s: deleted, as the run goes on from step %d", folder / str(later), step)
+            log.warning("%s: deleted, as the run continues from step %d", folder / str(later), step)
             shutil.rmtree(folder / str(later))
 
 
 @jax.jit
-def checksum(state: PyTree) -> UInt32[Array, ""]:
-    """A sum of all bits of a state: any number of devices finds the same, a flipped bit changes it.
+def checksum(tree: PyTree) -> UInt32[Array, ""]:
+    """A sum of all bits of a tree: any number of devices finds the same, a flipped bit changes it.
 
     Each 32-bit word is weighed with an odd number of its own, so words that change places change
     it too; sums of whole numbers do not depend on their order.
     """
-    leaves = [leaf for leaf in jax.tree.leaves(state) if leaf.size]
+    leaves = [leaf for leaf in jax.tree.leaves(tree) if leaf.size]
     return jnp.sum(jnp.stack([(2 * i + 1) * _sum(leaf) for i, leaf in enumerate(leaves)]))
 
 
@@ -200,12 +220,48 @@ def _sum(leaf: Array) -> UInt32[Array, ""]:
     return jnp.sum(words * weights.reshape(words.shape), dtype=jnp.uint32)
 
 
-def _summed(state: Any) -> dict[str, Any]:
-    return {"state": state, "checksum": checksum(state)}
+def _summed(item: Any) -> dict[str, Any]:
+    return {"item": item, "checksum": checksum(item)}
 
 
-def _score(metrics: dict[str, float]) -> float:
-    return metrics[BEST_BY]
+def _generator_item(state: TrainState) -> dict[str, Any]:
+    item = {"variables": state.generator.variables}
+    return item if state.ema is None else {**item, "ema": state.ema}
+
+
+def _training_item(state: TrainState) -> dict[str, Any]:
+    item = {"step": state.step, "opt_state": state.generator.opt_state}
+    return item if state.discriminator is None else {**item, "discriminator": state.discriminator}
+
+
+def _read(folder: Path, step: int | None, item: str, template: Any) -> Any:
+    folder, steps = folder.absolute(), saved_steps(folder)
+    step = steps[-1] if step is None and steps else step
+    if step is None or step not in steps:
+        raise UserError(f"{folder}: no whole checkpoint here; saved steps: {steps or 'none'}")
+    at = folder / str(step)
+    abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
+    total = jax.ShapeDtypeStruct((), jnp.uint32, sharding=jax.tree.leaves(abstract)[0].sharding)
+    try:
+        _check_figures(at)
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+            saved = reader.restore(
+                at / item, args=ocp.args.StandardRestore({"item": abstract, "checksum": total})
+            )
+        if int(checksum(saved["item"])) != int(saved["checksum"]):
+            raise ValueError("its bits are not those that were saved")
+    except Exception as error:  # Orbax raises many kinds, for missing and for damaged files
+        log.debug("restoring failed", exc_info=error)
+        others = ", ".join(str(s) for s in steps if s != step)
+        raise UserError(
+            f"{at}: the checkpoint is damaged or of another model ({_reason(error)}); "
+            f"other saved steps: {others or 'none'}"
+        ) from error
+    return saved["item"]
+
+
+def _score(figures: dict[str, float]) -> float:
+    return figures[BEST_BY]
 
 
 def _check_figures(checkpoint: Path) -> None:

@@ -1,4 +1,4 @@
-"""One process's work on a run, from its start or resumption to its end."""
+"""``status.json``, kept true while a process works on a run."""
 
 import time
 
@@ -6,7 +6,7 @@ from ctxenc.runs.folder import Run
 
 
 class StatusFile:
-    """One process's work on a run: keeps ``status.json`` true.
+    """The status of a run that this process trains.
 
     A resumed run keeps its old status until its state is restored, so that an attempt that cannot
     even begin changes nothing.
@@ -25,8 +25,7 @@ class StatusFile:
         self.write("running")
 
     def write(self, state: str, error: str | None = None) -> None:
-        """Write the status with the seconds of every sitting so far."""
-        if not self._begun:
-            return
-        seconds = self._before + time.monotonic() - self._began
-        self._run.write_status(state, step=self.step, seconds=seconds, error=error)
+        """Write the status with the seconds of every process that has worked on the run."""
+        if self._begun:
+            seconds = self._before + time.monotonic() - self._began
+            self._run.write_status(state, step=self.step, seconds=seconds, error=error)

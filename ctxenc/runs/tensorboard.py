@@ -10,7 +10,7 @@ from ctxenc.runs.atomic_write import naming
 from ctxenc.runs.folder import Run
 
 
-class Board:
+class TensorBoard:
     """A run's TensorBoard file, opened by the first values.
 
     It is written by whoever calls: tensorboardX's own `SummaryWriter` has a thread, which a full
@@ -21,15 +21,14 @@ class Board:
         self._folder, self._purge_step = run.tensorboard, start + 1
         self._file: Any = None
 
-    def show(self, split: str, step: int, values: Mapping[str, float | None]) -> None:
-        """Add the values of a step that are not None."""
+    def show(self, split: str, step: int, values: Mapping[str, float]) -> None:
+        """Add the values of a step."""
         from tensorboardX.proto.event_pb2 import Event  # imports PyTorch, where that is installed
         from tensorboardX.proto.summary_pb2 import Summary
 
         shown = [
             Summary.Value(tag=f"{split}/{name}", simple_value=value)
             for name, value in values.items()
-            if value is not None
         ]
         with naming(self._folder):
             if self._file is None:
@@ -45,7 +44,7 @@ class Board:
         name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
         self._file = RecordWriter(str(self._folder / name))
         self._write(Event(file_version="brain.Event:2"))
-        # Values from here on that an earlier sitting wrote are not shown.
+        # Values from here on that an earlier process wrote are not shown.
         start = SessionLog(status=SessionLog.START)
         self._write(Event(step=self._purge_step, session_log=start))
 

@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 from ctxenc import launch
 from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
+from ctxenc.experiment import train
 from ctxenc.runs.folder import LockedError, Run
 from ctxenc.sweeps import gpu_assignment
 from ctxenc.sweeps.folder import Sweep
-from ctxenc.training import train
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ def _train(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -
     sweep.update(run)
     if run.metrics():
         run.keep_metrics(lambda line: False)  # of an attempt that saved nothing
-    train(launch.plan(composed), run)
+    train(launch.prepare(composed), run)
 
 
 def _fail(run: Run, error: Exception) -> None:

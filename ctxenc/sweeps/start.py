@@ -144,7 +144,7 @@ def _check(overrides: Sequence[str], composed: DictConfig) -> None:
                 "distributed=true: a sweep's jobs are one process each; start the processes of one "
                 "run without --multirun"
             )
-        config = launch.plan(single_run).config
+        config = launch.prepare(single_run).config
         for key in ("samples_dir", "save_dir"):
             if Path(value := getattr(config, key)).expanduser().is_absolute():
                 raise UserError(

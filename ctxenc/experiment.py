@@ -1,0 +1,263 @@
+"""One run, from a checked configuration to its last checkpoint: the file to read first.
+
+`Experiment.of` makes everything ready and refuses what cannot run, before a folder is made.
+`train` builds or restores the state, and then each step is: a batch, a step, a line of figures, and
+where they are due a grid of samples and a test with a checkpoint.
+"""
+
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+from jaxtyping import Float
+from omegaconf import DictConfig
+
+from ctxenc import losses, metrics, step
+from ctxenc.config import build
+from ctxenc.config.schema import Config
+from ctxenc.data import cache
+from ctxenc.data.fingerprint import fingerprint, mean_colour
+from ctxenc.data.images import Dataset
+from ctxenc.data.loaders import Sampler, training_loader
+from ctxenc.errors import UserError
+from ctxenc.evaluation.test_split import TestSplit
+from ctxenc.parallel import devices, processes
+from ctxenc.report.progress import Bar
+from ctxenc.runs import checkpoints as saved
+from ctxenc.runs.calendar import Calendar
+from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.runs.folder import Run
+from ctxenc.runs.run_log import RunLog
+from ctxenc.runs.samples import Samples
+from ctxenc.runs.session import Session, session
+from ctxenc.runtime.background import Background
+from ctxenc.state import Logged, Model, TrainState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What a run trains, on what, in which order and for how long."""
+
+    config: Config
+    model: Model
+    dataset: Dataset
+    sampler: Sampler
+    calendar: Calendar
+
+    @classmethod
+    def of(cls, config: Config) -> "Experiment":
+        """The experiment of a checked configuration.
+
+        Raises:
+            UserError: the data cannot be had, a part breaks its contract, or sizes do not fit
+                together.
+        """
+        devices.check_batch(config.batch_size)
+        model = build.model(config)
+        build.check_model(model, config)
+        dataset = build.dataset(config)
+        sampler = Sampler(len(dataset.train), config.batch_size, config.seed)
+        if config.num_img > len(dataset.test):
+            raise UserError(
+                f"num_img={config.num_img}: expected 1 to {len(dataset.test)}, as many images as "
+                "the test split has"
+            )
+        calendar = Calendar.of(config, sampler.steps_per_epoch)
+        return cls(config, model, dataset, sampler, calendar)
+
+    @property
+    def key(self) -> jax.Array:
+        """The run's random key: `fold_in(key, step)` gives a step its masks and flips."""
+        return jax.random.key(self.config.seed)
+
+    @cached_property
+    def mean_colour(self) -> Float[np.ndarray, " 3"]:
+        """The training split's mean colour, in [-1, 1]."""
+        return np.asarray(mean_colour(self.dataset.train), np.float32)
+
+    @property
+    def hyper(self) -> dict[str, jax.Array]:
+        """The numbers that the step is given."""
+        return build.hyperparameters(self.config, self.mean_colour, self.calendar.total)
+
+
+def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -> None:
+    """Train in `run`'s folder; where the configuration resumes, from the folder's checkpoint.
+
+    Several processes call it together (`ctxenc.parallel.processes`).
+
+    Args:
+        experiment: what to train.
+        run: its folder; one process, or group of processes, at a time.
+        changed: a resumed run's new configuration, saved once its state is restored.
+
+    Raises:
+        UserError: a missing or damaged checkpoint, changed data, a loss that is not finite,
+            another process at work in the folder.
+        Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint; with all steps taken where
+            it was asked for during the last one, and then the run is finished.
+    """
+    config, calendar = experiment.config, experiment.calendar
+    bar = Bar(
+        calendar.total,
+        steps_per_epoch=calendar.steps_per_epoch,
+        batch_size=config.batch_size,
+        quiet=not processes.is_main(),
+    )
+    with session(run, bar, resumed=config.resume is not None) as current:
+        _train(experiment, run, current, changed)
+
+
+def _train(experiment: Experiment, run: Run, current: Session, changed: DictConfig | None) -> None:
+    config, model, calendar = experiment.config, experiment.model, experiment.calendar
+    mesh = devices.mesh()
+    everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+    hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
+    test = TestSplit(experiment.dataset.test, model, config.batch_size, divided)
+    processes.together(lambda: describe_data(experiment, run, test))
+    state, sums = initial_state(experiment, run, everywhere)
+    start = int(state.step)
+    with (
+        Background() as background,
+        Checkpoints(run.checkpoints, create=config.resume is None) as checkpoints,
+    ):
+        current.status.begin(start)
+        continue_files(experiment, run, start, changed)
+        loader = training_loader(
+            experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
+        )
+        samples = Samples(
+            *(run, model, test.images, config.num_img, config.batch_size),
+            *(hyper["fill_value"], background, divided),
+        )
+        with RunLog(
+            *(run, current.bar, background, loader, calendar),
+            start=start,
+            batch_size=config.batch_size,
+            sums=sums,
+            undecided=losses.undecided(model.adversarial) if model.adversarial else None,
+            baselines=baseline_figures(experiment, test),
+        ) as run_log:
+            for at in range(start + 1, calendar.total + 1):
+                images = loader.next_batch(state)
+                state, logged = devices.settled(step.train_step(model, state, images, hyper, key))
+                current.at(at)
+                run_log.step(at, logged)
+                if calendar.due(at, calendar.sample):
+                    run_log.flush()  # stops a run whose losses are not finite before it is shown
+                    samples.save(at, state)
+                if calendar.due(at, calendar.test):
+                    run_log.check_finite(at, state)
+                    figures = test_figures(test, model, state, hyper["fill_value"])
+                    run_log.test(at, figures)
+                    checkpoints.save(at, state, run_log.sums, figures)
+                    run_log.summarise()
+                    background.check()  # after the save: a picture may not cost the weights
+                    current.status.write("running")
+                if (stop := current.stop_requested()) and at < calendar.total:
+                    run_log.check_finite(at, state)
+                    checkpoints.save(at, state, run_log.sums)
+                    checkpoints.wait()
+                    log.warning("step %d: stopped by %s; saved", at, stop)
+                    raise stop
+            if start >= calendar.total:  # nothing was left but, perhaps, pictures
+                samples.save(start, state)
+                run_log.summarise()
+
+
+def initial_state(
+    experiment: Experiment, run: Run, sharding: NamedSharding
+) -> tuple[TrainState, Logged | None]:
+    """A fresh state, or that of a checkpoint: `resume_step`, or the latest; and the running sums.
+
+    Raises:
+        UserError: no such checkpoint, or a damaged one; the others are named.
+    """
+    config, size = experiment.config, experiment.config.image_size
+    key = devices.put(experiment.key, sharding)
+    if config.resume is None:
+        return jax.device_put(step.init(experiment.model, key, size), sharding), None
+    template = devices.on_devices(
+        step.init.eval_shape(experiment.model, experiment.key, size), sharding
+    )
+    wanted = config.resume_step
+    try:
+        state = saved.restore(run.checkpoints, template, wanted)
+    except UserError as error:
+        older = [at for at in saved.saved_steps(run.checkpoints) if wanted is None or at < wanted]
+        older = older if wanted is not None else older[:-1]
+        hint = f"; resume_step={older[-1]} continues from there" if older else ""
+        raise UserError(f"{error}{hint}") from error
+    if wanted is not None:
+        processes.together(lambda: saved.drop_after(run.checkpoints, wanted))
+    sums = saved.restore_sums(run.checkpoints, int(state.step))
+    return state, None if sums is None else devices.put(sums, sharding)
+
+
+def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
+    """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
+    train, missing = experiment.dataset.train, test.missing()
+    described = {
+        "name": experiment.dataset.name,
+        "image_size": experiment.config.image_size,
+        "train_images": len(train),
+        "test_images": len(test.images),
+        "train_fingerprint": fingerprint(train),
+        "test_fingerprint": fingerprint(test.images),
+        "mean_colour": [round(float(c), 6) for c in experiment.mean_colour],
+        "mask_hash": test.mask_hash(),
+        "missing": missing,
+    }
+    if experiment.config.resume is None:
+        run.write_environment()
+    elif changed := [k for k, v in run.dataset.items() if k in described and v != described[k]]:
+        raise UserError(
+            f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"
+        )
+    else:
+        described = {**run.dataset, **described}  # what a newer version wrote stays
+    run.write_dataset(described)
+    log.info("%(name)s: %(train_images)d training and %(test_images)d test images", described)
+    log.info("test masks: %(least).1f to %(most).1f %% missing, %(mean).1f %% on average", missing)
+
+
+def continue_files(
+    experiment: Experiment, run: Run, start: int, changed: DictConfig | None
+) -> None:
+    """Have a resumed run's files be those that it had at `start`, had it been meant to go on."""
+    if changed is not None:
+        run.write_config(changed)  # before the next: else a run killed here would lose its end
+    if experiment.config.resume is not None and start < experiment.calendar.total:
+        planned = experiment.calendar.planned
+        run.keep_metrics(lambda line: line["step"] <= start and planned(line))
+
+
+def test_figures(
+    test: TestSplit, model: Model, state: TrainState, fill_value: jax.Array
+) -> dict[str, float]:
+    """The test metrics; of an averaged generator, those of the raw weights beside them."""
+    figures = metrics.summary(test.generator(state.tested, fill_value))
+    if model.averaged:
+        raw = metrics.summary(test.generator(state.generator.variables, fill_value))
+        figures |= {f"raw_{name}": value for name, value in raw.items()}
+    return figures
+
+
+def baseline_figures(experiment: Experiment, test: TestSplit) -> dict[str, Any]:
+    """The test metrics of the two fills that cost next to nothing."""
+    return _baseline_figures(test.images, test, tuple(experiment.mean_colour.tolist()))
+
+
+@cache.for_the_next_job
+def _baseline_figures(_: Any, test: TestSplit, colour: tuple[float, ...]) -> dict[str, Any]:
+    return {
+        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(colour))),
+        "context_mean": metrics.summary(test.context_mean()),
+    }

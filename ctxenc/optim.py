@@ -1,0 +1,84 @@
+"""Optimizers and learning-rate schedules, beside all of Optax's.
+
+An optimizer is a function with a `learning_rate`, which the step gives, and options of its own,
+that returns an `optax.GradientTransformation`: these, and ``optax.adam``, ``optax.lion`` and so on.
+A schedule is a function of (step, total steps) to a factor on both networks' learning rates; both
+are traced, so runs of different lengths share one compiled program. Optax's schedules, of the step
+alone, are made with their options: ``optax.cosine_decay_schedule`` with ``init_value: 1.0``.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int
+
+from ctxenc.errors import UserError
+
+
+def adam(
+    learning_rate: optax.ScalarOrSchedule, *, b1: float, b2: float, eps: float
+) -> optax.GradientTransformation:
+    """Adam (Kingma & Ba, 2015); `eps` is added outside the square root."""
+    _check_moments(b1, b2, eps)
+    return optax.adam(learning_rate, b1, b2, eps)
+
+
+def adamw(
+    learning_rate: optax.ScalarOrSchedule, *, b1: float, b2: float, eps: float, weight_decay: float
+) -> optax.GradientTransformation:
+    """Adam with decoupled weight decay (Loshchilov & Hutter, 2019), scaled by the learning rate.
+
+    Kernels decay; biases and batch normalisation's scales do not.
+    """
+    _check_moments(b1, b2, eps)
+    if not 0 <= weight_decay < float("inf"):
+        raise UserError(f"optimizer.weight_decay={weight_decay}: expected a number of at least 0")
+    return optax.adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=_kernels)
+
+
+def _check_moments(b1: float, b2: float, eps: float) -> None:
+    for name, value in (("b1", b1), ("b2", b2)):
+        if not 0 <= value < 1:
+            raise UserError(f"optimizer.{name}={value}: expected a number from 0 up to below 1")
+    if not eps > 0:
+        raise UserError(f"optimizer.eps={eps}: expected a number above 0")
+
+
+def _kernels(params: Any) -> Any:
+    def is_kernel(path: tuple[Any, ...], _: Any) -> bool:
+        return getattr(path[-1], "key", None) == "kernel"
+
+    return jax.tree_util.tree_map_with_path(is_kernel, params)
+
+
+def constant(step: Int[Array, ""], total: Float[Array, ""]) -> Float[Array, ""]:
+    """The rates as they are."""
+    del step, total
+    return jnp.ones(())
+
+
+def cosine(
+    step: Int[Array, ""], total: Float[Array, ""], *, warmup: float, end: float
+) -> Float[Array, ""]:
+    """Linear warm-up, then half a cosine down to `end` (Loshchilov & Hutter, 2017, equation 5).
+
+    Args:
+        step: steps already taken.
+        total: steps of the whole run.
+        warmup: share of the run until the full rate is reached.
+        end: the factor at the last step.
+
+    Raises:
+        UserError: a share that is not from 0 up to below 1, or an end that is not 0 to 1.
+    """
+    if not 0 <= warmup < 1:
+        raise UserError(f"schedule.warmup={warmup}: expected a number from 0 up to below 1")
+    if not 0 <= end <= 1:
+        raise UserError(f"schedule.end={end}: expected a number from 0 to 1")
+    rising = jnp.ceil(warmup * total)
+    up = (step + 1) / jnp.maximum(rising, 1)
+    share = (step - rising) / jnp.maximum(total - rising, 1)
+    down = end + (1 - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(share, 0, 1)))
+    return jnp.where(step < rising, up, down)
