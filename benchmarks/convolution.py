@@ -4,21 +4,23 @@
 
 Prints milliseconds (medians, the three interleaved): forward, and forward with both gradients.
 The bare product is what the arithmetic of the layer takes with nothing moved: where ours is
-quicker than that, it is because it multiplies less (`ctxenc/models/winograd.py`).
+quicker than that, it is because it multiplies less (`ctxenc/ops/winograd.py`).
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array
 
-from ctxenc.ops.convolution import LAYOUT, conv, conv_transpose
+from ctxenc.ops import LAYOUT, conv_general_dilated, conv_transpose
 
 Function = Callable[..., Array]
 
@@ -35,18 +37,15 @@ class Layer:
 
     def convolutions(self) -> dict[str, Function]:
         """Ours and `lax`'s, functions of (input, kernel)."""
+        options: dict[str, Any] = {"padding": "SAME", "dimension_numbers": LAYOUT}
         if self.up:
             return {
-                "ours": lambda x, w: conv_transpose(x, w, stride=2, padding="SAME"),
-                "lax": lambda x, w: lax.conv_transpose(
-                    x, w, (2, 2), "SAME", dimension_numbers=LAYOUT
-                ),
+                "ours": functools.partial(conv_transpose, strides=(2, 2), padding="SAME"),
+                "lax": functools.partial(lax.conv_transpose, strides=(2, 2), **options),
             }
         return {
-            "ours": lambda x, w: conv(x, w, stride=2, padding="SAME"),
-            "lax": lambda x, w: lax.conv_general_dilated(
-                x, w, (2, 2), "SAME", dimension_numbers=LAYOUT
-            ),
+            "ours": functools.partial(conv_general_dilated, window_strides=(2, 2), **options),
+            "lax": functools.partial(lax.conv_general_dilated, window_strides=(2, 2), **options),
         }
 
     def operands(self, batch: int) -> tuple[Array, Array]:

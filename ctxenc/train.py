@@ -18,8 +18,10 @@ from ctxenc.sweeps import run as sweep_run
 from ctxenc.sweeps.job import job
 
 # Hydra's options that show something and train nothing.
-SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("-p", "--package"), ("--resolve",))
-SHOWING += (("--hydra-help",), ("--version",))
+SHOWING: tuple[tuple[str, ...], ...] = (
+    *(("-c", "--cfg"), ("-i", "--info"), ("-p", "--package")),
+    *(("--resolve",), ("--hydra-help",), ("--version",)),
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 
-from ctxenc.baselines.classical import Composites, Missing, to_float
-from ctxenc.baselines.classical import Images as Pixels
-from ctxenc.data.images import Images, decode
+from ctxenc.baselines.contract import Composites, Hole, Images, Missing, Progress, to_float
+from ctxenc.data.images import Images as Split
+from ctxenc.data.images import decode
+from ctxenc.errors import UserError
 
 MOST_VALUES = 64 * 64 * 3  # an image: its normal equations take this number squared, 600 MB
 MOST_IMAGES = 50_000  # evenly spread over a larger training split
@@ -20,6 +21,59 @@ HELD_OUT = 10  # every tenth training image chooses the penalty
 PENALTIES = tuple(10.0**p for p in range(-5, 2))  # relative to the visible pixels' mean variance
 
 _CHUNK = 2048  # images
+
+Indices = Int[np.ndarray, " _"]
+
+
+class Ridge:
+    """The regression, fitted to the training split; no test image is touched."""
+
+    def fit(self, train: Split, hole: Hole | None, progress: Progress) -> "Fitted":
+        """The weights.
+
+        The penalty is the one of `PENALTIES` with the least squared error on every tenth training
+        image when fitted to the others; the weights are then fitted to all.
+
+        Raises:
+            UserError: masks that differ, images that are too large, or too few of them.
+        """
+        if hole is None:
+            raise UserError("expected one hole for all images, and these masks differ")
+        if train.image_size**2 * 3 > MOST_VALUES:
+            raise UserError(f"expected images of at most {MOST_VALUES} values")
+        if len(train) < 2:
+            raise UserError("expected two training images or more")
+        count = min(len(train), MOST_IMAGES)
+        indices = np.linspace(0, len(train) - 1, count).round().astype(int)
+        apart = np.arange(count) % HELD_OUT == min(HELD_OUT, count) - 1
+        origin = _pixels(train, indices[:_CHUNK]).mean(axis=0)
+        held_out = _moments(train, indices[apart], origin, lambda done: progress(done, count))
+        read = held_out.images
+        rest = _moments(train, indices[~apart], origin, lambda done: progress(read + done, count))
+        visible, hidden = _split(hole)
+        penalty = _best_penalty(rest, held_out, visible, hidden)
+        whole = Moments(count, rest.sums + held_out.sums, rest.products + held_out.products)
+        weights = _solve(whole, visible, hidden, penalty).astype(np.float32)
+        return Fitted(hole, (origin + whole.mean).astype(np.float32), weights, penalty)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Missing pixels as `mean + weights.T @ (visible pixels - their mean)`, kept in [-1, 1]."""
+
+    hole: Hole
+    mean: Float[np.ndarray, " values"]
+    weights: Float[np.ndarray, "visible missing"]
+    penalty: float
+
+    def __call__(self, images: Images, missing: Missing) -> Composites:
+        """The composites of images that all have the fitted hole."""
+        assert (missing == self.hole).all()
+        flat = to_float(images).reshape(len(images), -1)
+        visible, hidden = _split(self.hole)
+        centred = flat[:, visible] - self.mean[visible]
+        flat[:, hidden] = np.clip(centred @ self.weights + self.mean[hidden], -1, 1)
+        return flat.reshape(images.shape)
 
 
 @dataclass(frozen=True)
@@ -36,7 +90,7 @@ class Moments:
         return self.sums / self.images
 
     def about(
-        self, centre: Float[np.ndarray, " values"], rows: np.ndarray, columns: np.ndarray
+        self, centre: Float[np.ndarray, " values"], rows: Indices, columns: Indices
     ) -> Float[np.ndarray, "rows columns"]:
         """Second moments about `centre` of some values with others, in float64."""
         block = self.products[np.ix_(rows, columns)].astype(np.float64)
@@ -46,58 +100,9 @@ class Moments:
         return block
 
 
-@dataclass(frozen=True)
-class Ridge:
-    """Missing pixels as `mean + weights.T @ (visible pixels - their mean)`, kept in [-1, 1]."""
-
-    hole: Bool[np.ndarray, "height width"]
-    mean: Float[np.ndarray, " values"]
-    weights: Float[np.ndarray, "visible missing"]
-    penalty: float
-    fitted_on: int
-
-    def __call__(self, images: Pixels, missing: Missing) -> Composites:
-        """The composites of images that all have the fitted hole."""
-        assert (missing == self.hole).all()
-        flat = to_float(images).reshape(len(images), -1)
-        visible, hidden = _split(self.hole)
-        centred = flat[:, visible] - self.mean[visible]
-        flat[:, hidden] = np.clip(centred @ self.weights + self.mean[hidden], -1, 1)
-        return flat.reshape(images.shape)
-
-
-def fit(
-    train: Images,
-    hole: Bool[np.ndarray, "height width"],
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> Ridge:
-    """The regression on the training split; no test image is touched.
-
-    The penalty is the one of `PENALTIES` with the least squared error on every tenth training
-    image when fitted to the others; the weights are then fitted to all.
-
-    Args:
-        train: the training split, of at least two images.
-        hole: the missing pixels.
-        progress: told (images read, of how many).
-    """
-    count = min(len(train), MOST_IMAGES)
-    indices = np.linspace(0, len(train) - 1, count).round().astype(int)
-    apart = np.arange(count) % HELD_OUT == min(HELD_OUT, count) - 1
-    origin = _pixels(train, indices[:_CHUNK]).mean(axis=0)
-    held_out = _moments(train, indices[apart], origin, lambda done: progress(done, count))
-    read = held_out.images
-    fitted = _moments(train, indices[~apart], origin, lambda done: progress(read + done, count))
-    visible, hidden = _split(hole)
-    penalty = _best_penalty(fitted, held_out, visible, hidden)
-    whole = Moments(count, fitted.sums + held_out.sums, np.add(fitted.products, held_out.products))
-    weights = _solve(whole, visible, hidden, penalty).astype(np.float32)
-    return Ridge(hole, (origin + whole.mean).astype(np.float32), weights, penalty, count)
-
-
 def _moments(
-    train: Images,
-    indices: np.ndarray,
+    train: Split,
+    indices: Indices,
     origin: Float[np.ndarray, " values"],
     progress: Callable[[int], None],
 ) -> Moments:
@@ -115,13 +120,11 @@ def _moments(
     return Moments(len(indices), sums, products)
 
 
-def _pixels(train: Images, indices: np.ndarray) -> Float[np.ndarray, "n values"]:
+def _pixels(train: Split, indices: Indices) -> Float[np.ndarray, "n values"]:
     return to_float(decode(train, indices.tolist())).reshape(len(indices), -1)
 
 
-def _best_penalty(
-    fitted: Moments, held_out: Moments, visible: np.ndarray, hidden: np.ndarray
-) -> float:
+def _best_penalty(fitted: Moments, held_out: Moments, visible: Indices, hidden: Indices) -> float:
     """The penalty whose weights, of `fitted`, have the least squared error on `held_out`."""
     gram = held_out.about(fitted.mean, visible, visible)
     cross = held_out.about(fitted.mean, visible, hidden)
@@ -138,7 +141,7 @@ def _best_penalty(
 
 
 def _solve(
-    moments: Moments, visible: np.ndarray, hidden: np.ndarray, penalty: float
+    moments: Moments, visible: Indices, hidden: Indices, penalty: float
 ) -> Float[np.ndarray, "visible missing"]:
     from scipy.linalg import cho_factor, cho_solve
 
@@ -149,7 +152,7 @@ def _solve(
     return cho_solve(factors, moments.about(moments.mean, visible, hidden), check_finite=False)
 
 
-def _split(hole: Bool[np.ndarray, "height width"]) -> tuple[np.ndarray, np.ndarray]:
+def _split(hole: Hole) -> tuple[Indices, Indices]:
     """(visible values, missing values) of a flattened image of three channels."""
     missing = hole.ravel().repeat(3)
     return (~missing).nonzero()[0], missing.nonzero()[0]

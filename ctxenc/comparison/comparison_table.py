@@ -9,6 +9,7 @@ from ctxenc.comparison.paired import Pair
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
+from ctxenc.metrics.bootstrap import LEVEL
 from ctxenc.metrics.registry import METRICS
 
 SAID_BY_PSNR = ("l2_percent", "psnr_pooled_db")  # the squared error too: only with every metric
@@ -161,8 +162,8 @@ def _pair_table(key: str, pairs: Sequence[Pair], everything: bool) -> Table:
     title = f"Paired differences from {pairs[0].baseline}"
     note = (
         f"Evaluation {', '.join(sorted(names))}: mean difference over the same {pairs[0].images} "
-        "test images and masks, with a 95 % bootstrap interval over the images; what another seed "
-        "would change is not in it. ≈: zero is inside."
+        f"test images and masks, with a {LEVEL} % bootstrap interval over the images; what another "
+        "seed would change is not in it. ≈: zero is inside."
     )
     return Table.of(key, title, [note], columns, map(_pair, pairs))
 

@@ -21,7 +21,7 @@ Samples = dict[str, Float[np.ndarray, " samples"]]
 
 @dataclass(frozen=True)
 class Difference:
-    """One run's figure minus another's over the same images, and its 95 % bootstrap interval."""
+    """One run's figure minus another's over the same images, and its bootstrap interval."""
 
     mean: float
     low: float
@@ -125,23 +125,11 @@ def _differences(sides: list[_Side], left_out: list[str]) -> list[Pair]:
 
 
 def _figures(sides: Sequence[Columns]) -> list[Samples]:
-    """Each side's figures of all images, then of every resample.
-
-    All sides are resampled together, so that the same images are drawn for each. An image that has
-    no value of a column (NaN: a hole too thin for a gradient) does not count in its mean; that is
-    said by the masks, so a side that lacks other images' values than the first goes without.
-    """
-    has = {name: np.isfinite(values) for name, values in sides[0].items()}
-    same = [
-        {c: v for c, v in side.items() if c in has and (np.isfinite(v) == has[c]).all()}
-        for side in sides
-    ]
-    table = [*has.values(), *(np.nan_to_num(v) for side in same for v in side.values())]
-    values = np.stack(table, axis=1).astype(float)
-    samples = iter(np.vstack([values.mean(axis=0), bootstrap.resampled_means(values)]).T)
-    shares = {name: next(samples) for name in has}
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return [registry.figures({c: next(samples) / shares[c] for c in side}) for side in same]
+    """Each side's figures of all images, then of every resample, the same ones for all sides."""
+    values = np.stack([column for side in sides for column in side.values()], axis=1)
+    means = np.vstack([bootstrap.means(values), bootstrap.resampled_means(values)])
+    columns = iter(means.T)
+    return [registry.figures({name: next(columns) for name in side}) for side in sides]
 
 
 def _usable(left_out: list[str], record: Record, read: Callable[..., T], *given: Any) -> T | None:

@@ -20,7 +20,8 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -208,19 +209,25 @@ def _listed(parameters: dict[str, inspect.Parameter]) -> str:
 
 def _typed(key: str, value: Any, annotation: Any) -> Any:
     """The value as its annotation wants it, lists as tuples so that modules stay hashable."""
-    if annotation is inspect.Parameter.empty or annotation is Any:
+    if not _checkable(annotation):  # the target's own to check
         return tuple(value) if isinstance(value, list) else value
     cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
     try:
         structured = OmegaConf.structured(cell(value))
-    except OmegaConfBaseException as error:
-        if "Unsupported" in str(error) or "Unexpected type" in str(error):
-            return value  # a type that OmegaConf does not know is the target's own to check
+    except OmegaConfBaseException:
         raise _unfit(key, value, annotation) from None
     typed = OmegaConf.to_container(structured)["value"]  # type: ignore[call-overload, index]
     if isinstance(typed, float) and not math.isfinite(typed):
         raise _unfit(key, value, annotation)
     return tuple(typed) if isinstance(typed, list) else typed
+
+
+def _checkable(annotation: Any) -> bool:
+    """Whether OmegaConf can check values of a type: plain ones, lists, dictionaries and unions."""
+    inside = get_args(annotation)
+    if inside:
+        return all(part is Ellipsis or _checkable(part) for part in inside)
+    return annotation in (int, float, bool, str, NoneType, list, tuple, dict)
 
 
 def _unfit(key: str, value: Any, annotation: Any) -> UserError:

@@ -1,1 +1,28 @@
-"""The networks: layers, the generator and the discriminator."""
+"""The networks, and the contract that one of your own keeps.
+
+Both are Flax modules. Their attributes are the options that a file in ``conf/model`` sets; they
+are hashed, as static arguments of jitted functions, and lists become tuples. A generator::
+
+    class Mine(nn.Module):
+        output_size: tuple[int, int]  # given by keyword: height and width of what is predicted
+        channels: int = 64            # an option
+        dtype: Any = jnp.float32      # given by keyword: of the computation
+
+        @nn.compact
+        def __call__(self, x, *, train):
+            x = nn.relu(Conv(self.channels, dtype=self.dtype)(x))
+            x = nn.BatchNorm(use_running_average=not train, dtype=self.dtype)(x)
+            …
+            return jnp.tanh(x.astype(jnp.float32))
+
+`x` is (batch, height, width, 3) float32 in [-1, 1] with the missing pixels covered; with
+``mask_channel=true`` the mask is its fourth channel. Returned are (batch, out_height, out_width, 3)
+float32 in [-1, 1], of `output_size`: the hole's pixels or the whole image's, as ``predict`` says.
+
+A discriminator is given `dtype`. It is called with (batch, height, width, 3) in [-1, 1], real or
+filled, and `train`, and returns (batch,) float32 logits: above zero for what it takes for real.
+
+Parameters are float32. What changes without a gradient (moving statistics) is in the collection
+"batch_stats", updated where `train` is true and used where it is not. Sizes that cannot work are
+refused by a `UserError` in the call, which is traced before anything is written.
+"""

@@ -20,55 +20,40 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
-from ctxenc.models.checks import check_upsample, check_widths
-from ctxenc.models.generator import RGB
-from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv
-from ctxenc.models.upsampling import up
+from ctxenc.models.base import RGB, EncoderDecoder
+from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, up
 
 SMALLEST = 99
 """Pixels of the smallest image of which 2×2 are left; of 1×1 the decoder could make but 1×1."""
 
 
-class AlexNetGenerator(nn.Module):
+class AlexNetGenerator(EncoderDecoder):
     """AlexNet to pool5, a channel-wise fully connected layer, a 1×1 convolution, a decoder.
 
     Of 227×227 pixels the encoder leaves 6×6×256 = 9216 numbers. Two of five layers see all
     channels of the one before; the others are two convolutions side by side, each on half the
     channels.
 
+    The decoder's up-convolutions of 5×5 make n pixels 2n - 1, with `upsample="resize_conv"` 2n; its
+    last map, 161×161 for images of 227×227, is resized to `output_size`.
+
     Attributes:
-        output_size: Height and width of what is predicted: the decoder's last map, 161×161 for
-            images of 227×227, is resized to it.
         widths: Channels after each of AlexNet's five convolutions, all of them even.
         decoder_widths: Channels after the first four up-convolutions; the fifth makes red, green
             and blue.
-        upsample: "deconv" (the paper's 5×5 up-convolutions, n to 2n - 1 pixels) or "resize_conv"
-            (n to 2n pixels).
-        dtype: Of the computation; parameters, statistics and output are float32.
     """
 
-    output_size: tuple[int, int]
     widths: tuple[int, ...] = (96, 256, 384, 384, 256)
     decoder_widths: tuple[int, ...] = (128, 64, 64, 32)
-    upsample: str = "deconv"
-    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool
     ) -> Float[Array, "batch out_height out_width 3"]:
-        """Predicts the whole image, or whatever `output_size` is.
-
-        Args:
-            x: Images in [-1, 1] with the missing pixels already covered, of 99×99 or more;
-                further channels are welcome.
-            train: Whether batch normalisation uses, and records, this batch's statistics.
-
-        Returns:
-            Pixels in [-1, 1].
+        """Predicts the whole image, as `ctxenc.models` says; its images are of 99×99 or more.
 
         Raises:
-            UserError: The image is too small, or a width is not what it has to be.
+            UserError: The image is too small, or there are not so many widths as layers.
         """
         self._check((x.shape[1], x.shape[2]))
         x = self._encode(x, train)
@@ -85,11 +70,11 @@ class AlexNetGenerator(nn.Module):
         """The image -> pool5."""
         pool = partial(nn.max_pool, window_shape=(3, 3), strides=(2, 2))
         first, second, third, fourth, fifth = self.widths
-        x = pool(self._convolved(x, first, 11, train, stride=4, padding="VALID"))
-        x = pool(self._convolved(x, second, 5, train, groups=2))
+        x = pool(self._convolved(x, first, 11, train, strides=4, padding="VALID"))
+        x = pool(self._convolved(x, second, 5, train, feature_group_count=2))
         x = self._convolved(x, third, 3, train)
-        x = self._convolved(x, fourth, 3, train, groups=2)
-        return pool(self._convolved(x, fifth, 3, train, groups=2))
+        x = self._convolved(x, fourth, 3, train, feature_group_count=2)
+        return pool(self._convolved(x, fifth, 3, train, feature_group_count=2))
 
     def _convolved(
         self,
@@ -97,21 +82,11 @@ class AlexNetGenerator(nn.Module):
         width: int,
         side: int,
         train: bool,
-        *,
-        stride: int = 1,
-        padding: str = "SAME",
-        groups: int = 1,
+        **options: Any,
     ) -> Float[Array, "batch out_height out_width features"]:
-        """A square convolution, batch normalisation and ReLU."""
-        layer = Conv(
-            width,
-            (side, side),
-            stride=stride,
-            padding=padding,
-            groups=groups,
-            use_bias=False,
-            dtype=self.dtype,
-        )
+        """A square convolution (`options` are `nn.Conv`'s), batch normalisation and ReLU."""
+        options = {"strides": 1, "use_bias": False, "dtype": self.dtype, **options}
+        layer = Conv(width, kernel_size=(side, side), **options)
         return nn.relu(self._norm(layer(x), train))
 
     def _norm(
@@ -121,22 +96,18 @@ class AlexNetGenerator(nn.Module):
 
     def _up(self, width: int) -> nn.Module:
         pads = ((2, 2), (2, 2))
-        return up(
-            self.upsample, width, window=(5, 5), padding=pads, use_bias=False, dtype=self.dtype
-        )
+        options = {"use_bias": False, "dtype": self.dtype}
+        return up(self.upsample, width, kernel_size=(5, 5), padding=pads, **options)
 
     def _check(self, image: tuple[int, int]) -> None:
-        check_widths("model.generator.widths", self.widths, of=5)
-        check_widths("model.generator.decoder_widths", self.decoder_widths, of=4)
-        check_upsample(self.upsample)
+        self.check_options(encoder=5, decoder=4)
         if any(width % 2 for width in self.widths):
             raise UserError(
-                f"model.generator.widths={list(self.widths)}: its groups halve the channels; "
-                "it takes even numbers"
+                f"model.generator.widths={list(self.widths)}: must be even, as AlexNet's groups "
+                "halve the channels"
             )
-        for size in image:
-            if size < SMALLEST:
-                raise UserError(
-                    f"image_size={size}: AlexNet's strides leave nothing to decode; it takes "
-                    f"{SMALLEST} and more (227 in the paper)"
-                )
+        if min(image) < SMALLEST:
+            raise UserError(
+                f"image_size={min(image)}: expected {SMALLEST} or more (227 in the paper), or "
+                "AlexNet's strides leave nothing to decode"
+            )

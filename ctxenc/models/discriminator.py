@@ -1,14 +1,14 @@
 """The discriminator: from a hole's pixels to how real they look."""
 
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ctxenc.models.checks import check_norms, check_widths
-from ctxenc.models.layers import GLOROT, BatchNorm, Conv, constrained
+from ctxenc.errors import UserError
+from ctxenc.models.base import check_widths
+from ctxenc.models.layers import GLOROT, BatchNorm, Conv
 
 
 class Discriminator(nn.Module):
@@ -30,26 +30,42 @@ class Discriminator(nn.Module):
     def __call__(
         self, x: Float[Array, "batch height width channels"], *, train: bool
     ) -> Float[Array, " batch"]:
-        """Judges pixels.
-
-        Args:
-            x: Pixels in [-1, 1], real or filled.
-            train: Whether batch normalisation uses, and records, this batch's statistics.
-
-        Returns:
-            Logits, not probabilities: above zero for what it takes to be real.
+        """Judges pixels, as `ctxenc.models` says.
 
         Raises:
             UserError: A width is not a positive number, or both normalisations are asked for.
         """
         if self.widths:
-            check_widths("model.discriminator.widths", self.widths)
-        check_norms(batch_norm=self.batch_norm, spectral_norm=self.spectral_norm)
-        through = partial(constrained, spectral_norm=self.spectral_norm, train=train)
+            self.check_options()
         for width in self.widths:
-            x = nn.leaky_relu(through(Conv(width, dtype=self.dtype), x), 0.2)
+            x = nn.leaky_relu(self.through(Conv(width, dtype=self.dtype), x, train=train), 0.2)
             if self.batch_norm:
                 x = BatchNorm(dtype=self.dtype)(x, train=train)
         dense = nn.Dense(1, kernel_init=GLOROT, dtype=self.dtype)
-        x = through(dense, x.reshape(x.shape[0], -1))
+        x = self.through(dense, x.reshape(x.shape[0], -1), train=train)
         return x[:, 0].astype(jnp.float32)
+
+    def through(
+        self, layer: nn.Module, x: Float[Array, "batch *size channels"], *, train: bool
+    ) -> Float[Array, "batch *out_size features"]:
+        """What a layer makes of `x`, with `spectral_norm` after spectral normalisation.
+
+        Then the layer's kernel, as a matrix from (rows, columns, channels) to features, is divided
+        by its largest singular value (Miyato et al., 2018), which one power iteration a training
+        pass follows. Its vector is kept among the "batch_stats".
+        """
+        if self.spectral_norm:
+            return nn.SpectralNorm(layer)(x, update_stats=train)
+        return layer(x)
+
+    def check_options(self) -> None:
+        """Refuses a width that is none, and both normalisations together.
+
+        Batch normalisation would take away the scale that spectral normalisation gives a kernel.
+        """
+        check_widths("model.discriminator.widths", self.widths)
+        if self.batch_norm and self.spectral_norm:
+            raise UserError(
+                "model.discriminator.spectral_norm=true: must be false unless "
+                "model.discriminator.batch_norm=false, as batch normalisation undoes it"
+            )

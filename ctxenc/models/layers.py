@@ -1,5 +1,6 @@
-"""The layers the networks are made of: parameters around the convolutions."""
+"""The layers that the networks are made of."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -7,62 +8,37 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
-from ctxenc.ops.convolution import Padding, conv, conv_transpose
+from ctxenc.ops import Padding, conv_general_dilated, conv_transpose
 
 GAUSSIAN: Initializer = nn.initializers.normal(0.02)
 GLOROT: Initializer = nn.initializers.glorot_uniform()
 
+Conv = partial(
+    nn.Conv,
+    kernel_size=(4, 4),
+    strides=(2, 2),
+    kernel_init=GAUSSIAN,
+    conv_general_dilated=conv_general_dilated,
+)
+"""Flax's convolution, computed by `ctxenc.ops`; unless told otherwise, it halves a map."""
 
-class Conv(nn.Module):
-    """A convolution plus bias.
+
+class ConvTranspose(nn.Module):
+    """An up-convolution plus bias, computed by `ctxenc.ops`, for which Flax's has no hook.
 
     Attributes:
         features: Channels of the output.
-        window: Height and width of the kernel.
-        stride: The step between output positions, in pixels.
-        padding: As `ctxenc.ops.convolution.conv` takes it.
-        groups: The input's and the output's channels are cut into so many equal groups, each of
-            which sees its own only.
+        kernel_size: Height and width of the kernel.
+        strides: Output pixels to one input pixel: (down, right).
+        padding: As `ctxenc.ops.conv_transpose` has it.
         use_bias: Whether a bias is added.
         kernel_init: Where the weights start; the bias starts at zero.
         dtype: Of the computation; the parameters are float32.
     """
 
     features: int
-    window: tuple[int, int] = (4, 4)
-    stride: int = 2
-    padding: Padding = "SAME"
-    groups: int = 1
-    use_bias: bool = True
-    kernel_init: Initializer = GAUSSIAN
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch out_height out_width features"]:
-        """Convolves."""
-        shape = (*self.window, x.shape[-1] // self.groups, self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, jnp.float32).astype(self.dtype)
-        parts = zip(
-            jnp.split(x.astype(self.dtype), self.groups, axis=-1),
-            jnp.split(kernel, self.groups, axis=-1),
-            strict=True,
-        )
-        outputs = [conv(a, b, stride=self.stride, padding=self.padding) for a, b in parts]
-        y = outputs[0] if self.groups == 1 else jnp.concatenate(outputs, axis=-1)
-        if not self.use_bias:
-            return y
-        bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
-        return y + bias.astype(self.dtype)
-
-
-class ConvTranspose(nn.Module):
-    """An up-convolution plus bias; the attributes are those of `Conv`."""
-
-    features: int
-    window: tuple[int, int] = (4, 4)
-    stride: int = 2
+    kernel_size: tuple[int, int] = (4, 4)
+    strides: tuple[int, int] = (2, 2)
     padding: Padding = "SAME"
     use_bias: bool = True
     kernel_init: Initializer = GAUSSIAN
@@ -73,26 +49,78 @@ class ConvTranspose(nn.Module):
         self, x: Float[Array, "batch height width channels"]
     ) -> Float[Array, "batch out_height out_width features"]:
         """Up-convolves."""
-        kernel = self.param(
-            "kernel", self.kernel_init, (*self.window, x.shape[-1], self.features), jnp.float32
-        )
+        shape = (*self.kernel_size, x.shape[-1], self.features)
+        kernel = self.applied(self.param("kernel", self.kernel_init, shape, jnp.float32))
         y = conv_transpose(
-            x.astype(self.dtype),
-            kernel.astype(self.dtype),
-            stride=self.stride,
-            padding=self.padding,
+            x.astype(self.dtype), kernel.astype(self.dtype), self.strides, self.padding
         )
         if not self.use_bias:
             return y
         bias = self.param("bias", nn.initializers.zeros, (self.features,), jnp.float32)
         return y + bias.astype(self.dtype)
 
+    def applied(
+        self, kernel: Float[Array, "rows columns channels features"]
+    ) -> Float[Array, "_ _ channels features"]:
+        """The kernel that is used, from the one that is learned."""
+        return kernel
+
+
+class ResizeConv(ConvTranspose):
+    """Each pixel repeated 2×2, then a 3×3 convolution: every output pixel sees alike.
+
+    A 4×4 up-convolution has other weights for each of the four output pixels of an input pixel,
+    and where they differ in the sum a checkerboard shows (Odena et al., "Deconvolution and
+    Checkerboard Artifacts", 2016, whose best results are with nearest neighbours).
+
+    It is computed as what it equals: the 4×4 up-convolution whose kernel is the 3×3 kernel
+    convolved with a 2×2 block of ones. That costs as much as an up-convolution, where the 3×3
+    convolution over the enlarged maps costs 9/4 as much.
+    """
+
+    kernel_size: tuple[int, int] = (3, 3)
+
+    def applied(
+        self, kernel: Float[Array, "3 3 channels features"]
+    ) -> Float[Array, "4 4 channels features"]:
+        """The kernel convolved with a 2×2 block of ones."""
+        for axis in (0, 1):
+            before, after = [(0, 0)] * 4, [(0, 0)] * 4
+            before[axis], after[axis] = (1, 0), (0, 1)
+            kernel = jnp.pad(kernel, after) + jnp.pad(kernel, before)
+        return kernel
+
+
+UPSAMPLINGS = ("deconv", "resize_conv")
+
+
+def up(
+    upsample: str,
+    features: int,
+    *,
+    kernel_size: tuple[int, int] = (4, 4),
+    padding: Padding = "SAME",
+    **options: Any,
+) -> nn.Module:
+    """The layer that doubles a map.
+
+    Args:
+        upsample: "deconv" for an up-convolution with stride 2, "resize_conv" for `ResizeConv`.
+        features: Channels of the output.
+        kernel_size: Of the up-convolution.
+        padding: Of the up-convolution.
+        **options: Of either: `use_bias`, `dtype`.
+    """
+    if upsample == "resize_conv":
+        return ResizeConv(features, **options)
+    return ConvTranspose(features, kernel_size, padding=padding, **options)
+
 
 class ChannelwiseDense(nn.Module):
     """Connects every position to every position within each channel, and no channel to another.
 
     Each channel's map goes through a matrix of its own, plus bias (Pathak et al. 2016, section
-    3.1): channels * (h * w) * (h' * w') weights, where a dense layer takes channels² times as many
+    3.1): channels * (h * w) * (h' * w') weights, where a dense layer has channels² times as many
     as one channel. Its kernel is (channels, h * w, h' * w').
 
     Attributes:
@@ -124,9 +152,9 @@ class ChannelwiseDense(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation with momentum 0.9, as in the authors' Torch code, and Keras's epsilon.
 
-    Keras's momentum, 0.99, is what the TensorFlow original has. It forgets the moving variance's start, 1, so
-    slowly (initial activations have variances near 0.01) that after 420 steps a test with it shows
-    a network 10 dB worse than it is.
+    Keras's momentum, 0.99, is what the TensorFlow original has. It forgets the moving variance's
+    start, 1, so slowly (initial activations have variances near 0.01) that after 420 steps a test
+    with it shows a network 10 dB worse than it is.
 
     The statistics are float32, and over the whole batch however many devices share it.
 
@@ -153,19 +181,3 @@ class BatchNorm(nn.Module):
             dtype=self.dtype,
         )
         return norm(x)
-
-
-def constrained(
-    layer: nn.Module,
-    x: Float[Array, "batch *size channels"],
-    *,
-    spectral_norm: bool,
-    train: bool,
-) -> Float[Array, "batch *out_size features"]:
-    """What a layer makes of `x`, with `spectral_norm` after spectral normalisation.
-
-    Then the layer's kernel, as a matrix from (rows, columns, channels) to features, is divided by
-    its largest singular value (Miyato et al., 2018), which one power iteration a training pass
-    follows. Its vector is kept among the "batch_stats".
-    """
-    return nn.SpectralNorm(layer)(x, update_stats=train) if spectral_norm else layer(x)

@@ -7,10 +7,11 @@ In one dimension, two outputs of a two-tap kernel (g0, g1) over three inputs (d0
 
 three products where there were four; in two dimensions 9 for 16 (Winograd 1980; Lavin and Gray
 2016). Each pixel is a long vector, so each product is a matrix product. Only additions surround
-it, so float32 stays as exact as it was. The same 9 products, read backwards, give both gradients.
-
-Every function here is linear: one side of the products, cut into 9 parts, row by row.
+it, so float32 stays as exact as it was. The same 9 products, read backwards, give both gradients:
+each operand is cut into 9 parts, row by row, and the result joined from 9.
 """
+
+from collections.abc import Callable
 
 import jax.numpy as jnp
 from jax import lax
@@ -22,9 +23,7 @@ FEWEST_CHANNELS = 32
 Image = Float[Array, "batch image_height image_width depth"]
 Output = Float[Array, "batch height width features"]
 Kernel = Float[Array, "2 2 from to"]
-ImagePart = Float[Array, "batch tile_rows tile_columns depth"]
-OutputPart = Float[Array, "batch tile_rows tile_columns features"]
-KernelPart = Float[Array, "from to"]
+Product = Callable[[Array, Array], Array]
 
 
 def fits(kernel_shape: tuple[int, ...], height: int, width: int) -> bool:
@@ -34,41 +33,42 @@ def fits(kernel_shape: tuple[int, ...], height: int, width: int) -> bool:
     return (rows, columns) == (2, 2) and even and min(channels) >= FEWEST_CHANNELS
 
 
-def cut_image(image: Image) -> list[ImagePart]:
-    """The 9 parts of the image that the kernel slides over."""
-    return [part for row in _cut_inputs(image, 1) for part in _cut_inputs(row, 2)]
+def correlate(image: Image, kernel: Kernel, product: Product) -> Output:
+    """The output from the products of the parts of image and kernel."""
+    return _join(_join_outputs, list(map(product, _cut(_cut_inputs, image), _cut_kernel(kernel))))
 
 
-def cut_kernel(kernel: Kernel) -> list[KernelPart]:
-    """The 9 parts of the kernel."""
+def spread(output: Output, kernel: Kernel, product: Product) -> Image:
+    """The image from the products of the parts of output and kernel."""
+    return _join(_join_inputs, list(map(product, _cut(_cut_outputs, output), _cut_kernel(kernel))))
+
+
+def kernel_gradient(image: Image, output: Output, product: Product) -> Kernel:
+    """The kernel from the products of the parts of image and output."""
+    parts = list(map(product, _cut(_cut_inputs, image), _cut(_cut_outputs, output)))
+    return _join_taps([_join_taps(parts[i : i + 3]) for i in (0, 3, 6)])
+
+
+def _cut(cut: Callable[[Array, int], tuple[Array, ...]], x: Array) -> list[Array]:
+    return [part for row in cut(x, 1) for part in cut(row, 2)]
+
+
+def _join(join: Callable[[list[Array], int], Array], parts: list[Array]) -> Array:
+    return join([join(parts[i : i + 3], 2) for i in (0, 3, 6)], 1)
+
+
+def _cut_kernel(kernel: Kernel) -> list[Float[Array, "from to"]]:
     rows = (kernel[0], kernel[0] + kernel[1], kernel[1])
     return [part for row in rows for part in (row[0], row[0] + row[1], row[1])]
 
 
-def cut_output(output: Output) -> list[OutputPart]:
-    """The 9 parts of what `join_output` makes, for going backwards."""
-    return [part for row in _cut_outputs(output, 1) for part in _cut_outputs(row, 2)]
+def _join_taps(parts: list[Array]) -> Array:
+    """The transpose of (g0, g0 + g1, g1)."""
+    first, middle, last = parts
+    return jnp.stack([first + middle, middle + last])
 
 
-def join_output(parts: list[OutputPart]) -> Output:
-    """The output from the 9 products of image and kernel."""
-    rows = [_join_outputs(parts[i : i + 3], 2) for i in (0, 3, 6)]
-    return _join_outputs(rows, 1)
-
-
-def join_image(parts: list[ImagePart]) -> Image:
-    """What `cut_image` sends back, from the 9 products of output and kernel."""
-    rows = [_join_inputs(parts[i : i + 3], 2) for i in (0, 3, 6)]
-    return _join_inputs(rows, 1)
-
-
-def join_kernel(parts: list[KernelPart]) -> Kernel:
-    """What `cut_kernel` sends back, from the 9 products of image and output."""
-    rows = [_join_taps(parts[i : i + 3]) for i in (0, 3, 6)]
-    return _join_taps(rows)
-
-
-def _cut_inputs(d: Image, axis: int) -> tuple[Array, Array, Array]:
+def _cut_inputs(d: Array, axis: int) -> tuple[Array, Array, Array]:
     """Tiles of three inputs, two apart, along one axis -> (d0 - d1, d1, d2 - d1)."""
     even = lax.slice_in_dim(d, 0, None, 2, axis)
     d1 = lax.slice_in_dim(d, 1, None, 2, axis)
@@ -98,12 +98,6 @@ def _join_outputs(parts: list[Array], axis: int) -> Array:
     """Products -> (y0, y1), side by side along one axis."""
     first, middle, last = parts
     return _interleave(first + middle, middle + last, axis)
-
-
-def _join_taps(parts: list[Array]) -> Array:
-    """The transpose of (g0, g0 + g1, g1)."""
-    first, middle, last = parts
-    return jnp.stack([first + middle, middle + last])
 
 
 def _interleave(even: Array, odd: Array, axis: int) -> Array:

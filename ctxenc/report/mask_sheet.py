@@ -15,7 +15,7 @@ from ctxenc.config.compose import compose
 from ctxenc.data.fingerprint import mean_colour
 from ctxenc.data.images import decode
 from ctxenc.errors import UserError
-from ctxenc.evaluation.test_split import frozen
+from ctxenc.masks import frozen
 from ctxenc.report import contact_sheet
 from ctxenc.runtime import compilation_cache
 
@@ -46,14 +46,14 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     strategy, size = instantiate.strategy(config.mask), config.image_size
     areas = np.concatenate(
         [
-            np.asarray(frozen(strategy, jnp.arange(start, start + 100), size)).mean((1, 2, 3))
+            np.asarray(frozen(strategy, jnp.arange(start, start + 100), size, size)).mean((1, 2, 3))
             for start in range(0, MEASURED, 100)
         ]
     )
     dataset = build.dataset(config)
     last = len(dataset.test) - 1
     chosen = np.linspace(0, last, min(count, last + 1)).round().astype(int)
-    mask = frozen(strategy, jnp.asarray(chosen), size)
+    mask = frozen(strategy, jnp.asarray(chosen), size, size)
     colour = mean_colour(dataset.train) if config.fill_value == "mean" else [config.fill_value] * 3
     images = masks.to_float(jnp.asarray(decode(dataset.test, chosen.tolist())))
     masked = masks.apply(images, mask, jnp.asarray(colour, jnp.float32))

@@ -1,12 +1,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
-from ctxenc.errors import UserError
 from ctxenc.models.alexnet import SMALLEST, AlexNetGenerator
 from ctxenc.models.paper import PaperDiscriminator
-from ctxenc.models.parameters import count_parameters
+from tests.models.counting import count_parameters
 
 KEY = jax.random.key(0)
 NORM = 4  # gain, bias, mean and variance
@@ -23,7 +21,7 @@ def shapes(network, *shape):
     return y, variables, {n: m["__call__"][0] for n, m in made.items() if n != "__call__"}
 
 
-def test_it_counts_its_parameters_so():
+def test_the_number_of_its_parameters():
     _, variables, _ = shapes(AlexNetGenerator(output_size=(227, 227)), 2, 227, 227, 3)
     # A layer in two groups has half the inputs.
     encoder = 11 * 11 * 3 * 96 + 5 * 5 * 48 * 256
@@ -63,22 +61,6 @@ def test_the_discriminator_of_227_pixels_ends_on_a_4x4_map():
     y, variables, _ = shapes(PaperDiscriminator(widths=widths), 2, 227, 227, 3)
     assert variables["params"]["Conv_6"]["kernel"].shape == (4, 4, 512, 1)
     assert y.shape == (2,)
-
-
-@pytest.mark.parametrize(
-    ("size", "options", "message"),
-    [
-        (SMALLEST - 1, {}, "image_size=98: .* takes 99 and more"),
-        (227, {"widths": (96, 256)}, r"generator\.widths=\[96, 256\]: it takes 5 numbers"),
-        (227, {"widths": (96, 256, 3, 4, 8)}, r"widths=\[96, 256, 3, 4, 8\]: .* even numbers"),
-        (227, {"decoder_widths": (1, 2)}, r"decoder_widths=\[1, 2\]: it takes 4 numbers"),
-        (227, {"upsample": "up"}, "upsample=up: it takes deconv or resize_conv"),
-    ],
-)
-def test_what_cannot_work_is_refused(size, options, message):
-    with pytest.raises(UserError, match=message) as refused:
-        shapes(AlexNetGenerator(output_size=(size, size), **options), 2, size, size, 3)
-    assert "\n" not in str(refused.value)
 
 
 def test_the_smallest_image_leaves_something_to_decode():

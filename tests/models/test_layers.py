@@ -8,31 +8,16 @@ from jax import lax
 
 from ctxenc.errors import UserError
 from ctxenc.models.discriminator import Discriminator
-from ctxenc.models.layers import Conv
+from ctxenc.models.layers import ChannelwiseDense, ResizeConv, up
 from ctxenc.models.paper import PaperDiscriminator
+from ctxenc.ops import LAYOUT
+from tests.models.counting import count_parameters
 
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
 
 
 def normal(*shape):
-    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
-
-
-def test_groups_are_those_of_lax():
-    x, kernel = normal(2, 5, 5, 4), normal(3, 3, 2, 6)
-
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
-    def run(x, kernel):
-        layer = Conv(6, (3, 3), stride=1, groups=2, use_bias=False)
-        theirs = partial(lax.conv_general_dilated, feature_group_count=2)
-        layout = ("NHWC", "HWIO", "NHWC")
-        return (
-            layer.apply({"params": {"kernel": kernel}}, x),
-            theirs(x, kernel, (1, 1), "SAME", dimension_numbers=layout),
-        )
-
-    ours, theirs = run(x, kernel)
-    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
 
 
 def test_spectral_norm_divides_by_the_largest_singular_value():
@@ -85,5 +70,60 @@ def test_spectral_norm_and_batch_norm_each_are_a_choice_and_not_together(make):
     by_default = variables()["params"]
     assert any("Norm" in name for name in by_default)
     assert not any("Norm" in name for name in bare["params"])
-    with pytest.raises(UserError, match="batch normalisation undoes it"):
+    with pytest.raises(
+        UserError, match=r"spectral_norm=true: must be false unless .*batch_norm=false"
+    ):
         variables(spectral_norm=True)
+
+
+def test_resize_conv_is_a_repetition_and_a_convolution():
+    """What Odena et al. describe, in the way that they do; and nearly so in bfloat16."""
+    rng = np.random.default_rng(0)
+    x, kernel = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(3, 3, 5, 6))
+    variables = {"params": {"kernel": jnp.float32(kernel), "bias": jnp.arange(6.0)}}
+
+    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    def run(x, variables):
+        large = x.repeat(2, axis=1).repeat(2, axis=2)
+        kernel, bias = variables["params"]["kernel"], variables["params"]["bias"]
+        theirs = lax.conv_general_dilated(large, kernel, (1, 1), "SAME", dimension_numbers=LAYOUT)
+        layer = ResizeConv(6)
+        half = layer.clone(dtype=jnp.bfloat16)
+        return theirs + bias, layer.apply(variables, x), half.apply(variables, x)
+
+    theirs, ours, half = run(jnp.float32(x), variables)
+    assert (ours.shape, ours.dtype, half.dtype) == ((2, 6, 8, 6), jnp.float32, jnp.bfloat16)
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    np.testing.assert_allclose(np.float32(half), theirs, atol=0.02 * float(jnp.abs(theirs).max()))
+
+
+@pytest.mark.parametrize(
+    ("upsample", "kernel_size", "size"),
+    [("resize_conv", (3, 3), 12), ("deconv", (5, 5), 11)],
+)
+def test_up_is_one_or_the_other(upsample, kernel_size, size):
+    for use_bias in (True, False):
+        layer = up(upsample, 2, kernel_size=(5, 5), padding=((2, 2), (2, 2)), use_bias=use_bias)
+        x = jnp.zeros((1, 6, 6, 3))
+        y, variables = jax.eval_shape(layer.init_with_output, jax.random.key(0), x)
+        assert y.shape == (1, size, size, 2)
+        assert variables["params"]["kernel"].shape == (*kernel_size, 3, 2)
+        assert ("bias" in variables["params"]) == use_bias
+
+
+def test_channelwise_dense_mixes_positions_and_not_channels():
+    layer = ChannelwiseDense((2, 3))
+    x = normal(1, 3, 4, 5)
+    variables = layer.init(jax.random.key(0), x)
+    assert count_parameters(variables) == 5 * (12 * 6) + 5 * 6
+    jacobian = jax.jacobian(lambda x: layer.apply(variables, x[None])[0])(x[0])
+    reaches = jacobian != 0  # out_row, out_column, out_channel, row, column, channel
+    same = np.eye(5, dtype=bool)[None, None, :, None, None, :]
+    np.testing.assert_array_equal(reaches, np.broadcast_to(same, reaches.shape))
+
+
+def test_channelwise_dense_keeps_the_spread_of_its_input():
+    x = normal(8, 6, 6, 64)
+    layer = ChannelwiseDense((4, 4))
+    y = layer.apply(layer.init(jax.random.key(0), x), x)
+    assert 0.9 < float(y.std()) < 1.1

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from jax import lax
 
-from ctxenc.errors import UserError
 from ctxenc.models.paper import PaperDiscriminator, PaperGenerator
-from ctxenc.models.parameters import count_parameters
+from ctxenc.ops import LAYOUT
+from tests.models.counting import count_parameters
 
 KEY = jax.random.key(0)
 SMALL = {"widths": (3, 4), "decoder_widths": (5, 4), "bottleneck": 6}
@@ -23,7 +23,7 @@ def shapes(network, *shape):
     return jax.eval_shape(partial(network.init_with_output, train=True), KEY, jnp.zeros(shape))
 
 
-def test_the_centre_model_counts_its_parameters_so():
+def test_the_number_of_parameters_of_the_centre_model():
     y, variables = shapes(PaperGenerator(output_size=(64, 64)), 2, 128, 128, 3)
     encoder = KERNEL * (3 * 64 + 64 * 64 + 64 * 128 + 128 * 256 + 256 * 512)
     encoder += NORM * (64 + 128 + 256 + 512)
@@ -34,22 +34,22 @@ def test_the_centre_model_counts_its_parameters_so():
     assert y.shape == (2, 64, 64, 3)
 
 
-def test_its_discriminator_counts_its_parameters_so():
+def test_the_number_of_parameters_of_its_discriminator():
     y, variables = shapes(PaperDiscriminator(), 2, 64, 64, 3)
     kernels = KERNEL * (3 * 64 + 64 * 128 + 128 * 256 + 256 * 512 + 512 * 1)
     assert count_parameters(variables) == kernels + NORM * (128 + 256 + 512) == 2_767_360
     assert y.shape == (2,)
 
 
-def test_whole_images_of_128_pixels_take_a_layer_more_than_those_of_64():
+def test_whole_images_of_128_pixels_have_a_layer_more_than_those_of_64():
     large = PaperGenerator(output_size=(128, 128), decoder_widths=(512, 256, 128, 64, 64))
     small = PaperGenerator(output_size=(64, 64), widths=(64, 128, 256, 512))
     (y, more), (z, less) = shapes(large, 2, 128, 128, 3), shapes(small, 2, 64, 64, 3)
     assert (y.shape, z.shape) == ((2, 128, 128, 3), (2, 64, 64, 3))
     layer = KERNEL * 64 * 64 + NORM * 64
     assert count_parameters(more) - count_parameters(less) == 2 * layer  # encoder and decoder
-    _, judge = shapes(PaperDiscriminator(widths=(64, 64, 128, 256, 512)), 2, 128, 128, 3)
-    assert count_parameters(judge) == 2_767_360 + layer
+    _, discriminator = shapes(PaperDiscriminator(widths=(64, 64, 128, 256, 512)), 2, 128, 128, 3)
+    assert count_parameters(discriminator) == 2_767_360 + layer
 
 
 def test_no_convolution_has_a_bias_and_the_first_no_normalisation():
@@ -86,10 +86,9 @@ def test_same_is_torchs_padding_of_1_where_sizes_are_even(size):
     assert lax.padtype_to_pads((size, size), (4, 4), (2, 2), "SAME") == [(1, 1), (1, 1)]
     x, kernel = jnp.zeros((1, size, size, 1)), jnp.ones((4, 4, 1, 1))
     x = x.at[0, 0, 0, 0].set(1)
-    layout = ("NHWC", "HWIO", "NHWC")
     # Torch's `padding` of an up-convolution takes so much from what the kernel reaches.
-    reached = lax.conv_transpose(x, kernel, (2, 2), "VALID", dimension_numbers=layout)
-    same = lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=layout)
+    reached = lax.conv_transpose(x, kernel, (2, 2), "VALID", dimension_numbers=LAYOUT)
+    same = lax.conv_transpose(x, kernel, (2, 2), "SAME", dimension_numbers=LAYOUT)
     np.testing.assert_array_equal(same, reached[:, 1:-1, 1:-1])
 
 
@@ -101,51 +100,3 @@ def test_other_sizes_that_fit(image, hole, upsample):
     assert (y.shape, y.dtype) == ((2, *hole, 3), jnp.float32)
     assert variables["params"]["Conv_0"]["kernel"].shape == (4, 4, 4, 3)
     assert ("ResizeConv_1" in variables["params"]) == (upsample == "resize_conv")
-
-
-@pytest.mark.parametrize(
-    ("image", "hole", "options", "message"),
-    [
-        ((120, 128), (64, 64), {}, "image_size=120: .* encoder halves 5 times.* multiples of 32"),
-        ((128, 128), (56, 64), {}, "mask_height=56: .* decoder doubles 4 times.* multiples of 16"),
-        ((128, 128), (64, 8), {}, "mask_width=8: .* multiples of 16"),
-        ((48, 48), (48, 48), {"widths": (8,), "decoder_widths": (8,) * 5}, "image_size=48: .* 32"),
-        ((128, 128), (64, 64), {"widths": ()}, r"generator\.widths=\[\]"),
-        ((128, 128), (64, 64), {"decoder_widths": (4, 0)}, r"generator\.decoder_widths=\[4, 0\]"),
-        ((128, 128), (64, 64), {"bottleneck": 0}, r"generator\.bottleneck=0: it takes 1"),
-        ((128, 128), (64, 64), {"upsample": "up"}, r"upsample=up: it takes deconv or resize_conv"),
-    ],
-)
-def test_sizes_that_cannot_work_are_refused(image, hole, options, message):
-    with pytest.raises(UserError, match=message) as refused:
-        shapes(PaperGenerator(output_size=hole, **options), 2, *image, 3)
-    assert "\n" not in str(refused.value)
-
-
-@pytest.mark.parametrize("widths", [(), (4, 0)])
-def test_a_discriminator_of_no_width_is_refused(widths):
-    with pytest.raises(UserError, match=r"model\.discriminator\.widths="):
-        shapes(PaperDiscriminator(widths=widths), 2, 16, 16, 3)
-
-
-@pytest.mark.parametrize(
-    ("network", "size"),
-    [(PaperGenerator(output_size=(8, 8), **SMALL), 16), (PaperDiscriminator(widths=(3, 4)), 8)],
-)
-def test_bfloat16_computes_what_float32_does_and_keeps_its_variables(network, size):
-    rng = np.random.default_rng(0)
-    x = rng.uniform(-1, 1, (8, size, size, 3)).astype(np.float32)
-    _, like = shapes(network, *x.shape)
-    drawn = jax.tree.map(lambda leaf: rng.uniform(0.1, 0.3, leaf.shape).astype(np.float32), like)
-
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
-    def run(variables, x):
-        apply = {"train": True, "mutable": ["batch_stats"]}
-        y32, _ = network.apply(variables, x, **apply)
-        return y32, *network.clone(dtype=jnp.bfloat16).apply(variables, x, **apply)
-
-    y32, y16, statistics = run(drawn, x)
-    assert y16.dtype == jnp.float32
-    assert {leaf.dtype for leaf in jax.tree.leaves(statistics)} == {jnp.dtype(jnp.float32)}
-    assert float(y32.std()) > 0
-    assert 0 < float(jnp.abs(y16 - y32).max()) < 0.2 * float(jnp.abs(y32).max())

@@ -1,5 +1,6 @@
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,34 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
 
-from ctxenc.ops import stride_one
-from ctxenc.ops.convolution import conv, conv_transpose
-from ctxenc.ops.matmul import depth_to_space, space_to_depth
+from ctxenc import ops
+from ctxenc.ops import LAYOUT, matmul, stride_one
 
-# Most of the time here goes into compiling, so LLVM is told not to bother.
+# Most of the time here goes into compiling, so LLVM is told not to optimize.
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
-LAYOUT = ("NHWC", "HWIO", "NHWC")
-
-
-def lax_conv(x, kernel, *, stride, padding):
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
-
-
-def lax_conv_transpose(x, kernel, *, stride, padding):
-    return lax.conv_transpose(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
-
-
-PAIRS = {"conv": (conv, lax_conv), "conv_transpose": (conv_transpose, lax_conv_transpose)}
+PAIRS = {
+    "conv": tuple(
+        partial(f, dimension_numbers=LAYOUT)
+        for f in (ops.conv_general_dilated, lax.conv_general_dilated)
+    ),
+    "conv_transpose": (
+        ops.conv_transpose,
+        partial(lax.conv_transpose, dimension_numbers=("NHWC", "HWIO", "NHWC")),
+    ),
+}
+NAMES = sorted(PAIRS)
 
 
 def normal(seed, shape, dtype=jnp.float32):
     return jax.random.normal(jax.random.key(seed), shape, dtype)
 
 
-def outputs_and_gradients(function, x, kernel, **options):
+def outputs_and_gradients(function, x, kernel):
     @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
     def run(x, kernel):
-        y, vjp = jax.vjp(lambda x, kernel: function(x, kernel, **options), x, kernel)
+        y, vjp = jax.vjp(function, x, kernel)
         return y, *vjp(normal(2, y.shape, y.dtype))
 
     return run(x, kernel)
@@ -50,15 +49,14 @@ def assert_agree(ours, theirs, tolerance=3e-6):
         np.testing.assert_allclose(a, b, rtol=0, atol=tolerance * np.abs(b).max())
 
 
-def compare(name, x, kernel, **options):
-    function, reference = PAIRS[name]
-    assert_agree(
-        outputs_and_gradients(function, x, kernel, **options),
-        outputs_and_gradients(reference, x, kernel, **options),
-    )
+def compare(name, x, kernel, strides, padding, **options):
+    def of(function):
+        return lambda x, kernel: function(x, kernel, strides, padding, **options)
+
+    assert_agree(*(outputs_and_gradients(of(function), x, kernel) for function in PAIRS[name]))
 
 
-SIDE = st.integers(1, 9)
+PAIR = st.tuples(st.integers(1, 4), st.integers(1, 4))
 PADDING = st.one_of(
     st.sampled_from(["SAME", "VALID"]),
     st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2),
@@ -67,14 +65,14 @@ PADDING = st.one_of(
 
 @settings(max_examples=8, deadline=None)
 @given(
-    name=st.sampled_from(sorted(PAIRS)),
-    size=st.tuples(SIDE, SIDE),
-    window=st.tuples(st.integers(1, 4), st.integers(1, 4)),
-    stride=st.integers(1, 3),
+    name=st.sampled_from(NAMES),
+    size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    window=PAIR,
+    strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
     padding=PADDING,
-    channels=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    channels=PAIR,
 )
-def test_any_size_agrees_with_lax(name, size, window, stride, padding, channels):
+def test_any_size_agrees_with_lax(name, size, window, strides, padding, channels):
     if not isinstance(padding, str):
         # XLA's own gradient on CPU is wrong where the padding reaches the window: see below.
         padding = tuple(
@@ -83,12 +81,12 @@ def test_any_size_agrees_with_lax(name, size, window, stride, padding, channels)
         )
     kernel = normal(1, (*window, *channels))
     x = normal(0, (2, *size, channels[0]))
-    reference = jax.eval_shape(lambda: PAIRS[name][1](x, kernel, stride=stride, padding=padding))
+    reference = jax.eval_shape(lambda: PAIRS[name][1](x, kernel, strides, padding))
     if 0 in reference.shape or any(
         padding == "VALID" and s < w for s, w in zip(size, window, strict=True)
     ):
         return
-    compare(name, x, kernel, stride=stride, padding=padding)
+    compare(name, x, kernel, strides, padding)
 
 
 def test_padding_as_wide_as_the_window_agrees_with_a_sum_over_taps():
@@ -103,26 +101,26 @@ def test_padding_as_wide_as_the_window_agrees_with_a_sum_over_taps():
             for j in range(2)
         )
 
-    ours = outputs_and_gradients(conv, x, kernel, stride=1, padding=padding)
-    assert_agree(ours, outputs_and_gradients(taps, x, kernel))
+    ours = partial(PAIRS["conv"][0], window_strides=(1, 1), padding=padding)
+    assert_agree(outputs_and_gradients(ours, x, kernel), outputs_and_gradients(taps, x, kernel))
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=2, deadline=None)
 @given(size=st.tuples(st.integers(1, 5), st.integers(1, 5)))
 def test_the_networks_4x4_stride_2_agrees_with_lax(name, size):
-    # As wide as it takes for the 9 products of `winograd`, which even outputs are fit for.
+    # Wide enough for the 9 products of `winograd`, which even outputs are fit for.
     size = [2 * s for s in size]
     x, kernel = normal(0, (3, *size, 40)), normal(1, (4, 4, 40, 36))
-    compare(name, x, kernel, stride=2, padding="SAME")
+    compare(name, x, kernel, (2, 2), "SAME")
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("size", [(4, 4), (1, 1), (3, 5)])
 def test_a_kernel_over_the_whole_map_agrees_with_lax(name, size):
     window = size if name == "conv" else (4, 3)
     x, kernel = normal(0, (3, *size, 24)), normal(1, (*window, 24, 20))
-    compare(name, x, kernel, stride=1, padding="VALID")
+    compare(name, x, kernel, (1, 1), "VALID")
 
 
 @pytest.mark.parametrize(
@@ -134,43 +132,74 @@ def test_alexnets_strides_agree_with_lax(name, size, window, stride, padding):
 
     @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
     def both(x, kernel):
-        return [(f(x, kernel, stride=stride, padding=padding),) for f in PAIRS[name]]
+        return [(f(x, kernel, (stride, stride), padding),) for f in PAIRS[name]]
 
     assert_agree(*both(x, kernel))
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize(
+    "options",
+    [{"feature_group_count": 2}, {"rhs_dilation": (2, 1)}, {"lhs_dilation": (1, 3)}],
+    ids=str,
+)
+def test_groups_and_dilations_agree_with_lax(options):
+    groups = options.get("feature_group_count", 1)
+    x, kernel = normal(0, (2, 5, 6, 4)), normal(1, (3, 2, 4 // groups, 6))
+    compare("conv", x, kernel, (2, 1), ((1, 1), (0, 1)), **options)
+
+
+@pytest.mark.parametrize(
+    ("shape", "options"),
+    [
+        ((2, 8, 8, 4), {"kernel_size": (4, 4), "strides": 2}),
+        ((2, 8, 8, 4), {"kernel_size": (3, 3), "padding": "CIRCULAR"}),
+        ((2, 8, 8, 4), {"kernel_size": (3, 3), "padding": 1, "feature_group_count": 2}),
+        ((2, 8, 8, 4), {"kernel_size": (3, 3), "kernel_dilation": 2}),
+        ((2, 8, 4), {"kernel_size": (3,)}),  # one dimension
+    ],
+    ids=str,
+)
+def test_flaxs_convolution_is_the_same_with_ours(shape, options):
+    theirs = nn.Conv(6, **options)
+    ours = theirs.clone(conv_general_dilated=ops.conv_general_dilated)
+
+    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    def run(x):
+        variables = theirs.init(jax.random.key(1), x)
+        return [(layer.apply(variables, x),) for layer in (ours, theirs)]
+
+    assert_agree(*run(normal(0, shape)))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_vmap_over_images_and_kernels(name):
-    function, reference = PAIRS[name]
     x, kernel = normal(0, (2, 3, 4, 8, 32)), normal(1, (2, 4, 4, 32, 32))
     ours, theirs = (
-        outputs_and_gradients(
-            jax.vmap(lambda x, k, f=f: f(x, k, stride=2, padding="SAME")), x, kernel
-        )
-        for f in (function, reference)
+        outputs_and_gradients(jax.vmap(lambda x, k, f=f: f(x, k, (2, 2), "SAME")), x, kernel)
+        for f in PAIRS[name]
     )
     assert_agree(ours, theirs)
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("name", NAMES)
 def test_bfloat16_agrees_with_float32_on_the_same_numbers(name):
     function, reference = PAIRS[name]
     x, kernel = normal(0, (3, 4, 8, 32), jnp.bfloat16), normal(1, (4, 4, 32, 32), jnp.bfloat16)
-    options = {"stride": 2, "padding": "SAME"}
-    y = function(x, kernel, **options)
-    exact = reference(x.astype(jnp.float32), kernel.astype(jnp.float32), **options)
+    y = function(x, kernel, (2, 2), "SAME")
+    exact = reference(x.astype(jnp.float32), kernel.astype(jnp.float32), (2, 2), "SAME")
     # Only the result is rounded, to bfloat16's 8 bits: the sums are float32.
     np.testing.assert_allclose(np.float32(y), exact, rtol=2**-8, atol=1e-4)
     assert y.dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
-def test_second_derivatives_agree_with_lax(name):
-    x, kernel = normal(0, (2, 4, 8, 32)), normal(1, (4, 4, 32, 32))
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("size", "strides"), [((4, 8), (2, 2)), ((1, 1), (1, 1))], ids=str)
+def test_second_derivatives_agree_with_lax(name, size, strides):
+    x, kernel = normal(0, (2, *size, 32)), normal(1, (4, 4, 32, 32))
 
     def gradient_of_penalty(function):
         def slope(x, kernel):
-            y = jax.grad(lambda x: jnp.sin(function(x, kernel, stride=2, padding="SAME")).sum())
+            y = jax.grad(lambda x: jnp.sin(function(x, kernel, strides, "SAME")).sum())
             return jnp.square(y(x)).sum()
 
         return jax.jit(jax.grad(slope, (0, 1)))(x, kernel)
@@ -179,14 +208,14 @@ def test_second_derivatives_agree_with_lax(name):
     assert_agree(ours, theirs, 1e-4)
 
 
-def gradient_of_sum(function, stride=2):
+def gradient_of_sum(function):
     def loss(x, kernel):
-        return jnp.square(function(x, kernel, stride=stride, padding="SAME")).sum()
+        return jnp.square(function(x, kernel, (2, 2), "SAME")).sum()
 
     return jax.jit(jax.grad(loss, (0, 1)))
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("channels", [3, 64])
 def test_on_cpu_every_convolution_is_a_matrix_product(name, channels):
     shapes = jnp.zeros((2, 8, 8, channels)), jnp.zeros((4, 4, channels, 32))
@@ -197,7 +226,7 @@ def test_on_cpu_every_convolution_is_a_matrix_product(name, channels):
     assert " dot(" in compiled
 
 
-@pytest.mark.parametrize("name", sorted(PAIRS))
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_elsewhere_convolutions_stay_convolutions(name, platform):
     shapes = jnp.zeros((2, 8, 8, 64)), jnp.zeros((4, 4, 64, 32))
@@ -208,16 +237,17 @@ def test_elsewhere_convolutions_stay_convolutions(name, platform):
 
 
 def test_padding_that_is_no_name():
-    with pytest.raises((ValueError, RuntimeError), match="SOME"):
-        conv_transpose(jnp.zeros((1, 4, 4, 1)), jnp.zeros((4, 4, 1, 1)), padding="SOME")
+    x, kernel = jnp.zeros((1, 4, 4, 1)), jnp.zeros((4, 4, 1, 1))
+    with pytest.raises(ValueError, match="padding='SOME': expected 'SAME', 'VALID' or pairs"):
+        ops.conv_transpose(x, kernel, (2, 2), "SOME")
 
 
 def test_space_to_depth_and_back():
-    x = jnp.arange(2 * 4 * 6 * 3.0).reshape(2, 4, 6, 3)
-    blocks = space_to_depth(x, 2)
-    assert blocks.shape == (2, 2, 3, 12)
-    np.testing.assert_array_equal(blocks[0, 1, 2].reshape(2, 2, 3), x[0, 2:4, 4:6])
-    np.testing.assert_array_equal(depth_to_space(blocks, 2), x)
+    x = jnp.arange(2 * 4 * 9 * 3.0).reshape(2, 4, 9, 3)
+    blocks = matmul.space_to_depth(x, (2, 3))
+    assert blocks.shape == (2, 2, 3, 18)
+    np.testing.assert_array_equal(blocks[0, 1, 2].reshape(2, 3, 3), x[0, 2:4, 6:9])
+    np.testing.assert_array_equal(matmul.depth_to_space(blocks, (2, 3)), x)
 
 
 @pytest.mark.parametrize(("window", "channels"), [((2, 2), 32), ((3, 2), 3), ((4, 4), 5)])

@@ -146,13 +146,14 @@ def test_samples_are_below_each_other_and_enlarge(opened):
     assert len(lefts) == 5  # real, masked and three runs
     assert len({tuple(place) for place in lefts}) == 1
     click(opened, ".strip.filled button", 1)
-    assert opened.find_element("css selector", "dialog figure:last-child").text == "seed=0, step 100"
+    caption = "return document.querySelector('dialog figure:last-child').textContent"
+    assert opened.execute_script(caption) == "seed=0, step 100"
     shapes = opened.execute_script(
         "return [...document.querySelectorAll('dialog img')].map(i => i.width / i.height)"
     )
     assert shapes == pytest.approx([100 / 32] * 3, rel=0.02)
     click(opened, "[data-by='1']")
-    assert opened.find_element("css selector", "dialog figure:last-child").text == "seed=1, step 100"
+    assert opened.execute_script(caption) == "seed=1, step 100"
 
 
 def test_copy_copies_the_command(opened):

@@ -1,4 +1,4 @@
-"""Whole runs, small: what a run folder holds, resume to the bit, failures that say so."""
+"""Whole runs, small: what a run folder holds, exact resumption, failures that say so."""
 
 import contextlib
 import json
@@ -12,20 +12,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import gradients as grads
-from ctxenc import launch, step, training
+from ctxenc import experiment, launch, step
 from ctxenc.config import build
 from ctxenc.data import images
-from ctxenc.data.loaders import MemoryFeed, Order
+from ctxenc.data.loaders import MemoryLoader, Sampler
 from ctxenc.errors import UserError
-from ctxenc.metrics.per_image import NAMES
+from ctxenc.experiment import Experiment
+from ctxenc.metrics.registry import trained_on
 from ctxenc.parallel import devices
-from ctxenc.plan import Plan
 from ctxenc.report import curves, grids
-from ctxenc.runs import recorder
+from ctxenc.runs import run_log
+from ctxenc.runs.calendar import Calendar
 from ctxenc.runtime.background import Background
 from ctxenc.runtime.signals import Interrupted
-from ctxenc.state import LOSSES
 from ctxenc.trained import TrainedModel
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT
@@ -64,20 +63,17 @@ def test_metrics_lines_and_summary(undisturbed):
     train, test = run.metrics("train"), run.metrics("test")
     assert [line["step"] for line in train] == [5, 10, 15, 20, 24]
     assert [line["step"] for line in test] == [10, 20, 24]
-    assert set(LOSSES) < set(train[0])
-    has = set(LOSSES) - {"seam", "penalty"}
-    assert all((line[n] is None) == (n not in has) for line in train for n in LOSSES)
-    assert all(line["missing"] == 0.25 for line in train)
-    total = 0.999 * train[0]["pixelwise"] + 1e-3 * train[0]["adversarial"]
-    assert train[0]["generator"] == pytest.approx(total, rel=1e-5)
-    assert train[0]["discriminator"] == pytest.approx(
-        (train[0]["real"] + train[0]["fake"]) / 2, rel=1e-5
-    )
+    assert "seam_loss" not in train[0]  # there is no such term
+    assert all(line["masked_fraction"] == 0.25 for line in train)
+    total = 0.999 * train[0]["reconstruction_loss"] + 1e-3 * train[0]["adversarial_loss"]
+    assert train[0]["generator_loss"] == pytest.approx(total, rel=1e-5)
+    both = train[0]["discriminator_loss_real"] + train[0]["discriminator_loss_fake"]
+    assert train[0]["discriminator_loss"] == pytest.approx(both / 2, rel=1e-5)
     summary = run.summary
     assert summary["step"] == summary["last"]["step"] == 24
     assert summary["best"]["psnr_db"] == max(line["psnr_db"] for line in test)
     for figures in (summary["last"], summary["best"], *summary["baselines"].values()):
-        assert set(NAMES) <= set(figures)
+        assert set(trained_on()) <= set(figures)
 
 
 def test_the_latest_two_checkpoints_and_the_best_are_kept(undisturbed):
@@ -104,14 +100,14 @@ def stop_at(monkeypatch, when, action):
     taken = step.train_step
 
     def train_step(model, state, *rest):
-        state = taken(model, state, *rest)
+        state, logged = taken(model, state, *rest)
         if not isinstance(state.step, jax.core.Tracer) and int(state.step) == when:
-            monkeypatch.setattr(training.step, "train_step", taken)
+            monkeypatch.setattr(experiment.step, "train_step", taken)
             action()
-        return state
+        return state, logged
 
     train_step.eval_shape = taken.eval_shape
-    monkeypatch.setattr(training.step, "train_step", train_step)
+    monkeypatch.setattr(experiment.step, "train_step", train_step)
 
 
 def crash():
@@ -126,7 +122,7 @@ def terminate():
     ("action", "error", "state", "saved"),
     [(crash, RuntimeError, "failed", 10), (terminate, Interrupted, "interrupted", 13)],
 )
-def test_a_stopped_run_resumes_to_the_bit(
+def test_a_stopped_run_resumes_exactly(
     undisturbed, monkeypatch, action, error, state, saved, tmp_path
 ):
     """Step 13 lies between checkpoints (10, 20), log lines (10, 15) and epochs (10, 15)."""
@@ -257,23 +253,22 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     monkeypatch, log_every
 ):
     """Also where the spoilt step lies in a window that is not read before the next test."""
-    real = grads.gradients
+    real = step.objectives
 
-    def gradients(model, state, images, hyper, key):
-        grads_g, grads_d, after = real(model, state, images, hyper, key)
+    def objectives(params, model, state, *rest):
+        total, (stats, logged) = real(params, model, state, *rest)
         spoil = jax.numpy.where(state.step == 6, jax.numpy.nan, 0.0)
-        window = {**after.window, "pixelwise": after.window["pixelwise"] + spoil}
-        return grads_g, grads_d, after.replace(window=window)
+        return total, (stats, {**logged, "seam_loss": logged["generator_loss"] + spoil})
 
-    monkeypatch.setattr(step, "gradients", gradients)
+    monkeypatch.setattr(step, "objectives", objectives)
     build._model.cache_clear()  # a new Model, so that the step is traced with the above
-    with pytest.raises(recorder.DivergedError, match="pixelwise loss is nan"):
+    with pytest.raises(run_log.DivergedError, match="seam_loss is nan"):
         launch.run(*TINY, "max_steps=12", "eval_every=4", f"log_every={log_every}", "name=nan")
     build._model.cache_clear()
     (folder,) = launch.Path("experiments/nan").iterdir()
     run = launch.Run(folder)
     assert run.status["state"] == "failed"
-    assert "pixelwise" in run.status["error"]
+    assert "seam_loss" in run.status["error"]
     assert [p.name for p in run.checkpoints.iterdir() if p.name.isdigit()] == ["4"]
 
 
@@ -302,21 +297,24 @@ class Quiet:
         pass
 
 
-WINDOW = dict.fromkeys(LOSSES, np.float32(0.5)) | {"steps": np.float32(1), "missing": np.float32(1)}
+LOGGED = dict.fromkeys(
+    ("generator_loss", "discriminator_loss_real", "discriminator_loss_fake", "steps"),
+    np.float32(1),
+)
 
 
-def recorder_of(run, background):
+def run_log_of(run, background):
     pixels = images.MemoryImages(np.zeros((4, 8, 8, 3), np.uint8))
-    return recorder.Recorder(
+    return run_log.RunLog(
         run,
         Quiet(),
         background,
-        MemoryFeed(pixels, Order(4, 1, 0), 0, devices.split(devices.mesh())),
+        MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.shardings()[1]),
+        Calendar(steps_per_epoch=10, total=1000, log=10, sample=1000, test=1000),
         start=0,
         batch_size=8,
-        steps_per_epoch=10,
-        losses=LOSSES,
-        blind=float(np.log(2)),
+        sums=None,
+        undecided=float(np.log(2)),
         baselines={"context_mean": {"psnr_db": 1.0}},
     )
 
@@ -325,46 +323,43 @@ def test_the_speed_is_of_when_steps_were_done_and_not_of_when_losses_were_read(
     monkeypatch, tmp_path
 ):
     run = launch.Run(tmp_path)
-    done_at = iter([4.0, 8.0, 12.0])
-    monkeypatch.setattr(recorder, "_end", lambda window, feed: (next(done_at), 1.0))
-    monkeypatch.setattr(recorder, "_now", lambda feed: (2.0, 0.5))
-    with Background() as background, recorder_of(run, background) as writer:
-        writer.losses(10, WINDOW)
-        writer.losses(20, WINDOW)  # reads that of step 10, late
-        writer.flush()  # and that of step 20 at once
-        writer.losses(30, WINDOW)
+    done_at = iter([(4.0, 1.0), (8.0, 1.0), (12.0, 1.0)])
+    monkeypatch.setattr(run_log.RunLog, "_end", lambda self, sums: next(done_at))
+    monkeypatch.setattr(run_log.RunLog, "_now", lambda self: (2.0, 0.5))
+    with Background() as background, run_log_of(run, background) as writer:
+        for at in range(2, 31):
+            writer.step(at, LOGGED)
+            if at == 20:
+                writer.flush()  # that of step 10 was read late, this one at once
     told = [(line["images_per_second"], line["waited_for_data"]) for line in run.metrics("train")]
     assert told == [(40.0, 0.25), (20.0, 0.0), (20.0, 0.0)]
 
 
-def test_a_discriminator_stuck_at_ln_2_is_told_of(caplog, tmp_path):
-    run, background = launch.Run(tmp_path), Background()
-    recorder = recorder_of(run, background)
-    half = np.float32(np.log(2))
-    stuck = WINDOW | {"discriminator": half, "real": half, "fake": half}
-    for at in range(10, 100, 10):
-        recorder.losses(at, stuck if at != 50 else WINDOW)
-    recorder.flush()
-    assert "cannot tell" not in caplog.text
-    for at in range(100, 300, 10):
-        recorder.losses(at, stuck)
-    recorder.flush()
-    background.__exit__(None, None, None)
+def test_a_discriminator_that_cannot_tell_real_from_filled_is_told_of(caplog, tmp_path):
+    run, half = launch.Run(tmp_path), np.float32(np.log(2))
+    stuck = LOGGED | {"discriminator_loss_real": half, "discriminator_loss_fake": half}
+    with Background() as background, run_log_of(run, background) as writer:
+        for at in range(2, 101):
+            writer.step(at, stuck if at < 50 else LOGGED)
+        writer.flush()
+        assert "cannot tell" not in caplog.text
+        for at in range(101, 301):
+            writer.step(at, stuck)
     assert caplog.text.count("stayed at 0.693") == 1
 
 
 def test_the_test_split_is_never_trained_on_and_the_loss_falls_on_real_crops():
     run = launch.run(*TINY, "max_steps=150", "log_every=10", "learning_rate_g=5e-3", "flip=true")
     train = run.metrics("train")
-    assert train[-1]["pixelwise"] < 0.7 * train[0]["pixelwise"]
-    plan = Plan.of(launch.check(run.config))
-    seen = {plan.dataset.train[i].tobytes() for i in range(len(plan.dataset.train))}
-    tested = {plan.dataset.test[i].tobytes() for i in range(len(plan.dataset.test))}
+    assert train[-1]["reconstruction_loss"] < 0.7 * train[0]["reconstruction_loss"]
+    data = Experiment.of(launch.check(run.config)).dataset
+    seen = {data.train[i].tobytes() for i in range(len(data.train))}
+    tested = {data.test[i].tobytes() for i in range(len(data.test))}
     assert not seen & tested
 
 
 def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch):
-    """The two feeds give the same batches, so the two runs are the same to the bit."""
+    """The two loaders give the same batches, so the two runs are equal."""
     at_once = launch.run(*TINY, "max_steps=4")
     monkeypatch.setattr(images, "MEMORY_LIMIT", 1000)
     build._dataset.cache_clear()
@@ -375,7 +370,7 @@ def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch)
 
 
 def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monkeypatch):
-    """Also the schedule: both go on to the bit, and such a run cannot be made longer."""
+    """Also the schedule: both continue exactly, and such a run cannot be made longer."""
     recipe = [*TINY, "ema_decay=0.9", "schedule=cosine", "optimizer=adamw", "max_steps=6"]
     whole = launch.run(*recipe, "name=whole")
     last = whole.metrics("test")[-1]

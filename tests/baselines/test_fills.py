@@ -1,4 +1,4 @@
-"""The classical fills against independent definitions, and ridge regression against its own."""
+"""The classical fills against independent definitions, and every baseline's figures on CIFAR-10."""
 
 import os
 from pathlib import Path
@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 from skimage.restoration import inpaint_biharmonic
 
-from ctxenc.baselines import classical, ridge
+from ctxenc.baselines import BASELINES, harmonic, prepared
+from ctxenc.baselines.biharmonic import biharmonic
+from ctxenc.baselines.contract import to_float
+from ctxenc.baselines.harmonic import Harmonic
 from ctxenc.data.images import MemoryImages
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("CTXENC_REAL_DATA", ROOT.parent / "shared" / "data")) / "tfds"
 
-FILLS = {
-    "telea": classical.telea,
-    "navier_stokes": classical.navier_stokes,
-    "harmonic": classical.Harmonic(),
-    "biharmonic": classical.biharmonic,
-}
+OF_ANY_HOLE = [name for name in BASELINES if name != "ridge"]
+
+
+def fill(name, train, hole=None):
+    return prepared(BASELINES[name].target, train, hole, lambda done, of: None)
 
 
 @pytest.fixture
@@ -44,15 +46,33 @@ def holes():
     return missing
 
 
-@pytest.mark.parametrize("name", FILLS)
+@pytest.mark.parametrize("name", OF_ANY_HOLE)
 def test_a_fill_keeps_what_is_visible_and_never_sees_what_is_missing(photos, holes, name):
-    filled = FILLS[name](photos, holes)
+    filled = fill(name, MemoryImages(photos))(photos, holes)
     assert filled.dtype == np.float32
-    np.testing.assert_array_equal(filled[~holes], classical.to_float(photos)[~holes])
+    np.testing.assert_array_equal(filled[~holes], to_float(photos)[~holes])
     assert (np.abs(filled) <= 1).all()
     other = photos.copy()
     other[holes] = 255 - other[holes]
-    np.testing.assert_array_equal(FILLS[name](other, holes), filled)
+    np.testing.assert_array_equal(fill(name, MemoryImages(photos))(other, holes), filled)
+
+
+def test_the_mean_colour_is_that_of_the_training_images(photos, holes):
+    train = MemoryImages(np.full((3, 20, 20, 3), [10, 100, 255], np.uint8))
+    filled = fill("mean_colour", train)(photos, holes)
+    colour = np.array([10, 100, 255]) / 127.5 - 1
+    np.testing.assert_allclose(
+        filled[holes], np.broadcast_to(colour, filled[holes].shape), atol=1e-6
+    )
+
+
+def test_the_context_mean_is_of_visible_pixels_only(photos, holes):
+    filled = fill("context_mean", MemoryImages(photos))(photos, holes)
+    for image, hole, found in zip(photos, holes, filled, strict=True):
+        colour = (image[~hole] / 127.5 - 1).mean(axis=0)
+        np.testing.assert_allclose(
+            found[hole], np.broadcast_to(colour, found[hole].shape), atol=1e-5
+        )
 
 
 @pytest.mark.parametrize(
@@ -60,21 +80,21 @@ def test_a_fill_keeps_what_is_visible_and_never_sees_what_is_missing(photos, hol
 )
 def test_opencvs_fills_are_opencvs(photos, holes, name, method):
     holes = np.broadcast_to(holes[0], holes.shape)  # off the border: see the fills' own comment
-    filled = FILLS[name](photos, holes)
+    filled = BASELINES[name].target(photos, holes)
     for image, hole, found in zip(photos, holes, filled, strict=True):
         expected = cv2.inpaint(image, hole.astype(np.uint8), 3, method)
         np.testing.assert_array_equal(np.round((found + 1) * 127.5), expected)
 
 
 def test_biharmonic_is_scikit_images_one_image_at_a_time(photos, holes):
-    filled = classical.biharmonic(photos, holes)
+    filled = biharmonic(photos, holes)
     for image, hole, found in zip(photos, holes, filled, strict=True):
         expected = inpaint_biharmonic(image / 127.5 - 1, hole, channel_axis=-1)
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_harmonic_is_the_dense_solution(photos, holes):
-    filled = classical.Harmonic()(photos, holes)
+    filled = Harmonic()(photos, holes)
     height, width = holes.shape[1:]
     for image, hole, found in zip(photos, holes, filled, strict=True):
         real = image / 127.5 - 1
@@ -92,7 +112,7 @@ def test_harmonic_is_the_dense_solution(photos, holes):
         np.testing.assert_allclose(found[hole], np.linalg.solve(matrix, right), atol=1e-5)
 
 
-@pytest.mark.parametrize("fill", [classical.Harmonic(), classical.biharmonic])
+@pytest.mark.parametrize("fill", [Harmonic(), biharmonic])
 def test_smooth_fills_continue_an_even_slope_exactly(fill):
     y, x = np.mgrid[:16, :16]
     image = np.stack([10 + 5 * x + 3 * y, 200 - 4 * x, 20 + 7 * y], axis=-1).astype(np.uint8)
@@ -104,90 +124,16 @@ def test_smooth_fills_continue_an_even_slope_exactly(fill):
 def test_many_images_of_one_hole_are_filled_as_each_alone(photos, holes):
     many = np.concatenate([photos] * 20)
     one = np.broadcast_to(holes[2], many.shape[:3])
-    together = classical.Harmonic()(many, one)
+    together = Harmonic()(many, one)
     for image, found in zip(photos, together, strict=False):
-        alone = classical.Harmonic()(image[None], one[:1])[0]
+        alone = Harmonic()(image[None], one[:1])[0]
         np.testing.assert_allclose(found, alone, atol=1e-5)
 
 
 def test_more_holes_than_are_kept_are_filled_the_same(photos, holes, monkeypatch):
-    expected = classical.Harmonic()(photos, holes)
-    monkeypatch.setattr(classical, "_KEPT", 100)
-    np.testing.assert_array_equal(classical.Harmonic()(photos, holes), expected)
-
-
-SIZE = 8
-
-
-@pytest.fixture
-def hole():
-    missing = np.zeros((SIZE, SIZE), bool)
-    missing[2:6, 2:6] = True
-    return missing
-
-
-def linear_images(hole, count, noise, seed=0):
-    """Images whose missing values are a linear function of the visible ones, plus noise."""
-    rng = np.random.default_rng(seed)
-    values = rng.normal(128, 30, (count, SIZE * SIZE * 3))
-    missing = hole.ravel().repeat(3)
-    matrix = np.random.default_rng(1).normal(0, 0.05, ((~missing).sum(), missing.sum()))
-    values[:, missing] = 120 + (values[:, ~missing] - 128) @ matrix
-    values[:, missing] += rng.normal(0, noise, (count, missing.sum()))
-    return np.clip(np.round(values), 0, 255).astype(np.uint8).reshape(count, SIZE, SIZE, 3)
-
-
-def test_ridge_learns_what_is_linear(hole):
-    fitted = ridge.fit(MemoryImages(linear_images(hole, 4000, noise=0)), hole)
-    unseen = linear_images(hole, 50, noise=0, seed=9)
-    filled = fitted(unseen, np.broadcast_to(hole, (50, SIZE, SIZE)))
-    np.testing.assert_array_equal(filled[:, ~hole], classical.to_float(unseen)[:, ~hole])
-    error = (filled - classical.to_float(unseen))[:, hole] * 127.5
-    assert np.sqrt(np.mean(error**2)) < 0.6  # levels of 255: rounding alone is 0.29
-    assert fitted.penalty < 1e-2
-
-
-@pytest.mark.parametrize(("count", "noise"), [(150, 20), (2500, 20), (57, 0)])
-def test_ridge_is_the_textbook_formula_with_the_penalty_that_held_out_images_choose(
-    hole, count, noise, monkeypatch
-):
-    monkeypatch.setattr(ridge, "_CHUNK", 64)  # several chunks, the last one torn
-    images = linear_images(hole, count, noise)
-    fitted = ridge.fit(MemoryImages(images), hole)
-
-    flat = images.reshape(count, -1) / 127.5 - 1
-    missing = hole.ravel().repeat(3)
-    x, y = flat[:, ~missing], flat[:, missing]
-
-    def weights(rows, penalty):
-        a, b = x[rows] - x[rows].mean(0), y[rows] - y[rows].mean(0)
-        gram = a.T @ a / rows.sum()
-        gram += penalty * np.trace(gram) / len(gram) * np.eye(len(gram))
-        return np.linalg.solve(gram, a.T @ b / rows.sum())
-
-    held_out = np.arange(count) % 10 == 9
-    rest = ~held_out
-
-    def error(penalty):
-        predicted = (x[held_out] - x[rest].mean(0)) @ weights(rest, penalty) + y[rest].mean(0)
-        return np.mean((predicted - y[held_out]) ** 2)
-
-    assert fitted.penalty == min(ridge.PENALTIES, key=error)
-    everything = np.ones(count, bool)
-    np.testing.assert_allclose(fitted.weights, weights(everything, fitted.penalty), atol=2e-4)
-    np.testing.assert_allclose(fitted.mean, flat.mean(0), atol=1e-5)
-
-
-def test_more_noise_takes_a_larger_penalty(hole):
-    few = MemoryImages(linear_images(hole, 160, noise=40))
-    many = MemoryImages(linear_images(hole, 3000, noise=0))
-    assert ridge.fit(few, hole).penalty > 10 * ridge.fit(many, hole).penalty
-
-
-def test_ridge_of_images_that_are_all_the_same(hole):
-    images = MemoryImages(np.full((20, SIZE, SIZE, 3), 77, np.uint8))
-    filled = ridge.fit(images, hole)(images.array, np.broadcast_to(hole, (20, SIZE, SIZE)))
-    np.testing.assert_allclose(filled, 77 / 127.5 - 1, atol=1e-5)
+    expected = Harmonic()(photos, holes)
+    monkeypatch.setattr(harmonic, "_KEPT", 100)
+    np.testing.assert_array_equal(Harmonic()(photos, holes), expected)
 
 
 @pytest.mark.slow
@@ -211,14 +157,8 @@ def test_the_figures_of_the_whole_test_split_of_cifar10(name, l1, l2, psnr, with
     images = in_memory(dataset.test).array
     missing = np.zeros(images.shape[:3], bool)
     missing[:, 8:24, 8:24] = True
-    if name == "ridge":
-        filled = ridge.fit(in_memory(dataset.train), missing[0])(images, missing)
-    elif name == "context_mean":
-        visible = classical.to_float(images)[~missing].reshape(len(images), -1, 3)
-        filled = np.broadcast_to(visible.mean(1)[:, None, None], images.shape)
-    else:
-        filled = FILLS[name](images, missing)
-    difference = ((filled - classical.to_float(images)) / 2)[missing].reshape(len(images), -1)
+    filled = fill(name, in_memory(dataset.train), missing[0])(images, missing)
+    difference = ((filled - to_float(images)) / 2)[missing].reshape(len(images), -1)
     mse = np.mean(np.square(difference, dtype=np.float64), axis=1)
     assert 100 * np.abs(difference).mean() == pytest.approx(l1, abs=within)
     assert 100 * mse.mean() == pytest.approx(l2, abs=within)
