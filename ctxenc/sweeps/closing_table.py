@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
-from ctxenc.comparison import selection
+from ctxenc.comparison import figures, selection
 from ctxenc.comparison.grouping import Group, grouped
-from ctxenc.comparison.records import METRICS, Record
-from ctxenc.report.tables import Cell, Column, Table, render
+from ctxenc.comparison.records import Record
+from ctxenc.comparison.tables import Cell, Column, Table, render
 from ctxenc.sweeps.folder import Sweep
 
 FIGURES = ("psnr_db", "ssim", "l1_percent")
@@ -50,9 +50,9 @@ def _table(jobs: Sequence[Record], shown: Sequence[str]) -> Table:
 
 
 def _over_seeds(jobs: Sequence[Record], shown: Sequence[str], objective: str) -> Table:
-    groups = grouped(jobs, REPLICATE)
-    up = METRICS[objective].higher_is_better
-    groups = sorted(groups, key=lambda g: g.mean[objective], reverse=up)
+    groups = sorted(
+        grouped(jobs, REPLICATE), key=lambda group: figures.badness(group.mean, objective)
+    )
     columns = [Column("runs", "same but for the seed"), Column("seeds", "seeds", number=True)]
     rows = tuple(
         (
@@ -96,7 +96,7 @@ def _name(group: Group, jobs: Sequence[Record]) -> str:
 
 
 def _columns(shown: Sequence[str]) -> list[Column]:
-    return [Column(metric, METRICS[metric].heading, number=True) for metric in shown]
+    return [Column(metric, figures.heading(metric), number=True) for metric in shown]
 
 
 def _work_columns() -> list[Column]:
@@ -109,10 +109,10 @@ def _work(job: Record) -> list[Cell]:
 
 
 def _figure(value: float | None, metric: str) -> Cell:
-    return Cell("" if value is None else f"{value:.{METRICS[metric].decimals}f}", value)
+    return Cell("" if value is None else figures.shown(metric, value), value)
 
 
 def _spread(group: Group, metric: str) -> Cell:
-    decimals, spread = METRICS[metric].decimals, group.spread[metric]
-    around = "" if spread is None else f" ± {spread:.{decimals}f}"
-    return Cell(f"{group.mean[metric]:.{decimals}f}{around}", group.mean[metric])
+    if (mean := group.mean.get(metric)) is None:
+        return Cell()
+    return Cell(figures.spread(metric, mean, group.spread[metric]), mean)

@@ -15,8 +15,9 @@ from typing import Any
 import filelock
 
 from ctxenc.comparison import discovery, records
-from ctxenc.comparison.records import METRICS, Record
+from ctxenc.comparison.records import Record
 from ctxenc.errors import UserError
+from ctxenc.metrics.registry import METRICS
 from ctxenc.runs import safe_read
 from ctxenc.runs.folder import Run, write_text
 
@@ -59,7 +60,7 @@ class Sweep:
     def jobs(self) -> list[Record]:
         """The run of each job that has begun, by its number; read without ever failing."""
         numbered = (p for p in self.path.iterdir() if p.is_dir() and re.match(r"\d+(-|$)", p.name))
-        ordered = sorted(numbered, key=lambda path: discovery.counted(path.name))
+        ordered = sorted(numbered, key=lambda path: discovery.natural(path.name))
         return [records.read(path, path.name) for path in ordered]
 
     def begin(self, command: Sequence[str], planned: int) -> None:
@@ -79,7 +80,7 @@ class Sweep:
         with self._writing():
             row = _row(records.read(run.path, run.path.name))
             others = [other for other in self.rows if other.get("folder") != row["folder"]]
-            rows = sorted([*others, row], key=lambda r: discovery.counted(str(r.get("folder"))))
+            rows = sorted([*others, row], key=lambda r: discovery.natural(str(r.get("folder"))))
             self._write(self.command, self.planned, rows)
 
     @contextlib.contextmanager

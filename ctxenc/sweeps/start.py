@@ -11,10 +11,10 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 
 from ctxenc import launch
-from ctxenc.comparison.records import METRICS
 from ctxenc.config import references, schema
 from ctxenc.config.compose import compose, parse
 from ctxenc.errors import UserError
+from ctxenc.metrics.registry import METRICS
 from ctxenc.runs.new_folder import reserve
 from ctxenc.sweeps import gpu_assignment
 from ctxenc.sweeps.folder import FILE, Sweep
@@ -119,7 +119,7 @@ def _defaults(composed: DictConfig) -> dict[str, object]:
     if _launcher(composed) == "joblib":
         found["hydra.launcher.n_jobs"] = gpu_assignment.jobs_at_once()
     if _sweeper(composed) == "optuna":
-        up = METRICS[composed.monitor].higher_is_better
+        up = METRICS[composed.monitor].better == "higher"
         found["hydra.sweeper.direction"] = "maximize" if up else "minimize"
         found["hydra.sweeper.n_jobs"] = 1  # each proposal knows all results before it
         found["hydra.sweeper.max_failure_rate"] = 1.0  # a failed job stops no search

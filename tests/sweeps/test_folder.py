@@ -58,7 +58,7 @@ def test_refreshing_finds_what_was_never_written(sweep):
     damage(fake_run(sweep.path / "1-a"), "status.json", None)
     (sweep.path / ".submitit").mkdir()
     (sweep.path / "notes").mkdir()
-    assert [job.state for job in sweep.refresh()] == ["finished", "damaged"]
+    assert [job.state for job in sweep.refresh()] == ["finished", "unknown"]
     assert [row["error"] for row in sweep.rows] == [None, "status.json: missing"]
 
 

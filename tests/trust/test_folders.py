@@ -1,4 +1,4 @@
-"""Run folders from strangers: whatever is in them, one line says so, and soon."""
+"""Run folders that somebody else made: whatever is in them, one line says so, and soon."""
 
 import json
 import os
@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ctxenc.cli import one_line_errors
-from ctxenc.comparison import pairing, records, sections
+from ctxenc.comparison import comparison_table, page, paired, records, sections
+from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.config import references
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.report import comparison_table, page
-from ctxenc.report.tables import FORMATS, render
 from ctxenc.runs import logs
 from ctxenc.runs.atomic_write import append_line, overwrite_text
 from ctxenc.runs.folder import Run
@@ -106,7 +105,7 @@ def _whole(folder):
 def _shown(folder):
     """All that a comparison makes of a folder."""
     compared = sections.compare(sections.load([str(folder)]))
-    pairs, _ = pairing.pairs(compared.ranked, compared.baselines)
+    pairs, _ = paired.pairs(compared.ranked, compared.baselines)
     tables = comparison_table.tables(compared, pairs, everything=True)
     with mock.patch("plotly.offline.get_plotlyjs", return_value=""):  # 4 MB, of its own making
         return [*(render(tables, form) for form in FORMATS), page.html(compared, tables)]
@@ -125,7 +124,9 @@ def test_what_is_no_file_is_not_waited_for(tmp_path, kind):
         else:
             targets = {"device": "/dev/zero", "link to nothing": "nowhere"}
             file.symlink_to(targets.get(kind, file.name))
-    assert records.read(run.path, "a").state == "damaged"
+    record = records.read(run.path, "a")
+    assert record.state == ("unknown" if "link" in kind else "damaged")  # such a link is no file
+    assert not record.ranked
     assert not records.read(tmp_path / "b", "b").problem
     for read in (lambda: run.config, lambda: run.status, lambda: Evaluation(run.path).metrics):
         with pytest.raises(UserError):
