@@ -61,7 +61,7 @@ def test_submitit_and_ray(module, name, overrides, tmp_path):
     assert [row["state"] for row in rows_of(done)[1]] == ["finished", "finished"]
 
 
-def test_a_search_is_taken_up_where_it_was_killed(tmp_path):
+def test_a_search_is_resumed_where_it_was_killed(tmp_path):
     extra("hydra_plugins.hydra_optuna_sweeper", "optuna")
     search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "monitor=l1_percent")
     command = ["--multirun", *search, *TINY, "max_steps=3", "learning_rate_g=interval(1e-4,1e-2)"]
