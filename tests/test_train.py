@@ -69,7 +69,7 @@ BAD = (
     ["--multirun", "resume=/nowhere"],
     ["--multirun", "--config-name=nope", "seed=0,1"],
     ["--multirun", "--config-dir=/nowhere", "seed=0,1"],
-    ["--config-dir=/tmp", "seed=1"],
+    ["--config-dir=/nowhere", "seed=1"],
     ["batch_size=0"],
 )
 

@@ -19,10 +19,9 @@ from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.runs import safe_read
-from ctxenc.runs.folder import Run, write_text
+from ctxenc.runs.folder import FORMAT, Run, write_text
 
 FILE = "sweep.json"
-FORMAT = 1  # of the file
 JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
 
 

@@ -13,8 +13,8 @@ def test_single_runs_try_each_value_once():
         ["seed=3", "mask=center", "n_epoch=2"],
         ["seed=1", "mask=random", "n_epoch=2"],
     ]
-    ends = [["seed=2"], ["seed=5"]]
-    assert overrides.single_runs(["seed=interval(2,5)"]) == ends
+    ends = [["lambda_adv=0.0"], ["lambda_adv=0.1"]]
+    assert overrides.single_runs(["lambda_adv=interval(0,0.1)"]) == ends
 
 
 def test_of_overrides_with_one_key_the_last_counts():
