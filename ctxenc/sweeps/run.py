@@ -47,7 +47,7 @@ def run(
         raise UserError(
             f"resume={folder}: expected a sweep's folder, with {FILE}, or no --multirun"
         )
-    again = [text for text in plan.command if "hydra.searchpath" in text]
+    again = [text for text in plan.command if start.SEARCHPATH in text.partition("=")[0]]
     again += [f"--config-dir={Path(config_dir).absolute()}"] if config_dir else []
     again += [f"--config-name={config_name}"] if config_name != PRIMARY else []
     with sweep.lock():

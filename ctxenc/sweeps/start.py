@@ -5,17 +5,16 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import jax
-from omegaconf import DictConfig, OmegaConf
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ctxenc import launch
 from ctxenc.config.compose import PRIMARY, compose, parse
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
-from ctxenc.sweeps import gpu_assignment, trusted
-from ctxenc.sweeps import overrides as own
+from ctxenc.sweeps import gpu_assignment, overrides, trusted
 from ctxenc.sweeps.folder import FILE, Sweep
 
 EXTRAS = ("joblib", "submitit", "ray", "optuna")  # of ours, each with a launcher or sweeper
@@ -40,40 +39,40 @@ class Plan:
     @property
     def saved(self) -> list[str]:
         """The overrides that mean the same jobs again; no folder of configurations is trusted."""
-        return own.without(self.command, lambda key: key.startswith(NOT_SAVED))
+        return overrides.without(self.command, lambda key: key.startswith(NOT_SAVED))
 
     @property
     def planned(self) -> int:
         """How many jobs there will be."""
         if not _is_grid(self.shared):
             return int(self.shared.hydra.sweeper.get("n_trials", 0))
-        return math.prod(len(own.values(override)) for override in parse(self.command))
+        return math.prod(len(overrides.values(override)) for override in parse(self.command))
 
     def arguments(self, folder: Path) -> list[str]:
         """What Hydra is started with: jobs are named by what they differ in."""
-        same = ",".join(override.key_or_group for override in parse(own.fixed(self.command)))
+        same = ",".join(override.key_or_group for override in parse(overrides.fixed(self.command)))
         params = self.shared.hydra.sweeper.get("params")  # they are in the command
         return [
             *(f"--config-name={self.config_name}", *self.command),
             *(["hydra.sweeper.params=null"] if params else []),
-            f"hydra.sweep.dir={own.quoted(folder)}",
+            f"hydra.sweep.dir={overrides.quoted(folder)}",
             f"hydra.job.config.override_dirname.exclude_keys=[{same}]",
         ]
 
 
-def new(overrides: Sequence[str], config_name: str = PRIMARY) -> Plan:
+def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
     """A new sweep: of the overrides, and of ``hydra.sweeper.params`` in the configuration.
 
     Raises:
         UserError: one of the values is bad.
     """
-    if "hydra.sweep.subdir" in own.keys(overrides):
+    if "hydra.sweep.subdir" in overrides.keys(given):
         raise UserError("hydra.sweep.subdir: jobs are named by their numbers and overrides")
-    shared = _compose(overrides, config_name)
+    shared = _compose(given, config_name)
     params = shared.hydra.sweeper.get("params") or {}
-    command = own.merged([*(f"{key}={value}" for key, value in params.items()), *overrides])
+    command = overrides.merged([*(f"{key}={value}" for key, value in params.items()), *given])
     # Values may be shuffled, or files that come and go; a search has ranges.
-    command = [own.settled(text, listed=_is_grid(shared)) for text in command]
+    command = [overrides.settled(text, listed=_is_grid(shared)) for text in command]
     return _checked(command, config_name)
 
 
@@ -97,7 +96,7 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
     command = sweep.command
     for text in command:
         trusted.check(text, sweep.path / FILE)
-    changed = own.keys(changes)
+    changed = overrides.keys(changes)
     for key in changed:
         if not _is_of_launcher(key) and key not in (TRIALS, SEARCHPATH):
             raise UserError(
@@ -105,7 +104,9 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
                 f"and {TRIALS} can be changed with resume"
             )
     other = "hydra/launcher" in changed  # then nothing of the old one holds
-    kept = own.without(command, lambda key: key in changed or (other and _is_of_launcher(key)))
+    kept = overrides.without(
+        command, lambda key: key in changed or (other and _is_of_launcher(key))
+    )
     hint = f"; if the sweep was started with --config-dir or {SEARCHPATH}, give it again"
     return _checked([*kept, *changes], config_name, hint)
 
@@ -114,7 +115,7 @@ def _checked(command: list[str], config_name: str, hint: str = "") -> Plan:
     """The sweep, once what would fail later has been refused."""
     try:
         shared = _compose(command, config_name)
-        singles = [compose(run, config_name=config_name) for run in own.single_runs(command)]
+        singles = [compose(run, config_name=config_name) for run in overrides.single_runs(command)]
     except UserError as error:
         raise UserError(f"{error}{hint}") from None
     if "basic" not in shared.hydra.launcher._target_:
@@ -137,13 +138,19 @@ def _checked(command: list[str], config_name: str, hint: str = "") -> Plan:
                 raise UserError(
                     f"{key}={value}: expected a relative folder, as all runs would share this one"
                 )
-    return Plan([*command, *_defaults(command, shared)], config_name, shared)
+    if OmegaConf.is_missing(shared.hydra.launcher, "n_jobs"):
+        command.append(f"hydra.launcher.n_jobs={gpu_assignment.jobs_at_once()}")
+    if OmegaConf.is_missing(shared.hydra.sweeper, "direction"):
+        higher = METRICS[shared.monitor].better == "higher"
+        command.append(f"hydra.sweeper.direction={'maximize' if higher else 'minimize'}")
+    return Plan(command, config_name, shared)
 
 
-def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
+def _compose(given: Sequence[str], config_name: str) -> DictConfig:
     """What all jobs have in common, with Hydra's own keys."""
+    _set_defaults()
     try:
-        return compose(own.fixed(overrides), with_hydra=True, config_name=config_name)
+        return compose(overrides.fixed(given), with_hydra=True, config_name=config_name)
     except UserError as error:
         plugin = re.match(r"hydra/(?:launcher|sweeper)=([a-z]+)", str(error))
         if plugin is None or plugin[1] not in EXTRAS:
@@ -152,25 +159,18 @@ def _compose(overrides: Sequence[str], config_name: str) -> DictConfig:
         raise UserError(f"{error}; it comes with an extra: {extra}") from None
 
 
-def _defaults(command: Sequence[str], shared: DictConfig) -> list[str]:
-    """What launchers and sweepers do where neither the command nor a file says otherwise."""
-    plugins: list[str] = []
-    ours: dict[str, Any] = {}
-    if "joblib" in shared.hydra.launcher._target_:
-        plugins.append("hydra/launcher=joblib")
-        ours["hydra.launcher.n_jobs"] = gpu_assignment.jobs_at_once()
-    if "optuna" in shared.hydra.sweeper._target_:
-        plugins.append("hydra/sweeper=optuna")
-        higher = METRICS[shared.monitor].better == "higher"
-        ours["hydra.sweeper.direction"] = "maximize" if higher else "minimize"
-        ours["hydra.sweeper.n_jobs"] = 1  # each proposal knows all results before it
-        ours["hydra.sweeper.max_failure_rate"] = 1.0  # a failed job stops no search
-        if "seed" in shared.hydra.sweeper.sampler:
-            ours["hydra.sweeper.sampler.seed"] = 0  # the same proposals when it is resumed
-    theirs = compose(plugins, with_hydra=True) if plugins else shared
-    said = {key for key in ours if OmegaConf.select(shared, key) != OmegaConf.select(theirs, key)}
-    said.update(own.keys(command))
-    return [f"{key}={value}" for key, value in ours.items() if key not in said]
+def _set_defaults() -> None:
+    """Have launchers and sweepers do this where neither the command nor a file says otherwise."""
+    registered = ConfigStore.instance().repo["hydra"]
+    if joblib := registered["launcher"].get("joblib.yaml"):
+        joblib.node.n_jobs = MISSING  # counted once it is known to be used
+    if optuna := registered["sweeper"].get("optuna.yaml"):
+        optuna.node.direction = MISSING  # `monitor` says it
+        optuna.node.n_jobs = 1  # each proposal knows all results before it
+        optuna.node.max_failure_rate = 1.0  # a failed job stops no search
+        for sampler in registered["sweeper"]["sampler"].values():
+            if "seed" in sampler.node:
+                sampler.node.seed = 0  # the same proposals when it is resumed
 
 
 def _is_grid(shared: DictConfig) -> bool:
