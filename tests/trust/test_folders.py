@@ -22,8 +22,6 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.runs import logs
 from ctxenc.runs.atomic_write import append_line, overwrite_text
 from ctxenc.runs.folder import Run
-from ctxenc.sweeps import start
-from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import damage, fake_evaluation, fake_run
 
 LAUGHS = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))]
@@ -216,46 +214,3 @@ def test_nothing_is_written_through_a_link(tmp_path):
         pass
     run.write_status("failed", step=0, seconds=0.0)  # whole files take the link's own place
     assert (mine.read_text(), run.state) == ("kept", "failed")
-
-
-STRANGE_COMMANDS = (
-    "+experiment=../../../proc/self/cwd/evil",
-    "experiment=[seed,../evil]",
-    "mask=../evil",
-    "mask=center,../evil",
-    "mask=choice(center,../evil)",
-    "hydra/launcher=../../evil",
-    "+mask@_global_=center",
-    "+mask@hydra.launcher=center",
-    "+hydra@x=default",
-    "+a/b=c",
-    "mask=${oc.env:HOME}",
-    "name=${oc.env:HOME}",
-    "loss={_target_: os.system}",
-)
-
-
-@pytest.mark.parametrize("text", STRANGE_COMMANDS)
-def test_a_strangers_sweep_reads_no_other_file_and_no_environment(tmp_path, text):
-    (tmp_path / "sweep.json").write_text(json.dumps({"command": [text], "planned": 1}))
-    with pytest.raises(UserError, match="not taken from a folder"):
-        start.take_up(str(tmp_path), [])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "mask=center,random",
-        "+experiment=tf_original",
-        "mask='center'",
-        "+mask@mask.parts.a=center",
-        "seed=range(5)",
-        "mask.mask_height=${image_size}",
-        "dataset.path='/a/../b c'",
-        "hydra/launcher=joblib",
-        "hydra.launcher.n_jobs=2",
-        "~loss",
-    ],
-)
-def test_a_sweeps_ordinary_overrides_are_taken(tmp_path, text):
-    start._check_safe(text, Sweep(tmp_path))
