@@ -66,7 +66,7 @@ BAD = (
     ["--multirun", "lambda_adv=0,abc"],
     ["--multirun", "seed=0,1", "save_dir=/tmp/shared"],
     ["--multirun", "hydra/launcher=nope", "seed=0,1"],
-    ["--config-dir=/tmp", "seed=1"],
+    ["--config-dir=/nowhere", "seed=1"],
     ["batch_size=0"],
 )
 
