@@ -19,17 +19,16 @@ STEPS = 12
 
 def main() -> None:
     """Compile, measure, print."""
-    plan = launch.prepare(compose(sys.argv[1:]))
-    mesh = devices.mesh()
-    everywhere = devices.replicated(mesh)
-    hyper, key = jax.device_put((plan.hyper, plan.key), everywhere)
-    state = step.init(plan.model, key, plan.config.image_size)
-    images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
-    images = jax.device_put(images, devices.split(mesh))
+    experiment = launch.prepare(compose(sys.argv[1:]))
+    everywhere, divided = devices.shardings()
+    hyper, key = jax.device_put((experiment.hyper, experiment.key), everywhere)
+    state = step.init(experiment.model, key, experiment.config.image_size)
+    images = np.stack([experiment.dataset.train[i] for i in experiment.sampler.indices(0)])
+    images = jax.device_put(images, divided)
     times = []
     for _ in range(STEPS + 2):
         start = time.perf_counter()
-        state = step.train_step(plan.model, state, images, hyper, key)
+        state, _ = step.train_step(experiment.model, state, images, hyper, key)
         jax.block_until_ready(state)
         times.append(time.perf_counter() - start)
     print(statistics.median(times[2:]))

@@ -1,4 +1,4 @@
-"""A step of the TensorFlow project that `model=tf_original` is taken from, for `tensorflow_original.py`.
+"""A step of the project that `model=tf_original` is taken from, for `tensorflow_original.py`.
 
 Written anew in Keras from a description of what that project trains: its networks and how often
 each is run, not its code. The generator makes the fakes once in inference mode; the discriminator

@@ -28,9 +28,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
 
-    plan = launch.prepare(compose(["model=tf_original", "mask=random"]))
-    state = step.init(plan.model, plan.key, 32)
-    images = np.stack([plan.dataset.train[i] for i in plan.order.indices(0)])
+    experiment = launch.prepare(compose(["model=tf_original", "mask=random"]))
+    state = step.init(experiment.model, experiment.key, 32)
+    numbers, key = experiment.hyper, experiment.key
+    images = np.stack([experiment.dataset.train[i] for i in experiment.sampler.indices(0)])
     child = subprocess.Popen(
         [options.tensorflow, str(Path(__file__).with_name("keras_original.py"))],
         stdin=subprocess.PIPE,
@@ -46,7 +47,7 @@ def main() -> None:
         child.stdin.flush()
         theirs.append(float(child.stdout.readline()))
         start = time.perf_counter()
-        state = step.train_step(plan.model, state, images, plan.hyper, plan.key)
+        state, _ = step.train_step(experiment.model, state, images, numbers, key)
         jax.block_until_ready(state)
         ours.append(1e3 * (time.perf_counter() - start))
     child.stdin.close()

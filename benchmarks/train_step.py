@@ -24,6 +24,7 @@ import jax.numpy as jnp
 import numpy as np
 import torch
 import torch_gan
+from ctxenc.ops.convolution import LAYOUT
 from jax import lax
 from rich.console import Console
 from rich.table import Table
@@ -35,9 +36,7 @@ from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.models import layers
-from ctxenc.ops.convolution import LAYOUT
 from ctxenc.runtime import memory
-from ctxenc.state import Hyper
 
 Step = Callable[[], object]
 
@@ -54,8 +53,7 @@ def ours(model: str, batch: int, *, plain: bool) -> Step:
     """A function that takes one step, with our convolutions or with plain `lax` ones."""
     config = check(compose([f"model={model}", f"batch_size={batch}"]))
     built = build.model(config)
-    rates = {"learning_rate_g": 5e-4, "learning_rate_d": 1e-4}
-    hyper = Hyper.of(np.ones(3), lambda_rec=0.999, lambda_adv=1e-3, context_weight=1, **rates)
+    hyper = build.hyperparameters(config, np.ones(3, np.float32), 1000)
     key, pixels = jax.random.key(0), jnp.asarray(images(batch))
     state = step.init(built, key, 32)
     # A function of its own, so that no trace is shared between the two ways to convolve.
@@ -68,7 +66,7 @@ def ours(model: str, batch: int, *, plain: bool) -> Step:
     holder = [state]
 
     def take() -> object:
-        holder[0] = program(holder[0], pixels, hyper, key)
+        holder[0], _ = program(holder[0], pixels, hyper, key)
         return jax.block_until_ready(holder[0])
 
     return take

@@ -2,8 +2,10 @@
 
 import argparse
 
+from ctxenc.baselines import BASELINES
 from ctxenc.cli import one_line_errors
-from ctxenc.evaluation.evaluate import BASELINES, BIHARMONIC_IMAGES, evaluate
+from ctxenc.config import schema, search_path
+from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.report.counting import Counting
 from ctxenc.report.scores import show
 
@@ -29,20 +31,28 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("run", metavar="RUN", help="a run folder")
-    keys = "KEY=VALUE of mask, dataset, their options, image_size, batch_size"
-    made.add_argument("overrides", metavar="OVERRIDE", nargs="*", help=keys)
+    keys = ", ".join(schema.keys(lambda key: key.on_evaluate))
+    made.add_argument(
+        "overrides", metavar="OVERRIDE", nargs="*", help=f"KEY=VALUE of {keys}, or their options"
+    )
+    made.add_argument("-cd", "--config-dir", metavar="DIR", help="of masks and datasets of yours")
     made.add_argument("--checkpoint", default="best", metavar="best|latest|STEP")
     made.add_argument("--raw", action="store_true", help="weights without their average")
     made.add_argument("--name", help="of the evaluation's folder (default: dataset-mask)")
     made.add_argument("--batch-size", type=int, metavar="N", help="(default: the run's)")
-    names = f"any of {', '.join(BASELINES)}"
-    made.add_argument("--baselines", default="all", metavar="all|none|A,B", help=names)
     made.add_argument(
-        "--biharmonic-images",
+        "--baselines",
+        default="all",
+        metavar="all|none|A,B",
+        help=f"any of {', '.join(BASELINES)}, or package.module.name of your own",
+    )
+    slow = {baseline.title: baseline.first for baseline in BASELINES.values() if baseline.first}
+    made.add_argument(
+        "--slow-images",
         type=int,
         metavar="N",
-        help="measure the biharmonic fill on the first N images only (default: all where the hole "
-        f"is in one place, else {BIHARMONIC_IMAGES}, since each then takes long)",
+        help=f"measure what is slow ({', '.join(slow)}) on the first N images only (default: all "
+        f"where the hole is in one place, else {', '.join(map(str, slow.values()))})",
     )
     made.add_argument("--inception", metavar="FILE", help="TorchScript network for FID and KID")
     made.add_argument("--lpips", metavar="FILE", help="TorchScript network for LPIPS")
@@ -56,6 +66,7 @@ def main() -> None:
     if asked.batch_size is not None:
         overrides.append(f"batch_size={asked.batch_size}")
     with one_line_errors("ctxenc.evaluate"):
+        search_path.add(asked.config_dir)
         with Counting() as counting:
             done = evaluate(
                 asked.run,
@@ -64,7 +75,7 @@ def main() -> None:
                 raw=asked.raw,
                 name=asked.name,
                 against=asked.baselines,
-                biharmonic_images=asked.biharmonic_images,
+                slow_images=asked.slow_images,
                 inception=asked.inception,
                 lpips=asked.lpips,
                 progress=counting,

@@ -11,19 +11,19 @@ from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Float
 from omegaconf import DictConfig
 
 from ctxenc import losses, metrics, step
+from ctxenc.baselines import BASELINES, prepared
 from ctxenc.config import build
 from ctxenc.config.schema import Config
-from ctxenc.data import cache
 from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import Dataset
-from ctxenc.data.loaders import Sampler, training_loader
+from ctxenc.data.images import Dataset, Images, once_per_split
+from ctxenc.data.loaders import training_loader
+from ctxenc.data.sampler import Sampler
 from ctxenc.errors import UserError
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices, processes
@@ -117,8 +117,7 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
 
 def _train(experiment: Experiment, run: Run, current: Session, changed: DictConfig | None) -> None:
     config, model, calendar = experiment.config, experiment.model, experiment.calendar
-    mesh = devices.mesh()
-    everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+    everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
     test = TestSplit(experiment.dataset.test, model, config.batch_size, divided)
     processes.together(lambda: describe_data(experiment, run, test))
@@ -126,7 +125,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     start = int(state.step)
     with (
         Background() as background,
-        Checkpoints(run.checkpoints, create=config.resume is None) as checkpoints,
+        Checkpoints(run.inside(config.save_dir), create=config.resume is None) as checkpoints,
     ):
         current.status.begin(start)
         continue_files(experiment, run, start, changed)
@@ -134,8 +133,8 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
         )
         samples = Samples(
-            *(run, model, test.images, config.num_img, config.batch_size),
-            *(hyper["fill_value"], background, divided),
+            *(run.inside(config.samples_dir), model, test.images, config.num_img),
+            *(config.batch_size, hyper["fill_value"], background, divided),
         )
         with RunLog(
             *(run, current.bar, background, loader, calendar),
@@ -251,13 +250,13 @@ def test_figures(
 
 
 def baseline_figures(experiment: Experiment, test: TestSplit) -> dict[str, Any]:
-    """The test metrics of the two fills that cost next to nothing."""
-    return _baseline_figures(test.images, test, tuple(experiment.mean_colour.tolist()))
+    """The test metrics of the fills that cost next to nothing."""
+    return _baseline_figures(test.images, test, experiment.dataset.train)
 
 
-@cache.for_the_next_job
-def _baseline_figures(_: Any, test: TestSplit, colour: tuple[float, ...]) -> dict[str, Any]:
-    return {
-        "mean_colour": metrics.summary(test.mean_colour(jnp.asarray(colour))),
-        "context_mean": metrics.summary(test.context_mean()),
-    }
+@once_per_split
+def _baseline_figures(_: Any, test: TestSplit, train: Images) -> dict[str, Any]:
+    quick = {name: b.target for name, b in BASELINES.items() if b.when == "training"}
+    hole = test.fixed_mask()
+    fills = {name: prepared(target, train, hole) for name, target in quick.items()}
+    return {name: metrics.summary(test.baseline(fill)) for name, fill in fills.items()}

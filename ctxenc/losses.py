@@ -13,7 +13,7 @@ Pixels are in [-1, 1]; weights and masks have one channel. All are pure and diff
 """
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +57,7 @@ def seam(composite: Window, mask: Weights) -> Scalar:
     return total / jnp.maximum(pairs, 1)
 
 
+@runtime_checkable
 class Adversarial(Protocol):
     """What the discriminator and the generator each minimise, given logits; all are means.
 

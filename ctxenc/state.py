@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import optax
 from flax import struct
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float
 
 from ctxenc import losses, masks
 from ctxenc.prediction import Prediction
@@ -72,7 +72,7 @@ class TrainState(struct.PyTreeNode):
     there is none.
     """
 
-    step: Int[Array, ""]
+    step: Any  # a whole number; its shape alone while things are traced
     generator: NetworkState
     discriminator: NetworkState | None
     ema: Variables | None

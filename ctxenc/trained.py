@@ -69,7 +69,7 @@ class TrainedModel:
             )
         )
         template = {"params": template["params"], "batch_stats": template.get("batch_stats", {})}
-        template = devices.on_devices(template, devices.replicated(devices.mesh()))
+        template = devices.on_devices(template, devices.shardings()[0])
         variables, ema = restore_generator(run.checkpoints, template, step, averaged=model.averaged)
         averaged = ema is not None and not raw
         chosen = ema if ema is not None and averaged else variables

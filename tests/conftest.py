@@ -2,6 +2,12 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
+from jaxtyping import install_import_hook
+
+import tests.type_checker  # noqa: F401  # the hook looks it up
+
+install_import_hook("ctxenc", "tests.type_checker.check")  # annotations are checked in every test
+
 import jax
 import jax.numpy as jnp
 import numpy as np

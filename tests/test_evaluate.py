@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from ctxenc import evaluate, launch
+from ctxenc.baselines import BASELINES, Baseline
 from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.data.images import MemoryImages
@@ -23,22 +24,17 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.masks import boxes
-from ctxenc.metrics.per_image import NAMES
+from ctxenc.metrics.registry import METRICS, Metric, columns, trained_on
+from ctxenc.parallel import devices
 from ctxenc.report import extremes
 from ctxenc.runs.folder import Run
 from tests import stand_ins
 from tests.tiny import TINY, tiny_model
 
-ROWS = {
-    "model",
-    "mean_colour",
-    "context_mean",
-    "telea",
-    "navier_stokes",
-    "harmonic",
-    "biharmonic",
-    "ridge",
-}
+ROWS = {"model", *BASELINES}
+NAMES = trained_on()
+SHARDING = devices.shardings()[1]
+PER_IMAGE = columns(tuple(METRICS))
 
 
 @pytest.fixture(scope="module")
@@ -155,9 +151,6 @@ def test_per_image_csv_has_every_image_and_averages_to_the_figures(evaluation):
         assert pooled == pytest.approx(figures["psnr_pooled_db"]["mean"], rel=1e-5)
 
 
-PER_IMAGE = ("l1", "l2", "psnr", "ssim")
-
-
 def test_the_picture_shows_the_best_the_median_and_the_worst(evaluation):
     picture = np.asarray(Image.open(evaluation.grid))
     assert picture.shape[1] > 12 * extremes.grids.SMALLEST_TILE
@@ -173,13 +166,13 @@ def test_the_picture_shows_the_best_the_median_and_the_worst(evaluation):
 
 
 def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
-    status, out, _ = program(run.path, "mask=random", "--biharmonic-images", 40, "--batch-size", 48)
+    status, out, _ = program(run.path, "mask=random", "--slow-images", 40, "--batch-size", 48)
     assert status == 0
     found = Evaluation(out.splitlines()[-1])
     assert found.name == "photos-random"
     metrics = found.metrics
     assert set(metrics["rows"]) == ROWS - {"ridge"}
-    assert "ridge is left out: it takes one hole for all images" in out
+    assert "ridge is left out: expected one hole for all images" in out
     assert "* biharmonic is slow, and of the first 40 images only" in out
     assert metrics["rows"]["biharmonic"]["psnr_db"]["images"] == 40
     assert metrics["rows"]["biharmonic"]["swd"]["images"] == 40
@@ -192,7 +185,7 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
     strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     model = build.model(config)
     split = TestSplit(
-        build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, None
+        build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, SHARDING
     )
     assert metrics["mask_hash"] == split.mask_hash() != run.dataset["mask_hash"]
     assert metrics["dataset"]["test_fingerprint"] == run.dataset["test_fingerprint"]
@@ -210,7 +203,7 @@ def test_other_images_and_another_checkpoint(run, program, tmp_path):
     )
     assert status == 0
     metrics = Evaluation(out.splitlines()[-1]).metrics
-    assert metrics["name"] == f"folder-center-test_fraction=0.5-{tmp_path.name}-latest"
+    assert metrics["name"] == f"folder-center-{tmp_path.name}-test_fraction=0.5-latest"
     assert metrics["images"] == len(Evaluation(out.splitlines()[-1]).per_image()["telea.l1"]) < 40
     assert set(metrics["rows"]) == {"model", "telea", "context_mean"}
     assert metrics["best_baseline"] == "context_mean"  # there is nothing in noise to carry on
@@ -220,8 +213,51 @@ def test_other_images_and_another_checkpoint(run, program, tmp_path):
 def test_another_split_of_the_images_it_was_trained_on_is_refused():
     trained = {"_target_": "ctxenc.data.folder.folder", "path": "/a", "test_fraction": 0.1}
     _check_held_out(trained, {**trained, "path": "/b", "test_fraction": 0.5})
-    with pytest.raises(UserError, match=r"dataset\.test_fraction=0\.5: .* it takes 0\.1"):
+    with pytest.raises(UserError, match=r"^dataset\.test_fraction=0\.5: must be 0\.1"):
         _check_held_out(trained, {**trained, "test_fraction": 0.5})
+
+
+def half_grey(images, missing):
+    """A baseline of the user's own."""
+    return np.where(missing[..., None], 0.5, images / 127.5 - 1)
+
+
+def whitened(images, missing):
+    """One that breaks the contract."""
+    return np.ones(images.shape, np.float32)
+
+
+def test_a_baseline_of_the_users_own(run, program):
+    status, out, error = program(run.path, f"--baselines=telea,{__name__}.half_grey", "--name=own")
+    assert status == 0, error
+    rows = Evaluation.of(run, "own").metrics["rows"]
+    assert set(rows) == {"model", "telea", f"{__name__}.half_grey"}
+    assert rows[f"{__name__}.half_grey"]["sharpness"]["mean"] == 0
+    assert "half grey" in out
+    assert len(Evaluation.of(run, "own").per_image(f"{__name__}.half_grey")) == len(PER_IMAGE)
+    status, out, error = program(run.path, f"--baselines={__name__}.whitened", "--name=never")
+    assert (status, out) == (1, "")
+    assert error.splitlines()[-1].startswith(
+        f"ctxenc.evaluate: --baselines {__name__}.whitened: changed visible pixels; expected"
+    )
+    assert not Evaluation.of(run, "never").path.exists()
+
+
+def test_a_new_metric_and_a_new_baseline_are_one_entry_each(run, program, monkeypatch):
+    def brightness(real, filled, mask):
+        return (filled * mask).sum((1, 2, 3)) / (3 * mask.sum((1, 2, 3)))
+
+    entry = Metric("brightness of the fill", "nits", 3, "higher", {"bright": brightness})
+    monkeypatch.setitem(METRICS, "brightness", entry)
+    monkeypatch.setitem(BASELINES, "grey", Baseline("half grey", half_grey))
+    status, out, error = program(run.path, "--baselines=grey", "--name=new")
+    assert status == 0, error
+    evaluation = Evaluation.of(run, "new")
+    assert evaluation.metrics["rows"]["grey"]["brightness"]["mean"] == pytest.approx(0.75)
+    np.testing.assert_allclose(evaluation.per_image("grey")["grey.bright"], 0.75, rtol=1e-5)
+    assert "brightness" in out
+    assert "0.750" in out
+    assert max(map(len, out.splitlines()[:-1])) <= 80
 
 
 def test_without_baselines_nothing_is_claimed(run, program):
@@ -236,7 +272,7 @@ def test_without_baselines_nothing_is_claimed(run, program):
 def test_the_users_networks_see_every_row_that_is_of_all_images(run, program, tmp_path):
     inception = stand_ins.save_inception(tmp_path / "inception.pt")
     lpips = stand_ins.save_lpips(tmp_path / "lpips.pt")
-    asked = ("--baselines=ridge,mean-colour,biharmonic", "--biharmonic-images=40", "--name=seen")
+    asked = ("--baselines=ridge,mean-colour,biharmonic", "--slow-images=40", "--name=seen")
     files = (f"--inception={inception}", f"--lpips={lpips}")
     status, out, error = program(run.path, *asked, *files)
     assert status == 0, error
@@ -253,7 +289,7 @@ def test_the_users_networks_see_every_row_that_is_of_all_images(run, program, tm
         assert row["lpips"]["low"] < row["lpips"]["mean"] < row["lpips"]["high"]
     for name in ("fid", "lpips"):
         assert 0 < rows["ridge"][name]["mean"] < rows["mean_colour"][name]["mean"]
-    assert f"FID is of {metrics['images']} images only" in metrics["notes"][-1]
+    assert f"FID of {metrics['images']} images only" in metrics["notes"][-1]
     assert f"{rows['model']['lpips']['mean']:.4f} (" in out
     assert f"{rows['ridge']['fid']['mean']:.2f}" in out
     assert max(map(len, out.splitlines()[:-1])) <= 80
@@ -266,7 +302,7 @@ def test_without_pytorch_one_line_before_anything_is_measured(run, program, monk
     for flag in ("--inception", "--lpips"):
         status, out, error = program(run.path, flag, "any.pt", "--name", "never")
         assert (status, out) == (1, "")
-        needs = f'{flag}: it needs PyTorch: pip install "ctxenc[perceptual]"'
+        needs = f'{flag}: needs PyTorch: pip install "ctxenc[perceptual]"'
         assert error == f"ctxenc.evaluate: {needs}\n"
     assert not Evaluation.of(run, "never").path.exists()
 
@@ -274,7 +310,7 @@ def test_without_pytorch_one_line_before_anything_is_measured(run, program, monk
 def test_networks_that_are_none_are_one_line_and_nothing_is_written(run, program, tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "text.pt").write_text("weights")
-    for name, refusal in (("text.pt", "it takes a TorchScript file"), ("none.pt", "no such file")):
+    for name, refusal in (("text.pt", "expected a TorchScript file"), ("none.pt", "no such file")):
         file = tmp_path / name
         status, out, error = program(run.path, "--lpips", file, "--name", "never")
         assert (status, out) == (1, "")
@@ -325,7 +361,7 @@ def test_a_model_of_whole_images_takes_masks_of_any_shape(whole, program):
     assert metrics["rows"]["ridge"]["psnr_db"]["mean"] > metrics["rows"]["model"]["psnr_db"]["mean"]
     status, _, error = program(whole.path, "image_size=32")
     assert status == 1
-    assert "this generator's weights are for 16 × 16 images" in error
+    assert "image_size=32: must be 16, as this generator's weights are for images of" in error
 
 
 def test_raw_weights_are_measured_apart(whole, program):
@@ -351,30 +387,33 @@ def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missi
 
     model = dataclasses.replace(tiny_model(), mask=mask)
     with pytest.raises(UserError, match="some of every image missing and some visible"):
-        _check_missing(TestSplit(MemoryImages(np.asarray(images)), model, 8, None))
+        _check_missing(TestSplit(MemoryImages(np.asarray(images)), model, 8, SHARDING))
 
 
 BAD = {
-    "mask_height=4": "mask_height=4: this generator fills holes of 8; it takes 8",
-    "mask.mask_height=4": "mask: this generator fills one box of 8 × 8 pixels",
-    "mask=border": "a run trained with predict=image takes any",
-    "image_size=32": "image_size=32: this generator's weights are for 16 × 16 images",
-    "mask=nope": "mask=nope: it takes blocks, ",
-    "mask=center,random": "it takes one value",
+    "mask_height=4": "mask: expected one box of 8 × 8 pixels missing in every image",
+    "mask.mask_height=4": "mask: expected one box of 8 × 8 pixels missing in every image",
+    "mask=border": "predict=image",
+    "image_size=32": "image_size=32: must be 16, as this generator's weights are for images of 16",
+    "mask=nope": "mask=nope: expected blocks, ",
+    "mask=center,random": "mask=center,random: expected one value",
     "mask.nope=1": "mask.nope: no such option",
-    "lambda_adv=0": "lambda_adv=0: the generator is trained; only mask, dataset",
+    "lambda_adv=0": "lambda_adv=0: the generator is trained; only batch_size, image_size, ",
     "model=tf_original": "model=tf_original: the generator is trained",
     "+mask.x=1": "the generator is trained",
     "~mask": "the generator is trained",
-    "dataset=folder": "dataset.path: it has no default; set dataset.path=…",
-    "dataset=null": "dataset=null: it takes ",
-    "batch_size=0": "batch_size=0: it takes",
+    "dataset=folder": "dataset.path: no default; set dataset.path=…",
+    "dataset=null": "dataset=null: expected ",
+    "batch_size=0": "batch_size=0: expected",
     "--batch-size=x": None,
     "--checkpoint=7": "saved steps: [4]",
-    "--checkpoint=newest": "it takes best, latest or the number of a saved step",
-    "--baselines=telea,magic": "--baselines magic: it takes all, none or mean_colour, ",
-    "--name=../x": "--name ../x: it takes the name of one folder",
-    "--biharmonic-images=0": "it takes 1 or more",
+    "--checkpoint=newest": "expected best, latest or the number of a saved step",
+    "--baselines=telea,magic": "--baselines magic: expected all, none, package.module.name of your",
+    "--baselines=no.such.fill": "--baselines=no.such.fill: cannot be imported",
+    "--baselines=operator.is_": "--baselines operator.is_: returned bool; expected float32 in",
+    "--name=../x": "--name ../x: expected the name of one folder",
+    "--slow-images=0": "--slow-images 0: must be 1 or more",
+    "--config-dir=nowhere": "--config-dir nowhere: no such folder",
 }
 
 
@@ -396,7 +435,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(run, program, argument):
 def test_ridge_asked_for_where_it_cannot_be_is_refused(run, program):
     status, _, error = program(run.path, "mask=random", "--baselines", "ridge")
     assert status == 1
-    assert "--baselines ridge: it takes one hole for all images" in error
+    assert "--baselines ridge: expected one hole for all images" in error
 
 
 def test_no_run_folder_and_no_checkpoint(run, program, tmp_path):
@@ -408,7 +447,7 @@ def test_no_run_folder_and_no_checkpoint(run, program, tmp_path):
         copy(run.path / name, tmp_path / name)
     status, _, error = program(tmp_path)
     assert status == 1
-    assert "it has no checkpoint yet" in error
+    assert "no checkpoint yet" in error
     Run(tmp_path).checkpoints.mkdir()
     status, _, error = program(tmp_path)
     assert status == 1

@@ -18,20 +18,20 @@ def test_l2_is_the_mean_squared_error():
 def test_cross_entropy_from_logits_by_hand():
     loss = losses.NonSaturating()
     logits = jnp.array([0.0, math.log(3)])  # probabilities 1/2 and 3/4
-    assert loss.real(logits) == pytest.approx(-(math.log(0.5) + math.log(0.75)) / 2)
-    assert loss.fake(logits) == pytest.approx(-(math.log(0.5) + math.log(0.25)) / 2)
-    assert loss.fool(logits) == loss.real(logits)
+    assert loss.discriminator_real(logits) == pytest.approx(-(math.log(0.5) + math.log(0.75)) / 2)
+    assert loss.discriminator_fake(logits) == pytest.approx(-(math.log(0.5) + math.log(0.25)) / 2)
+    assert loss.generator(logits) == loss.discriminator_real(logits)
 
 
 def test_the_generator_keeps_a_gradient_where_the_discriminator_wins():
     logits = jnp.array([-20.0])
-    assert jax.grad(losses.NonSaturating().fool)(logits)[0] == pytest.approx(-1.0)
+    assert jax.grad(losses.NonSaturating().generator)(logits)[0] == pytest.approx(-1.0)
 
 
 def test_extreme_logits_stay_finite():
     loss = losses.NonSaturating()
     for logits in (jnp.array([-1e4]), jnp.array([1e4])):
-        for term in (loss.real, loss.fake, loss.fool):
+        for term in (loss.discriminator_real, loss.discriminator_fake, loss.generator):
             assert jnp.isfinite(term(logits))
             assert jnp.isfinite(jax.grad(term)(logits)).all()
 
@@ -59,25 +59,28 @@ def test_the_seams_variation_is_over_pairs_of_which_one_is_missing():
 
 def test_the_hinge_by_hand():
     loss, logits = losses.Hinge(), jnp.array([0.5, 2.0, -3.0])
-    assert loss.real(logits) == pytest.approx((0.5 + 0 + 4) / 3)
-    assert loss.fake(logits) == pytest.approx((1.5 + 3 + 0) / 3)
-    assert loss.fool(logits) == pytest.approx(0.5 / 3)
+    assert loss.discriminator_real(logits) == pytest.approx((0.5 + 0 + 4) / 3)
+    assert loss.discriminator_fake(logits) == pytest.approx((1.5 + 3 + 0) / 3)
+    assert loss.generator(logits) == pytest.approx(0.5 / 3)
 
 
 def test_least_squares_by_hand():
     loss, logits = losses.LeastSquares(), jnp.array([0.0, 3.0])
-    assert loss.real(logits) == pytest.approx((0.5 + 2) / 2)
-    assert loss.fake(logits) == pytest.approx((0 + 4.5) / 2)
-    assert loss.fool(logits) == loss.real(logits)
+    assert loss.discriminator_real(logits) == pytest.approx((0.5 + 2) / 2)
+    assert loss.discriminator_fake(logits) == pytest.approx((0 + 4.5) / 2)
+    assert loss.generator(logits) == loss.discriminator_real(logits)
 
 
 @pytest.mark.parametrize("loss", [losses.NonSaturating(), losses.Hinge(), losses.LeastSquares()])
-def test_a_discriminator_that_cannot_tell_loses_what_is_said(loss):
+def test_what_a_discriminator_loses_that_cannot_tell_real_from_filled(loss):
     """The least of real and fake together over logits that are the same for both."""
-    both = [(loss.real(x) + loss.fake(x)) / 2 for x in jnp.linspace(-2, 2, 401)[:, None]]
-    assert min(both) == pytest.approx(loss.blind, abs=1e-6)
-    edge = jnp.array([loss.threshold])
-    assert float(loss.real(edge)) == pytest.approx(float(loss.fake(edge)))
+    logits = jnp.linspace(-2, 2, 401)[:, None]
+    both = [(loss.discriminator_real(x) + loss.discriminator_fake(x)) / 2 for x in logits]
+    assert min(both) == pytest.approx(losses.undecided(loss), abs=1e-6)
+    edge = jnp.array([getattr(loss, "decision_threshold", 0.0)])
+    assert float(loss.discriminator_real(edge)) == pytest.approx(
+        float(loss.discriminator_fake(edge))
+    )
 
 
 def test_r1_is_half_the_mean_squared_slope():
@@ -88,3 +91,9 @@ def test_r1_is_half_the_mean_squared_slope():
     assert linear == pytest.approx(0.5 * 2 * (1 + 4 + 9))
     square = losses.r1(lambda x: 0.5 * jnp.square(x).sum((1, 2, 3)), real)
     assert square == pytest.approx(0.5 * (6 * 1 + 6 * 9) / 2)
+
+
+def test_known_losses_of_an_undecided_discriminator():
+    assert losses.undecided(losses.NonSaturating()) == pytest.approx(math.log(2))
+    assert losses.undecided(losses.Hinge()) == 1
+    assert losses.undecided(losses.LeastSquares()) == pytest.approx(0.125)

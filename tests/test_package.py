@@ -7,13 +7,11 @@ import sys
 import zipfile
 from pathlib import Path
 
-import jax
 import pytest
 
 import ctxenc
-from ctxenc.config import instantiate
-from ctxenc.config.schema import GROUPS, choices
-from ctxenc.masks import boxes
+from ctxenc.config import schema
+from ctxenc.config.search_path import choices
 from tests.tiny import TINY
 
 ROOT = Path(__file__).parents[1]
@@ -56,21 +54,49 @@ def test_the_notebook_lines_of_the_readme(tmp_path, monkeypatch):
     assert 0 < found["result"] < 100
 
 
-def test_the_mask_that_the_readme_adds(monkeypatch):
-    (function,) = [block for block in blocks("python") if "def corner_box" in block]
-    (yaml,) = blocks("yaml")
-    exec(function, vars(boxes))
-    monkeypatch.setattr(boxes, "corner_box", boxes.corner_box, raising=False)
-    assert "_target_: ctxenc.masks.boxes.corner_box" in yaml
-    node = {"_target_": "ctxenc.masks.boxes.corner_box", "mask_height": 4, "mask_width": 4}
-    mask = instantiate.target(node, "mask")(jax.random.key(0), 2, 8, 8)
-    del boxes.corner_box
-    assert mask[:, :4, :4].all()
-    assert mask.sum() == 2 * 16
+def test_the_parts_of_ones_own_that_the_readme_adds(tmp_path):
+    """Through YAML and the command line, as the README has them."""
+    (code,) = [block for block in blocks("python") if block.startswith("# my_parts.py")]
+    (tmp_path / "my_parts.py").write_text(code)
+    for block in blocks("yaml"):
+        first, _, content = block.partition("\n")
+        file = tmp_path / first.removeprefix("# ")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    (commands,) = [block for block in blocks("bash") if "my_parts" in block and "export" in block]
+    small = "image_size=16 batch_size=16 dataset.count=100 num_img=3 max_steps=4 eval_every=2"
+    sized = f"mask_height=8 mask_width=8 {small}"
+    shell = commands.replace("lambda_r1=1\n", f"lambda_r1=1 {sized} | tee run.txt\n")
+    shell = shell.replace("RUN", '"$(tail -n 1 run.txt)"').replace("python ", f"{sys.executable} ")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", shell],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "grey" in done.stdout
+    run = Path((tmp_path / "run.txt").read_text().strip())
+    without = {k: v for k, v in environment.items() if k != "CTXENC_PLUGINS"}
+    again = subprocess.run(
+        [sys.executable, "-m", "ctxenc.evaluate", str(run)],
+        cwd=tmp_path,
+        env=without,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 1
+    (line,) = again.stderr.splitlines()
+    assert "not run from a saved folder" in line
+    assert "CTXENC_PLUGINS=my_parts" in line
 
 
 def test_the_readmes_map_names_what_is_there():
-    map_ = README.split("## The rooms")[1].split("```")[1]
+    map_ = README.split("## The house")[1].split("```")[1]
     named = set(re.findall(r"(\w+\.py)", map_))
     there = {p.name for p in (ROOT / "ctxenc").glob("*.py")} - {
         "__init__.py",
@@ -79,7 +105,7 @@ def test_the_readmes_map_names_what_is_there():
     }
     assert named == there
     rooms = [file.parent.name for file in (ROOT / "ctxenc").glob("*/__init__.py")]
-    for folder in (*rooms, *GROUPS, "experiment"):
+    for folder in (*rooms, *schema.groups(), "experiment"):
         assert f"{folder}/" in map_
 
 
@@ -91,7 +117,7 @@ def test_the_readmes_links_lead_somewhere(link):
 def test_the_readmes_commands_name_keys_and_choices_that_exist():
     for group, values in re.findall(r"\b(dataset|mask|loss|model)=([a-z0-9_,]+)", README):
         for value in values.split(","):
-            assert value in choices(group) or value == "corner"
+            assert value in {*choices(group), "corner", "stripes", "flat", "huber"}
 
 
 def test_each_promise_names_tests_that_exist():

@@ -1,4 +1,4 @@
-"""What is predicted and judged, on images small enough to write down."""
+"""What is predicted and what the discriminator sees, on images small enough to write down."""
 
 import functools
 
@@ -25,38 +25,42 @@ def rows(window):
 
 
 def test_the_window_is_the_hole_with_its_band_or_the_whole_image():
-    assert rows(HOLE.cut(IMAGE, BOX))[0] == [12, 13, 14, 15]
-    assert rows(HOLE.cut(IMAGE, BOX))[3] == [42, 43, 44, 45]
-    np.testing.assert_array_equal(BAND.cut(IMAGE, INNER), HOLE.cut(IMAGE, BOX))
-    np.testing.assert_array_equal(WHOLE.cut(IMAGE, BOX), IMAGE)
+    assert rows(HOLE.window_of(IMAGE, BOX))[0] == [12, 13, 14, 15]
+    assert rows(HOLE.window_of(IMAGE, BOX))[3] == [42, 43, 44, 45]
+    np.testing.assert_array_equal(BAND.window_of(IMAGE, INNER), HOLE.window_of(IMAGE, BOX))
+    np.testing.assert_array_equal(WHOLE.window_of(IMAGE, BOX), IMAGE)
 
 
 def test_a_band_is_visible_and_the_rest_of_the_window_is_not():
-    visible = 1 - np.asarray(BAND.cut(INNER, INNER))[0, :, :, 0]
+    visible = 1 - np.asarray(BAND.window_of(INNER, INNER))[0, :, :, 0]
     assert visible.tolist() == [[1, 1, 1, 1], [1, 0, 0, 1], [1, 0, 0, 1], [1, 1, 1, 1]]
-    given = BAND.given(IMAGE, INNER, jnp.full(3, -1.0))
+    given = BAND.generator_input(IMAGE, INNER, jnp.full(3, -1.0))
     assert rows(given)[1] == [10, 11, 12, 13, 14, 15]
     assert rows(given)[2] == [20, 21, 22, -1, -1, 25]
 
 
 @pytest.mark.parametrize(("views", "mask"), [(HOLE, BOX), (BAND, INNER), (WHOLE, INNER)])
 def test_only_missing_pixels_are_taken_from_the_prediction(views, mask):
-    prediction = views.cut(IMAGE, mask) + 100
+    prediction = views.window_of(IMAGE, mask) + 100
     composite = views.composite(IMAGE, prediction, mask)
     np.testing.assert_array_equal(composite, IMAGE + 100 * mask)
 
 
-def test_the_discriminator_sees_what_it_is_to_judge():
+def test_the_discriminator_sees_what_it_is_told_to():
     fake = jnp.full((1, 4, 4, 3), -5.0)
     composite = Prediction(window=(4, 4), box=(4, 4), discriminator_input="composite")
-    np.testing.assert_array_equal(HOLE.judged(IMAGE, fake, BOX), fake)
+    np.testing.assert_array_equal(HOLE.discriminator_sees(IMAGE, fake, BOX), fake)
     np.testing.assert_array_equal(
-        composite.judged(IMAGE, fake, BOX), jnp.where(BOX > 0, -5.0, IMAGE)
+        composite.discriminator_sees(IMAGE, fake, BOX), jnp.where(BOX > 0, -5.0, IMAGE)
     )
-    np.testing.assert_array_equal(composite.judged(IMAGE, HOLE.cut(IMAGE, BOX), BOX), IMAGE)
+    np.testing.assert_array_equal(
+        composite.discriminator_sees(IMAGE, HOLE.window_of(IMAGE, BOX), BOX), IMAGE
+    )
     hole = Prediction(window=(6, 6), whole=True, box=(4, 4), discriminator_input="hole")
-    np.testing.assert_array_equal(hole.judged(IMAGE, IMAGE, BOX), HOLE.cut(IMAGE, BOX))
-    assert [v.judged_size(6) for v in (HOLE, composite, hole, WHOLE)] == [
+    np.testing.assert_array_equal(
+        hole.discriminator_sees(IMAGE, IMAGE, BOX), HOLE.window_of(IMAGE, BOX)
+    )
+    assert [v.discriminator_size(6) for v in (HOLE, composite, hole, WHOLE)] == [
         *((4, 4), (6, 6)),
         *((4, 4), (6, 6)),
     ]
@@ -64,7 +68,7 @@ def test_the_discriminator_sees_what_it_is_to_judge():
 
 def test_the_mask_is_a_fourth_channel_where_asked_for():
     views = Prediction(window=(4, 4), box=(4, 4), mask_channel=True)
-    given = views.given(IMAGE, BOX, jnp.zeros(3))
+    given = views.generator_input(IMAGE, BOX, jnp.zeros(3))
     assert given.shape == (1, 6, 6, 4)
     np.testing.assert_array_equal(given[..., 3:], BOX)
     assert (HOLE.channels, views.channels) == (3, 4)

@@ -1,3 +1,5 @@
+"""The step: every parameter moves, gradients are those of the losses as written, nothing leaks."""
+
 import dataclasses
 import functools
 import json
@@ -11,12 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc import gradients as grads
-from ctxenc import losses, masks, schedules, step
+from ctxenc import losses, masks, optim, step
+from ctxenc.errors import UserError
 from ctxenc.masks import boxes
 from ctxenc.models.generator import Generator
 from ctxenc.prediction import Prediction
-from ctxenc.state import Model, empty_window
 from tests.tiny import hyper, tiny_model
 
 
@@ -25,7 +26,20 @@ def flat(tree):
 
 
 fill = jax.jit(step.fill, static_argnums=0)
-gradients = jax.jit(grads.gradients, static_argnums=0)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def gradients(model, state, images, weights, key):
+    """(both networks' gradients, statistics, what is logged), with the masks of the run's step."""
+    key_flip, key_mask = jax.random.split(key)
+    pixels = masks.to_float(images)
+    pixels = step.random_flip(key_flip, pixels) if model.flip else pixels
+    mask = model.mask(key_mask, *pixels.shape[:3])
+    params = step.Params(state.generator.params, state.discriminator.params)
+    grads, found = jax.grad(step.objectives, has_aux=True)(
+        params, model, state, pixels, mask, weights
+    )
+    return grads, *found
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +54,7 @@ def state(model, key):
 
 def test_one_step_changes_every_parameter_tensor_of_both_networks(model, state, images, key):
     before = jax.tree.map(np.array, state)
-    after = step.train_step(model, state, images, hyper(), key)
+    after, _ = step.train_step(model, state, images, hyper(), key)
     assert int(after.step) == 1
     for old, new in (
         (before.generator, after.generator),
@@ -53,17 +67,15 @@ def test_one_step_changes_every_parameter_tensor_of_both_networks(model, state, 
 
 def test_the_discriminator_learns_to_tell_real_from_filled(model, state, images, key):
     for _ in range(60):
-        state = step.train_step(model, state, images, hyper(learning_rate_g=0.0), key)
-    state = state.replace(window=empty_window())
-    state = step.train_step(model, state, images, hyper(learning_rate_g=0.0), key)
-    assert float(state.window["discriminator"]) < 0.4
-    assert float(state.window["accuracy_fake"]) > 0.8
+        state, logged = step.train_step(model, state, images, hyper(learning_rate_g=0.0), key)
+    assert float(logged["discriminator_loss"]) < 0.4
+    assert float(logged["accuracy_fake"]) > 0.8
 
 
 def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(model, state, images, key):
     def gradient(lambda_rec, lambda_adv):
         weights = hyper(lambda_rec=lambda_rec, lambda_adv=lambda_adv)
-        return flat(gradients(model, state, images, weights, key)[0])
+        return flat(gradients(model, state, images, weights, key)[0].generator)
 
     one = gradient(0.0, 2.0**-10)
     assert np.abs(one).max() > 0
@@ -92,7 +104,7 @@ VARIANTS = {
     "composite": lambda: dataclasses.replace(
         whole_image(discriminator_input="composite", mask_channel=True), seam=losses.seam
     ),
-    "penalty": lambda: dataclasses.replace(tiny_model(), penalty=losses.r1),
+    "penalty": lambda: dataclasses.replace(tiny_model(), gradient_penalty=losses.r1),
 }
 
 
@@ -104,15 +116,19 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
     weights = hyper(
         lambda_rec=0.7, lambda_adv=0.3, lambda_seam=0.2, lambda_r1=0.1, context_weight=10.0
     )
-    grads_g, grads_d, after = gradients(model, state, images, weights, key)
+    grads, _, logged = gradients(model, state, images, weights, key)
     key_flip, key_mask = jax.random.split(key)
-    real = grads.random_flip(key_flip, masks.to_float(images))
+    real = step.random_flip(key_flip, masks.to_float(images))
     mask = model.mask(key_mask, *real.shape[:3])
-    context = jnp.where(mask > 0, weights.fill, real)
+    context = jnp.where(mask > 0, weights["fill_value"], real)
     if model.prediction.mask_channel:
         context = jnp.concatenate([context, mask], -1)
-    target, missing = (model.prediction.cut(x, mask) for x in (real, mask))
-    judged_real = model.prediction.judged(real, target, mask)
+    target, missing = (model.prediction.window_of(x, mask) for x in (real, mask))
+
+    def sees(window):
+        return model.prediction.discriminator_sees(real, window, mask)
+
+    seen_real = sees(target)
 
     def run(module, network, params, x, stats=None):
         stats = network.batch_stats if stats is None else stats
@@ -123,12 +139,16 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
     def generator_loss(params):
         fills, _ = run(model.generator, state.generator, params, context)
         d = state.discriminator
-        _, stats = run(model.discriminator, d, d.params, judged_real)
+        _, stats = run(model.discriminator, d, d.params, seen_real)
         logits, _ = run(
-            model.discriminator, d, d.params, model.prediction.judged(real, fills, mask), stats
+            model.discriminator,
+            d,
+            d.params,
+            sees(fills),
+            stats,
         )
         errors = jnp.where(missing > 0, 1, 10) * (fills - target) ** 2
-        total = 0.7 * jnp.mean(errors) + 0.3 * model.adversarial.fool(logits)
+        total = 0.7 * jnp.mean(errors) + 0.3 * model.adversarial.generator(logits)
         if model.seam:
             total += 0.2 * model.seam(jnp.where(mask > 0, fills, real), mask)
         return total
@@ -136,22 +156,25 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
     def discriminator_loss(params):
         fills, _ = run(model.generator, state.generator, state.generator.params, context)
         d = state.discriminator
-        on_real, stats = run(model.discriminator, d, params, judged_real)
-        judged_fake = model.prediction.judged(real, fills, mask)
-        on_fake, _ = run(model.discriminator, d, params, judged_fake, stats)
-        total = 0.5 * (model.adversarial.real(on_real) + model.adversarial.fake(on_fake))
-        if model.penalty:
-            slope = jax.grad(lambda x: run(model.discriminator, d, params, x)[0].sum())(judged_real)
+        on_real, stats = run(model.discriminator, d, params, seen_real)
+        seen_fake = sees(fills)
+        on_fake, _ = run(model.discriminator, d, params, seen_fake, stats)
+        total = 0.5 * (
+            model.adversarial.discriminator_real(on_real)
+            + model.adversarial.discriminator_fake(on_fake)
+        )
+        if model.gradient_penalty:
+            slope = jax.grad(lambda x: run(model.discriminator, d, params, x)[0].sum())(seen_real)
             total += 0.1 * 0.5 * jnp.mean((slope**2).sum((1, 2, 3)))
         return total
 
     loss_g, expected_g = jax.jit(jax.value_and_grad(generator_loss))(state.generator.params)
     loss_d, expected_d = jax.jit(jax.value_and_grad(discriminator_loss))(state.discriminator.params)
-    np.testing.assert_allclose(flat(grads_g), flat(expected_g), rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(flat(grads_d), flat(expected_d), rtol=1e-3, atol=1e-6)
-    assert float(after.window["generator"]) == pytest.approx(float(loss_g), rel=1e-4)
-    assert float(after.window["discriminator"]) == pytest.approx(float(loss_d), rel=1e-4)
-    assert float(after.window["missing"]) == pytest.approx(float(mask.mean()))
+    np.testing.assert_allclose(flat(grads.generator), flat(expected_g), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(flat(grads.discriminator), flat(expected_d), rtol=1e-3, atol=1e-6)
+    assert float(logged["generator_loss"]) == pytest.approx(float(loss_g), rel=1e-4)
+    assert float(logged["discriminator_loss"]) == pytest.approx(float(loss_d), rel=1e-4)
+    assert float(logged["masked_fraction"]) == pytest.approx(float(mask.mean()))
 
 
 def test_an_overlap_weighs_its_band_ten_times(images, key):
@@ -161,35 +184,34 @@ def test_an_overlap_weighs_its_band_ten_times(images, key):
     black = jnp.zeros_like(images)
     dark = jax.tree.map(jnp.zeros_like, state.generator.params)  # predicts 0, grey, everywhere
     state = state.replace(generator=state.generator.replace(params=dark))
-    _, _, after = gradients(model, state, black, hyper(1.0, 0.0, context_weight=10.0), key)
-    assert float(after.window["pixelwise"]) == pytest.approx((48 * 10 + 16) / 64)
-    assert float(after.window["missing"]) == pytest.approx(16 / 256)
+    *_, logged = gradients(model, state, black, hyper(1.0, 0.0, context_weight=10.0), key)
+    assert float(logged["reconstruction_loss"]) == pytest.approx((48 * 10 + 16) / 64)
+    assert float(logged["masked_fraction"]) == pytest.approx(16 / 256)
 
 
 def test_the_average_follows_the_weights_and_is_what_is_tested(images, key):
     averaged = dataclasses.replace(tiny_model(), averaged=True)
     state = step.init(averaged, key, 16)
     first = jax.tree.map(np.array, state.generator.variables)
-    state = step.train_step(averaged, state, images, hyper(ema_decay=0.5), key)
+    state, _ = step.train_step(averaged, state, images, hyper(ema_decay=0.5), key)
     second = jax.tree.map(np.array, state.generator.variables)
     # Its decay starts at (1 + 0) / (10 + 0) and may rise to 0.5, not above.
     expected = 0.1 * flat(first) + 0.9 * flat(second)
-    np.testing.assert_allclose(flat(state.average), expected, rtol=1e-5, atol=1e-6)
-    assert flat(state.tested).tolist() == flat(state.average).tolist()
+    np.testing.assert_allclose(flat(state.ema), expected, rtol=1e-5, atol=1e-6)
+    assert flat(state.tested).tolist() == flat(state.ema).tolist()
     late = state.replace(step=jnp.int32(1000))
-    before = flat(jax.tree.map(np.array, state.average))
-    after = step.train_step(averaged, late, images, hyper(ema_decay=0.5), key)
+    before = flat(jax.tree.map(np.array, state.ema))
+    after, _ = step.train_step(averaged, late, images, hyper(ema_decay=0.5), key)
     expected = 0.5 * before + 0.5 * flat(after.generator.variables)
-    np.testing.assert_allclose(flat(after.average), expected, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(flat(after.ema), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_a_schedule_scales_both_rates(model, state, images, key):
     """Where the factor is 0 nothing moves but the statistics."""
-    still = dataclasses.replace(
-        model, schedule=functools.partial(schedules.cosine, warmup=0, end=0)
-    )
+    still = dataclasses.replace(model, schedule=functools.partial(optim.cosine, warmup=0, end=0))
     before = jax.tree.map(np.array, state)
-    after = step.train_step(still, state.replace(step=jnp.int32(10)), images, hyper(total=10), key)
+    late = state.replace(step=jnp.int32(10))
+    after, _ = step.train_step(still, late, images, hyper(total_steps=10), key)
     for old, new in (
         (before.generator, after.generator),
         (before.discriminator, after.discriminator),
@@ -200,23 +222,21 @@ def test_a_schedule_scales_both_rates(model, state, images, key):
 
 def test_batch_norm_statistics_go_through_real_then_filled(model, state, images, key):
     """Two updates by momentum from two batches, in this order; the first layer's mean shows it."""
-    _, _, after = gradients(model, state, images, hyper(), key)
+    _, stats, _ = gradients(model, state, images, hyper(), key)
     module, network = model.discriminator, state.discriminator
     key_flip, key_mask = jax.random.split(key)
-    real = grads.random_flip(key_flip, masks.to_float(images))
+    real = step.random_flip(key_flip, masks.to_float(images))
     mask = model.mask(key_mask, *real.shape[:3])
     holes = masks.crop(real, masks.corners(mask), model.prediction.window)
     context = masks.apply(real, mask, jnp.ones(3))
 
     @jax.jit
     def threaded():
-        fills, _ = grads._run(model.generator, *_parts(state.generator), context)
-        _, stats = grads._run(module, *_parts(network), holes)
-        return grads._run(module, network.params, stats, fills)[1]
+        fills, _ = step._apply(model.generator, *_parts(state.generator), context)
+        _, stats = step._apply(module, *_parts(network), holes)
+        return step._apply(module, network.params, stats, fills)[1]
 
-    np.testing.assert_allclose(
-        flat(after.discriminator.batch_stats), flat(threaded()), rtol=1e-4, atol=1e-6
-    )
+    np.testing.assert_allclose(flat(stats.discriminator), flat(threaded()), rtol=1e-4, atol=1e-6)
 
 
 def _parts(network):
@@ -234,19 +254,19 @@ class CountingGenerator(nn.Module):
 
 
 def test_the_generator_runs_once_a_step(model, images, key):
-    counted = Model(**{**vars(model), "generator": CountingGenerator()})
+    counted = dataclasses.replace(model, generator=CountingGenerator())
     state = step.init(counted, key, 16)
     CountingGenerator.calls = 0
-    jax.eval_shape(functools.partial(grads.gradients, counted), state, images, hyper(), key)
+    jax.eval_shape(functools.partial(gradients, counted), state, images, hyper(), key)
     assert CountingGenerator.calls == 1
 
 
 def test_numeric_hyper_parameters_and_seeds_do_not_recompile(model, images):
     state = step.init(model, jax.random.key(1), 16)
-    state = step.train_step(model, state, images, hyper(), jax.random.key(1))
+    state, _ = step.train_step(model, state, images, hyper(), jax.random.key(1))
     compiled = step.train_step._cache_size()
     for i, weights in enumerate((hyper(lambda_adv=0.5), hyper(learning_rate_g=1e-5), hyper(0.1))):
-        state = step.train_step(model, state, images, weights, jax.random.key(i))
+        state, _ = step.train_step(model, state, images, weights, jax.random.key(i))
     assert step.train_step._cache_size() == compiled
 
 
@@ -256,9 +276,9 @@ def test_reconstruction_alone_needs_no_discriminator_and_learns(images, key):
     assert state.discriminator is None
     found = []
     for _ in range(40):
-        state = step.train_step(alone, state, images, hyper(1.0, 0.0, learning_rate_g=1e-2), key)
-        found.append(float(state.window["pixelwise"]))
-        state = state.replace(window=empty_window())
+        numbers = hyper(1.0, 0.0, learning_rate_g=1e-2)
+        state, logged = step.train_step(alone, state, images, numbers, key)
+        found.append(float(logged["reconstruction_loss"]))
     assert found[-1] < 0.8 * found[0]
 
 
@@ -277,8 +297,8 @@ def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(model, state,
 
 
 def test_flips_are_left_to_right_and_for_about_half():
-    images = jnp.arange(2000 * 2, dtype=jnp.float32).reshape(2000, 1, 2, 1)
-    flipped = grads.random_flip(jax.random.key(0), images)
+    images = jnp.arange(2000 * 6, dtype=jnp.float32).reshape(2000, 1, 2, 3)
+    flipped = step.random_flip(jax.random.key(0), images)
     swapped = np.asarray((flipped != images).any(axis=(1, 2, 3)))
     np.testing.assert_array_equal(flipped[swapped], images[swapped, :, ::-1])
     assert 900 < swapped.sum() < 1100
@@ -292,16 +312,15 @@ from tests.tiny import hyper, tiny_model
 from ctxenc import step
 from ctxenc.parallel import devices
 model = tiny_model()
-mesh = devices.mesh()
-everywhere, divided = devices.replicated(mesh), devices.split(mesh)
+everywhere, divided = devices.shardings()
 key = jax.random.key(0)
 state = jax.device_put(step.init(model, key, 16), everywhere)
 images = np.random.default_rng(0).integers(0, 256, (8, 16, 16, 3), np.uint8)
 images = jax.device_put(images, divided)
 arguments = jax.device_put((hyper(), key), everywhere)
 for _ in range(3):
-    state = step.train_step(model, state, images, *arguments)
-leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables, state.window))
+    state, logged = step.train_step(model, state, images, *arguments)
+leaves = jax.tree.leaves((state.generator.variables, state.discriminator.variables, logged))
 print(json.dumps({
     "devices": jax.device_count(),
     "replicated": all(leaf.sharding.is_fully_replicated for leaf in leaves),
@@ -333,20 +352,66 @@ def test_one_and_four_devices_agree():
 
 def test_loss_terms_satisfy_the_protocol():
     loss: losses.Adversarial = losses.NonSaturating()
-    assert loss.real(jnp.zeros(2)) == pytest.approx(np.log(2))
+    assert loss.discriminator_real(jnp.zeros(2)) == pytest.approx(np.log(2))
 
 
 def test_bfloat16_agrees_with_float32_and_keeps_its_state_in_float32(model, state, images, key):
     half = tiny_model(dtype=jnp.bfloat16)
-    grads = flat(gradients(model, state, images, hyper(), key)[0])
-    grads_half = flat(gradients(half, state, images, hyper(), key)[0])
+    grads = flat(gradients(model, state, images, hyper(), key)[0].generator)
+    grads_half = flat(gradients(half, state, images, hyper(), key)[0].generator)
     cosine = grads @ grads_half / np.linalg.norm(grads) / np.linalg.norm(grads_half)
     assert cosine > 0.98
     assert (grads != grads_half).any()
-    one = step.train_step(model, jax.tree.map(jnp.copy, state), images, hyper(), key)
-    other = step.train_step(half, jax.tree.map(jnp.copy, state), images, hyper(), key)
-    for name, value in one.window.items():
-        assert float(other.window[name]) == pytest.approx(float(value), rel=0.05, abs=0.15)
+    _, one = step.train_step(model, jax.tree.map(jnp.copy, state), images, hyper(), key)
+    other, logged = step.train_step(half, jax.tree.map(jnp.copy, state), images, hyper(), key)
+    for name, value in one.items():
+        assert float(logged[name]) == pytest.approx(float(value), rel=0.05, abs=0.15)
     kinds = {leaf.dtype for leaf in jax.tree.leaves((other.generator, other.discriminator))}
     assert kinds == {jnp.dtype("float32"), jnp.dtype("int32")}  # int32: Adam's count
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(other.window))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(logged))
+
+
+class WrongSize(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Conv(3, (3, 3))(x)  # the whole image, where the hole is predicted
+
+
+class TwoLogits(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return nn.Dense(2)(x.reshape(len(x), -1))
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "message"),
+    [
+        ("generator", WrongSize(), r"model.generator: .*\(8, 16, 16, 3\); expected \(8, 8, 8, 3\)"),
+        ("discriminator", TwoLogits(), r"model.discriminator: .*\(8, 2\); expected \(8,\)"),
+        (
+            "reconstruction",
+            lambda a, b, w: w * (a - b) ** 2,
+            r"loss.reconstruction: .*expected \(\)",
+        ),
+        (
+            "mask",
+            lambda key, batch, h, w: jnp.zeros((h, w, 1)),
+            r"mask: .* expected \(8, 16, 16, 1\)",
+        ),
+    ],
+)
+def test_a_part_that_returns_another_shape_is_named(model, images, key, part, change, message):
+    wrong = dataclasses.replace(model, **{part: change})
+    state = step.init.eval_shape(wrong, key, 16)
+    with pytest.raises(UserError, match=message):
+        step.train_step.eval_shape(wrong, state, images, hyper(), key)
+
+
+def test_figures_are_summed_on_the_device_and_know_how_many_steps_they_are_of(model, state, images):
+    key, sums, seen = jax.random.key(3), None, []
+    for _ in range(3):
+        state, logged = step.train_step(model, state, images, hyper(), key)
+        sums = logged if sums is None else step.add(sums, logged)
+        seen.append(float(logged["generator_loss"]))
+    assert float(sums["steps"]) == 3
+    assert float(sums["generator_loss"]) == pytest.approx(sum(seen), rel=1e-6)

@@ -3,14 +3,15 @@
 import functools
 
 import jax.numpy as jnp
-import numpy as np
+import optax
 
-from ctxenc import losses, optimizers, schedules
+from ctxenc import losses, optim
+from ctxenc.config import schema
 from ctxenc.masks import boxes
 from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.generator import Generator
 from ctxenc.prediction import Prediction
-from ctxenc.state import Hyper, Model
+from ctxenc.state import Model
 
 
 def tiny_model(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.float32):
@@ -21,17 +22,20 @@ def tiny_model(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.
         reconstruction=losses.l2,
         adversarial=losses.NonSaturating() if adversarial else None,
         mask=functools.partial(mask, mask_height=8, mask_width=8),
-        optimizer=optimizers.adam(b1=0.9, b2=0.999, eps=1e-7),
+        optimizer=optax.inject_hyperparams(optax.adam)(learning_rate=0.0, eps=1e-7),
         prediction=Prediction(window=(8, 8), box=(8, 8)),
-        schedule=schedules.constant,
+        schedule=optim.constant,
         flip=flip,
     )
 
 
 def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate_d=1e-3, **others):
-    numbers = {"lambda_rec": lambda_rec, "lambda_adv": lambda_adv, "context_weight": 1.0}
-    numbers |= {"learning_rate_g": learning_rate_g, "learning_rate_d": learning_rate_d}
-    return Hyper.of(np.ones(3), **{**numbers, **others})
+    """The step's numbers; those that are not given are 0."""
+    numbers = dict.fromkeys((*schema.traced(), "total_steps"), 0.0)
+    numbers |= {"lambda_rec": lambda_rec, "lambda_adv": lambda_adv, "context_weight": 1.0}
+    numbers |= {"learning_rate_g": learning_rate_g, "learning_rate_d": learning_rate_d, **others}
+    numbers["fill_value"] = [1.0, 1.0, 1.0]
+    return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}
 
 
 TINY = (  # overrides for whole runs that take a second or two once compiled

@@ -88,22 +88,23 @@ def _checked(name: str, value: Any, field: dataclasses.Field) -> Any:
     key: Key = field.metadata["key"]
     if field.metadata.get("group"):
         if not isinstance(value, dict):
-            raise UserError(f"{name}={_shown(value)}: expected a choice of the group")
+            raise UserError(f"{name}={value}: expected a choice of the group")
         return value
-    refusal = UserError(f"{name}={_shown(value)}: expected {schema.expected(field)}: {key.meaning}")
+    given = value
     if type(value) is int and float in schema.types(field):
         value = float(value)  # OmegaConf reads a whole number as text where both are allowed
     cell = dataclasses.make_dataclass("Cell", [(name, field.type)])
     try:
         value = OmegaConf.structured(cell(**{name: value}))[name]
+        if _is_allowed(value, key):
+            return value
     except OmegaConfBaseException:
-        raise refusal from None
-    if not _allowed(value, key):
-        raise refusal
-    return value
+        pass
+    shown = "null" if given is None else given
+    raise UserError(f"{name}={shown}: expected {schema.expected(field)}: {key.meaning}")
 
 
-def _allowed(value: Any, key: Key) -> bool:
+def _is_allowed(value: Any, key: Key) -> bool:
     if value is None:  # the type has said whether it may be
         return True
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -139,7 +140,3 @@ def _check_together(config: Config) -> None:
             )
     if config.loss.get("gradient_penalty") and not config.loss.get("adversarial"):
         raise UserError("loss.gradient_penalty: must be null, as there is no discriminator")
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)

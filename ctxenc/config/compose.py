@@ -102,6 +102,8 @@ def _refused(error: Exception) -> str:
         return _one_line(error)
     key = match[1]
     known = keys(OmegaConf.to_container(compose(), resolve=False))
+    if key in known:
+        return _one_line(error)
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else "--help lists every key"
     return f"{key}: no such key; {hint}"

@@ -36,11 +36,8 @@ def check(model: Model, config: Config) -> None:
                 f"loss.adversarial._target_={config.loss['adversarial']['_target_']}: no method "
                 f"{name}; expected {', '.join(ADVERSARIAL)}, each from logits to a scalar"
             )
-    size, mesh = config.image_size, devices.mesh()
-    everywhere = devices.replicated(mesh)
-    images = jax.ShapeDtypeStruct(
-        (config.batch_size, size, size, 3), jnp.uint8, sharding=devices.split(mesh)
-    )
+    size, (everywhere, divided) = config.image_size, devices.shardings()
+    images = jax.ShapeDtypeStruct((config.batch_size, size, size, 3), jnp.uint8, sharding=divided)
     numbers: dict[str, np.ndarray] = {
         name: np.zeros((), np.float32) for name in (*schema.traced(), "total_steps")
     }

@@ -20,7 +20,8 @@ import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import NoneType
+from typing import Any, get_args
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -37,7 +38,8 @@ ROOMS = {  # where ctxenc's own targets are, by group
     "optimizer": "ctxenc.optim",
     "schedule": "ctxenc.optim",
 }
-GIVEN = ("image_size", "output_size", "dtype", "learning_rate", "parent", "name")  # by us or Flax
+GIVEN = ("image_size", "output_size", "dtype", "learning_rate")  # by us
+FLAX = ("parent", "name")  # fields that every module of Flax has
 
 
 def target(
@@ -198,7 +200,8 @@ def _options(
         parameters = parameters[positional:]
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = {p.name: p for p in parameters if p.kind not in variable}
-    options = {name: p for name, p in found.items() if name not in (*GIVEN, *given)}
+    not_options = (*GIVEN, *given, *(FLAX if "parent" in found else ()))
+    options = {name: p for name, p in found.items() if name not in not_options}
     return options, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 
@@ -208,19 +211,25 @@ def _listed(parameters: dict[str, inspect.Parameter]) -> str:
 
 def _typed(key: str, value: Any, annotation: Any) -> Any:
     """The value as its annotation wants it, lists as tuples so that modules stay hashable."""
-    if annotation is inspect.Parameter.empty or annotation is Any:
+    if not _checkable(annotation):  # the target's own to check
         return tuple(value) if isinstance(value, list) else value
     cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
     try:
         structured = OmegaConf.structured(cell(value))
-    except OmegaConfBaseException as error:
-        if "Unsupported" in str(error) or "Unexpected type" in str(error):
-            return value  # a type that OmegaConf does not know is the target's own to check
+    except OmegaConfBaseException:
         raise _unfit(key, value, annotation) from None
     typed = OmegaConf.to_container(structured)["value"]  # type: ignore[call-overload, index]
     if isinstance(typed, float) and not math.isfinite(typed):
         raise _unfit(key, value, annotation)
     return tuple(typed) if isinstance(typed, list) else typed
+
+
+def _checkable(annotation: Any) -> bool:
+    """Whether OmegaConf can check values of a type: plain ones, lists, dictionaries and unions."""
+    inside = get_args(annotation)
+    if inside:
+        return all(part is Ellipsis or _checkable(part) for part in inside)
+    return annotation in (int, float, bool, str, NoneType, list, tuple, dict)
 
 
 def _unfit(key: str, value: Any, annotation: Any) -> UserError:

@@ -1,1 +1,32 @@
-"""Where images come from and how they become batches."""
+"""Where images come from and how they become batches.
+
+**A dataset** is a function that is given `image_size` and, by name, its own options, and returns a
+`ctxenc.data.images.Dataset` of two splits that share no image. For images that fit in memory, it
+takes two arrays (uint8, RGB, of shape (images, image_size, image_size, 3))::
+
+    import numpy as np
+    from ctxenc.data.images import Dataset, MemoryImages
+
+    def stripes(*, count: int, image_size: int) -> Dataset:
+        phase = np.random.default_rng(0).uniform(0, 2 * np.pi, (count, 1, 1, 3))
+        wave = np.sin(np.arange(image_size)[:, None] + phase)
+        images = np.broadcast_to(127 + 127 * wave, (count, image_size, image_size, 3))
+        images = images.astype(np.uint8)
+        return Dataset("stripes", MemoryImages(images[10:]), MemoryImages(images[:10]))
+
+and a file ``conf/dataset/stripes.yaml``, here or in your own package, whose first line is shown by
+``--help``::
+
+    # Stripes of any colour.
+    _target_: my_package.stripes
+    count: 1000
+
+**A split** of more images is any object with a length, an ``image_size`` and ``images[index]``: a
+uint8 array of shape (image_size, image_size, 3), the same for the same index, asked for by several
+threads at once. It is decoded into memory where it fits, and else streamed. With
+``identity(index) -> bytes`` it says what tells its images apart, so that these need not be decoded
+for it; without, their pixels do.
+
+**Pictures of any size** (`ctxenc.data.images.Pictures`) are cut and resized by
+`Dataset.of_pictures`; `ctxenc.data.folder` is an example.
+"""

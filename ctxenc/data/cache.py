@@ -1,70 +1,57 @@
-"""Small results that take long to find: kept for a process's next jobs, or for later processes.
+"""Results that take long to compute, kept in the user's cache folder for later processes.
 
-Those for later processes are in the user's cache folder. Where they are lost, or the folder cannot
-be read or written, they are found again.
+They are a convenience: where the folder cannot be read or written, or is damaged, nothing is found
+and nothing is kept.
 """
 
-import functools
-import json
+import contextlib
 import logging
-import os
-import tempfile
+import sqlite3
+import zlib
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 
+import diskcache
 from platformdirs import user_cache_path
 
-from ctxenc.data.images import Images, MemoryImages
-
 log = logging.getLogger(__name__)
-Rest = ParamSpec("Rest")
-Found = TypeVar("Found")
-SPLITS = 2  # whose results a process keeps, and with these the images: a data set has two
+
+PATIENCE = 5.0  # seconds to wait for another process that is writing
 
 
-def for_the_next_job(
-    find: Callable[Concatenate[Any, Rest], Found],
-) -> Callable[Concatenate[Any, Rest], Found]:
-    """Have a function of images find what it does of images in memory, which stay the same, once.
+def load(key: str) -> Any:
+    """The value saved under `key`; None where there is none."""
+    return _tried(lambda cache: cache.get(key))
 
-    The jobs of a sweep share those. What else it takes must be hashable.
+
+def save(key: str, value: Any) -> None:
+    """Keep a value that JSON can hold; several processes may do so at once, and the last one wins.
+
+    When the cache is full (1 GB), what was saved longest ago goes first.
     """
-    kept = functools.lru_cache(SPLITS)(find)
-
-    @functools.wraps(find)
-    def found(images: Images, *rest: Rest.args, **named: Rest.kwargs) -> Found:
-        if isinstance(images, MemoryImages):
-            return kept(images, *rest, **named)  # type: ignore[arg-type]
-        return find(images, *rest, **named)
-
-    return found
+    _tried(lambda cache: cache.set(key, value))
 
 
-def recall(name: str) -> Any:
-    """What was remembered under a name; None where nothing readable was."""
+def _tried(act: Callable[[diskcache.Cache], Any]) -> Any:
+    folder = user_cache_path("ctxenc") / "results"
+    # Neither a write-ahead log nor a memory map: home folders on clusters are network file systems,
+    # where SQLite cannot have them (https://sqlite.org/wal.html). And no waiting for the disk.
+    options = {"sqlite_journal_mode": "delete", "sqlite_mmap_size": 0, "sqlite_synchronous": 0}
     try:
-        return json.loads(_file(name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        with diskcache.Cache(str(folder), PATIENCE, _Json, **options) as cache:
+            return act(cache)
+    except (OSError, ValueError, sqlite3.Error, diskcache.Timeout, zlib.error) as error:
+        log.debug("%s: not used: %s", folder, error)
+        if type(error) is sqlite3.DatabaseError:  # damaged: the next use starts a new one
+            with contextlib.suppress(OSError):
+                (folder / "cache.db").unlink()
         return None
 
 
-def remember(name: str, value: Any) -> None:
-    """Keep a value that JSON can hold; the file is there whole or not at all."""
-    file = _file(name)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=file.parent, prefix=file.name)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as target:
-                json.dump(value, target)
-            Path(part).replace(file)
-        except BaseException:
-            Path(part).unlink()
-            raise
-    except OSError as error:
-        log.debug("%s: not remembered: %s", file, error)
+class _Json(diskcache.JSONDisk):
+    """Values as JSON. A pickle that somebody else put there could run code; it is not loaded."""
 
-
-def _file(name: str) -> Path:
-    return user_cache_path("ctxenc") / "remembered" / f"{name}.json"
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> Any:
+        if mode == diskcache.core.MODE_PICKLE:
+            raise ValueError("a pickle")
+        return super().fetch(mode, filename, value, read)

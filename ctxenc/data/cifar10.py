@@ -1,5 +1,6 @@
 """CIFAR-10 through TFDS, without TensorFlow."""
 
+import contextlib
 import hashlib
 import http.client
 import io
@@ -14,11 +15,10 @@ import filelock
 import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
-from tensorflow_datasets.core import registered
 from tensorflow_datasets.image_classification import cifar
 
 from ctxenc.data.images import Dataset
-from ctxenc.data.tfds_images import from_builder, quiet
+from ctxenc.data.tfds_images import check_classes, tfds_images
 from ctxenc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -27,12 +27,8 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 TIMEOUT = 8  # seconds without an answer: no network
-# What a network, an archive that is damaged and a disk may raise.
+# What a network, a damaged archive and a disk may raise.
 FAILURES = (OSError, http.client.HTTPException, tarfile.TarError, KeyError, ValueError, EOFError)
-SPLITS = {
-    "train": tuple(f"data_batch_{number}.bin" for number in range(1, 6)),
-    "test": ("test_batch.bin",),
-}
 NAMES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
@@ -42,7 +38,7 @@ _SIDE = 32
 _RECORD = 1 + 3 * _SIDE**2  # bytes in the binary format: a label, then the red, green, blue planes
 
 
-def cifar10(*, data_dir: str | None, classes: list[str] | None, image_size: int) -> Dataset:
+def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size: int) -> Dataset:
     """CIFAR-10, or some of its classes; prepared on first use where the network allows.
 
     Without a network, put the official ``cifar-10-binary.tar.gz`` into `data_dir`.
@@ -55,16 +51,15 @@ def cifar10(*, data_dir: str | None, classes: list[str] | None, image_size: int)
     Raises:
         UserError: it is not there and cannot be downloaded, or a class is unknown.
     """
-    if classes is not None and (not classes or not set(classes) <= set(NAMES)):
-        shown = ", ".join(classes)
-        raise UserError(f"dataset.classes=[{shown}]: it takes some of {', '.join(NAMES)}")
+    if classes is not None:
+        check_classes(classes, NAMES)
     folder = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    builder = Cifar10(data_dir=str(folder))  # in whatever format it was prepared
-    if not builder.data_path.exists():
-        prepare(builder, folder)
-        builder = Cifar10(data_dir=str(folder))  # it may be another process that prepared it
-    return from_builder(
-        builder,
+    version = Cifar10.VERSION
+    if not (folder / "cifar10" / str(version)).exists():
+        prepare(folder)
+    return tfds_images(
+        name=f"cifar10:{version}",
+        data_dir=str(folder),
         train_split="train",
         test_split="test",
         image_key="image",
@@ -73,33 +68,35 @@ def cifar10(*, data_dir: str | None, classes: list[str] | None, image_size: int)
     )
 
 
-def prepare(builder: "Cifar10", folder: Path) -> None:
-    """Prepare `builder` from the archive in `folder`, downloading it there first if need be.
+def prepare(folder: Path) -> None:
+    """Prepare CIFAR-10 from the archive in `folder`, downloading it there first if need be.
 
     Raises:
-        UserError: no archive and no network, a damaged archive, or a folder that takes no files.
+        UserError: no archive and no network, a damaged archive, or a folder that cannot be written.
     """
+    archive = folder / ARCHIVE
     try:
-        if not (folder / ARCHIVE).exists():
+        if not archive.exists():
             urllib.request.urlopen(URL, timeout=TIMEOUT).close()  # before anything is written
         folder.mkdir(parents=True, exist_ok=True)
-        with quiet(), filelock.FileLock(folder / "cifar10.lock"):
-            if not (folder / ARCHIVE).exists():
-                _download(folder / ARCHIVE)
-            builder.archive = folder / ARCHIVE
-            builder.download_and_prepare(file_format="array_record")
+        with filelock.FileLock(folder / "cifar10.lock"):
+            if not archive.exists():
+                _download(archive)
+            with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what it does
+                # Nothing, where another process has just prepared it.
+                Cifar10(data_dir=str(folder)).download_and_prepare(file_format="array_record")
     except FAILURES as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"dataset.data_dir={folder}: no prepared cifar10/{builder.version} there, and making "
-            f"it failed ({reason}); it takes a folder that holds one, or put {URL} into it"
+            f"dataset.data_dir={folder}: no prepared cifar10/{Cifar10.VERSION} there, and making "
+            f"it failed ({reason}); expected a folder that holds one, or {URL} put into it"
         ) from error
 
 
-def _download(file: Path) -> None:
-    """Download the archive; `file` is there whole or not at all."""
-    log.info("downloading CIFAR-10 (170 MB) to %s", file)
-    part = file.with_suffix(".part")
+def _download(archive: Path) -> None:
+    """Download the archive; the file is there whole or not at all."""
+    log.info("downloading CIFAR-10 (170 MB) to %s", archive)
+    part = archive.with_suffix(".part")
     digest = hashlib.sha256()
     with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer, part.open("wb") as target:
         while block := answer.read(1 << 20):
@@ -108,42 +105,36 @@ def _download(file: Path) -> None:
     if digest.hexdigest() != SHA256:
         part.unlink()
         raise OSError(f"{URL} is not the archive it was: its SHA-256 is {digest.hexdigest()}")
-    part.replace(file)
+    part.replace(archive)
 
 
-with registered.skip_registration():  # TFDS's own keeps the name
+class Cifar10(cifar.Cifar10, skip_registration=True):  # type: ignore[call-arg]
+    """TFDS's builder, name, version and layout; reads the archive without TensorFlow.
 
-    class Cifar10(cifar.Cifar10):
-        """TFDS's builder, name, version and layout; reads the archive without TensorFlow.
+    TFDS's download manager, extractor and reader all want TensorFlow's file layer.
+    """
 
-        TFDS's download manager, extractor and reader all want TensorFlow's file layer.
-        """
+    name = "cifar10"
 
-        name = "cifar10"
-        archive: Path
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
+        del dl_manager
+        self.info.features["label"].names = list(NAMES)
+        files = {"train": self._cifar_info.train_files, "test": self._cifar_info.test_files}
+        return {split: self._generate_examples(split, files[split]) for split in files}
 
-        def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Any]:
-            del dl_manager
-            self.info.features["label"].names = list(NAMES)
-            return {split: self._generate_examples(split, files) for split, files in SPLITS.items()}
-
-        def _generate_examples(
-            self, split: str, files: tuple[str, ...]
-        ) -> Iterator[tuple[int, dict[str, Any]]]:
-            index = 0
-            with tarfile.open(self.archive) as archive:
-                for file in files:
-                    content = archive.extractfile(f"cifar-10-batches-bin/{file}")
-                    assert content is not None  # regular files, in an archive of this layout
-                    for record in np.frombuffer(content.read(), np.uint8).reshape(-1, _RECORD):
-                        yield index, example(record, f"{split}_{index:05d}")
-                        index += 1
-
-
-def example(record: np.ndarray, name: str) -> dict[str, Any]:
-    """A record of CIFAR's binary format, as TFDS takes it."""
-    png = io.BytesIO()
-    pixels = record[1:].reshape(3, _SIDE, _SIDE).transpose(1, 2, 0)
-    Image.fromarray(pixels).save(png, format="PNG")
-    png.seek(0)
-    return {"id": name, "image": png, "label": int(record[0])}
+    def _generate_examples(
+        self, split: str, files: list[str]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
+        index = 0
+        with tarfile.open(self.data_dir_root / ARCHIVE) as archive:
+            for file in files:
+                content = archive.extractfile(f"{self._cifar_info.prefix}{file}")
+                assert content is not None  # regular files, in an archive of this layout
+                for record in np.frombuffer(content.read(), np.uint8).reshape(-1, _RECORD):
+                    pixels = record[1:].reshape(3, _SIDE, _SIDE).transpose(1, 2, 0)
+                    png = io.BytesIO()  # encoded here, as TFDS would encode with TensorFlow
+                    Image.fromarray(pixels).save(png, format="PNG")
+                    png.seek(0)
+                    name, label = f"{split}_{index:05d}", int(record[0])
+                    yield index, {"id": name, "image": png, "label": label}
+                    index += 1

@@ -2,17 +2,16 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 
-from ctxenc.data import geometry, image_files
-from ctxenc.data.digests import readable
-from ctxenc.data.geometry import Place
-from ctxenc.data.images import Dataset, RandomCrops, check_resize, resized
+from ctxenc.data import image_files
+from ctxenc.data.digests import content_hashes
+from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -22,37 +21,28 @@ TEST_FOLDERS = ("test", "val", "validation")
 
 
 @dataclass(frozen=True)
-class FolderImages:
-    """Image files, decoded when asked for."""
+class ImageFiles:
+    """Image files below a folder, by their names relative to it."""
 
     root: Path
     names: Sequence[str]
-    image_size: int
-    resize: int | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One image.
+    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
+        """One picture.
 
         Raises:
             UserError: the file has gone, or was damaged, since the folder was opened.
         """
-        return self.cut(index, None)
-
-    def cut(self, index: int, place: Place | None) -> UInt8[np.ndarray, "height width 3"]:
-        """A part of one image, or its centre; the errors are the same."""
         file = self.root / self.names[index]
         try:
-            image = image_files.read(file, at_least=self.resize or self.image_size)
+            return image_files.read(file, at_least=at_least)
         except image_files.UnreadableError as error:
             raise _changed(file, error) from None
-        if self.resize is None:
-            return geometry.square(image, self.image_size)
-        return geometry.part(image, self.image_size, short_side=self.resize, place=place)
 
-    def identity(self, index: int) -> bytes:
+    def name(self, index: int) -> bytes:
         """The file's name and size: cheap, and different after any ordinary change.
 
         Raises:
@@ -60,10 +50,9 @@ class FolderImages:
         """
         file = self.root / self.names[index]
         try:
-            name = os.fsencode(f"{self.names[index]} {file.stat().st_size}")
+            return os.fsencode(f"{self.names[index]} {file.stat().st_size}")
         except OSError as error:
             raise _changed(file, error) from None
-        return name + resized(self.resize)
 
 
 def _changed(file: Path, error: Exception) -> UserError:
@@ -88,34 +77,25 @@ def folder(
     Raises:
         UserError: no such folder, or no readable images for one of the splits.
     """
-    check_resize(resize, image_size)
     root = Path(path).expanduser()
     if not path or not root.is_dir():
-        raise UserError(f"dataset.path={path}: no such folder; it takes one of {KINDS} images")
+        raise UserError(f"dataset.path={path}: no such folder; expected one of {KINDS} images")
     if not 0 < test_fraction < 1:
-        raise UserError(f"dataset.test_fraction={test_fraction}: it takes a number between 0 and 1")
+        raise UserError(f"dataset.test_fraction={test_fraction}: must be a number between 0 and 1")
     names = sorted(file.relative_to(root).as_posix() for file in _images_below(root))
     if not names:
         raise UserError(f"dataset.path={path}: no {KINDS} images below it")
-    digests = readable(root, names)
-    folders = _split_folders(names)
-    if folders is None:
-        train, test = _by_content(digests, test_fraction)
-    else:
-        train, test = ([n for n in digests if n.startswith(f"{top}/")] for top in folders)
-        if unused := len(digests) - len(train) - len(test):
-            log.info("%s: %d images outside %s/ and %s/ are not used", root, unused, *folders)
-    train = _without_copies(train, test, digests)
+    hashes = content_hashes(root, names)
+    train, test = _splits(root, names, hashes, test_fraction)
     for role, chosen in (("training", train), ("test", test)):
         if not chosen:
             raise UserError(
-                f"dataset.path={path}: {len(digests)} readable images, none of them for the "
-                f"{role} split; it takes more images, another dataset.test_fraction, or folders "
+                f"dataset.path={path}: {len(hashes)} readable images, none of them for the "
+                f"{role} split; expected more images, another dataset.test_fraction, or folders "
                 "train/ and test/"
             )
-    held_out = FolderImages(root, test, image_size, resize)
-    shown = FolderImages(root, train, image_size, resize)
-    return Dataset(root.resolve().name, shown if resize is None else RandomCrops(shown), held_out)
+    splits = ImageFiles(root, train), ImageFiles(root, test)
+    return Dataset.of_pictures(root.resolve().name, *splits, image_size, resize)
 
 
 def _images_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
@@ -138,25 +118,23 @@ def _images_below(folder: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
             yield Path(entry.path)
 
 
-def _split_folders(names: list[str]) -> tuple[str, str] | None:
-    """The subfolders that are the splits, training first; None where there are none such."""
+def _splits(
+    root: Path, names: Sequence[str], hashes: dict[str, str], test_fraction: float
+) -> tuple[list[str], list[str]]:
+    """The names of the training and of the test images, without what is in both."""
     tops = {top.lower(): top for top in (name.split("/")[0] for name in names if "/" in name)}
     held_out = next((tops[name] for name in TEST_FOLDERS if name in tops), None)
-    return (tops["train"], held_out) if "train" in tops and held_out else None
-
-
-def _by_content(digests: dict[str, str], test_fraction: float) -> tuple[list[str], list[str]]:
-    limit = int(test_fraction * 2**32)
-    test = [name for name, digest in digests.items() if int(digest[:8], 16) < limit]
-    return sorted(digests.keys() - set(test)), test  # `digests` is in the order of the names
-
-
-def _without_copies(
-    train: Sequence[str], test: Iterable[str], digests: dict[str, str]
-) -> list[str]:
-    held_out = {digests[name] for name in test}
-    kept = [name for name in train if digests[name] not in held_out]
-    copies = len(train) - len(kept)
-    if copies:
+    if "train" in tops and held_out:
+        folders = (tops["train"], held_out)
+        train, test = ([n for n in hashes if n.startswith(f"{top}/")] for top in folders)
+        if unused := len(hashes) - len(train) - len(test):
+            log.info("%s: %d images outside %s/ and %s/ are not used", root, unused, *folders)
+    else:
+        limit = int(test_fraction * 2**32)
+        train = [name for name in hashes if int(hashes[name][:8], 16) >= limit]
+        test = [name for name in hashes if int(hashes[name][:8], 16) < limit]
+    tested = {hashes[name] for name in test}
+    kept = [name for name in train if hashes[name] not in tested]
+    if copies := len(train) - len(kept):
         log.warning("%d training images are copies of test images: left out", copies)
-    return kept
+    return kept, test

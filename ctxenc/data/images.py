@@ -1,23 +1,36 @@
-"""What every dataset gives: held-apart training and test images, by index."""
+"""A dataset's splits: images by index, in memory or decoded when asked for.
 
+See `ctxenc.data` for what a dataset of your own has to offer.
+"""
+
+import functools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import UInt8
 
+from ctxenc.data import geometry
 from ctxenc.data.geometry import Place
 from ctxenc.errors import UserError
 
 MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
-LARGEST = 4096  # pixels: the short side that pictures are resized to
+LARGEST = 4096  # pixels: the short side that pictures may be resized to
+SPLITS = 2  # of a dataset: so many results are kept, and with them the images
+
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+@runtime_checkable
 class Images(Protocol):
-    """RGB images of one square size, by index."""
+    """RGB images of one square size, by index.
+
+    They may also have ``identity(index) -> bytes``: what tells an image from others. Without, its
+    pixels do.
+    """
 
     @property
     def image_size(self) -> int:
@@ -29,64 +42,26 @@ class Images(Protocol):
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         """One image; the same index always gives the same image."""
 
-    def identity(self, index: int) -> bytes:
-        """What tells this image from others, without decoding it where that is possible."""
-
-
-class Photographs(Images, Protocol):
-    """Images that are cut out of larger pictures, in the centre where nothing else is asked for."""
-
-    def cut(self, index: int, place: Place | None) -> UInt8[np.ndarray, "height width 3"]:
-        """The part of one picture that is at `place`; None for the centre."""
-
-
-@dataclass(frozen=True)
-class RandomCrops:
-    """Training images of which each epoch shows another part.
-
-    Asked by index, as for fingerprint and mean colour, they show their centres. They are never
-    decoded once for all, since a part is all that is kept of a picture.
-    """
-
-    photographs: Photographs
-
-    @property
-    def image_size(self) -> int:
-        """Height and width in pixels."""
-        return self.photographs.image_size
-
-    def __len__(self) -> int:
-        return len(self.photographs)
-
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        return self.photographs[index]
-
-    def identity(self, index: int) -> bytes:
-        """That of the whole picture."""
-        return self.photographs.identity(index)
-
-    def of_epoch(self, seed: int, epoch: int) -> Images:
-        """The parts that one epoch shows."""
-        return _EpochCrops(self.photographs, seed, epoch)
-
-
-@dataclass(frozen=True)
-class _EpochCrops(RandomCrops):
-    """Where each is cut is a function of (seed, epoch, index) alone, whoever asks and when."""
-
-    seed: int
-    epoch: int
-
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        down, right = np.random.default_rng([self.seed, self.epoch, index, 1]).random(2)
-        return self.photographs.cut(index, (down, right))
-
 
 @dataclass(frozen=True, eq=False)
 class MemoryImages:
-    """Decoded images in one array, which does not change: equal to itself alone, to be hashed."""
+    """Decoded images, equal to themselves alone.
 
-    array: UInt8[np.ndarray, "n height width 3"]
+    Attributes:
+        array: RGB, uint8, of shape (images, size, size, 3); it must not change.
+
+    Raises:
+        UserError: the array is of another kind.
+    """
+
+    array: np.ndarray
+
+    def __post_init__(self) -> None:
+        kind, shape = self.array.dtype, self.array.shape
+        if kind != np.uint8 or len(shape) != 4 or shape[1:] != (shape[1], shape[1], 3):
+            raise UserError(
+                f"dataset: an array of {kind} {shape}; expected uint8 (images, size, size, 3)"
+            )
 
     @property
     def image_size(self) -> int:
@@ -96,38 +71,123 @@ class MemoryImages:
     def __len__(self) -> int:
         return len(self.array)
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
         return self.array[index]
 
+
+@runtime_checkable
+class Pictures(Protocol):
+    """Pictures of any size, by index, decoded when asked for."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
+        """One of them; a decoder may shrink it as long as both sides are `at_least` so long."""
+
+    def name(self, index: int) -> bytes:
+        """What tells it from others, without decoding it."""
+
+
+@dataclass(frozen=True)
+class Photographs:
+    """The central squares of pictures.
+
+    Attributes:
+        pictures: of any size.
+        image_size: of the squares, in pixels.
+        resize: the pictures' short side before a square is cut out of them; None: the square is as
+            large as the picture allows, and then resized.
+
+    Raises:
+        UserError: `resize` is smaller than the square, or too large.
+    """
+
+    pictures: Pictures
+    image_size: int
+    resize: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.resize is not None and not self.image_size <= self.resize <= LARGEST:
+            raise UserError(
+                f"dataset.resize={self.resize}: must be from image_size={self.image_size} to "
+                f"{LARGEST}, or null"
+            )
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
+        return self._square(index, None)
+
+    def _square(self, index: int, place: Place | None) -> UInt8[np.ndarray, "size size 3"]:
+        picture = self.pictures.read(index, at_least=self.resize or self.image_size)
+        return geometry.square(picture, self.image_size, short_side=self.resize, place=place)
+
     def identity(self, index: int) -> bytes:
-        """The pixels."""
-        return self.array[index].tobytes()
+        """The picture's name, and how it is resized: other pixels, another identity."""
+        suffix = "" if self.resize is None else f" resize={self.resize}"
+        return self.pictures.name(index) + suffix.encode()
+
+
+@dataclass(frozen=True)
+class RandomCrops(Photographs):
+    """Training images of which each epoch shows another part; `resize` leaves some to spare.
+
+    Asked by index, as for fingerprint and mean colour, they show their centres. They are never
+    decoded once for all, since a part is all that would be kept of a picture.
+
+    Attributes:
+        epoch: (seed, epoch), which with the index decide where; None for the centres.
+    """
+
+    epoch: tuple[int, int] | None = None
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
+        if self.epoch is None:
+            return self._square(index, None)
+        down, right = np.random.default_rng([*self.epoch, index, 1]).random(2)
+        return self._square(index, (down, right))
+
+    def of_epoch(self, seed: int, epoch: int) -> "RandomCrops":
+        """The parts that one epoch shows."""
+        return replace(self, epoch=(seed, epoch))
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Two splits of one kind of images; `test` is never trained on."""
+    """Two splits that share no image; `test` is never trained on."""
 
     name: str
     train: Images
     test: Images
 
+    @classmethod
+    def of_pictures(
+        cls, name: str, train: Pictures, test: Pictures, image_size: int, resize: int | None
+    ) -> "Dataset":
+        """Squares cut out of pictures: see `Photographs`. With `resize`, training ones at random.
+
+        Raises:
+            UserError: `resize` is smaller than `image_size`, or too large.
+        """
+        shown = Photographs if resize is None else RandomCrops
+        held_out = Photographs(test, image_size, resize)
+        return cls(name, shown(train, image_size, resize), held_out)
+
 
 def in_memory(images: Images) -> Images:
     """The images decoded into one array where they fit and stay the same, else as they are."""
-    if isinstance(images, MemoryImages | RandomCrops) or not fits_in_memory(images):
+    if isinstance(images, MemoryImages | RandomCrops):
+        return images
+    if len(images) * images.image_size**2 * 3 > MEMORY_LIMIT:
         return images
     return MemoryImages(decode(images, range(len(images))))
 
 
-def fits_in_memory(images: Images) -> bool:
-    """Whether the decoded images take at most `MEMORY_LIMIT` bytes."""
-    return len(images) * images.image_size**2 * 3 <= MEMORY_LIMIT
-
-
 def decode(
     images: Images, indices: Sequence[int], threads: int | None = None
-) -> UInt8[np.ndarray, "n height width 3"]:
+) -> UInt8[np.ndarray, "n size size 3"]:
     """The images at `indices` in one array, decoded by so many threads; None for one a core."""
     if type(images) is MemoryImages:
         return images.array[list(indices)]
@@ -142,19 +202,16 @@ def decode(
     return array
 
 
-def check_resize(resize: int | None, image_size: int) -> None:
-    """Refuse a short side out of which no image can be cut.
+def once_per_split(compute: Function) -> Function:
+    """Have a function of images keep its results for those in memory, which never change.
 
-    Raises:
-        UserError: naming the option, what it got and what it takes.
+    The jobs of a sweep share them. Its other arguments must be hashable.
     """
-    if resize is not None and not image_size <= resize <= LARGEST:
-        raise UserError(
-            f"dataset.resize={resize}: images of image_size={image_size} are cut out of pictures "
-            f"with this short side; it takes {image_size} to {LARGEST}, or null"
-        )
+    kept: Callable[..., Any] = functools.lru_cache(SPLITS)(compute)
 
+    @functools.wraps(compute)
+    def computed(images: Images, *others: Any, **named: Any) -> Any:
+        function = kept if isinstance(images, MemoryImages) else compute
+        return function(images, *others, **named)
 
-def resized(resize: int | None) -> bytes:
-    """What this option adds to an image's identity: other pixels, another identity."""
-    return b"" if resize is None else f" resize={resize}".encode()
+    return cast(Function, computed)

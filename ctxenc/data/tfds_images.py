@@ -1,9 +1,7 @@
 """Any prepared image set of TensorFlow Datasets, read without TensorFlow."""
 
-import contextlib
-import io
-import logging
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +10,7 @@ import tensorflow_datasets as tfds
 from jaxtyping import UInt8
 from tensorflow_datasets.proto import tf_example_pb2
 
-from ctxenc.data import geometry
-from ctxenc.data.geometry import Place
-from ctxenc.data.images import Dataset, RandomCrops, check_resize, resized
+from ctxenc.data.images import Dataset
 from ctxenc.data.tfds_prepared import prepared
 from ctxenc.errors import UserError
 
@@ -23,47 +19,41 @@ TEST_SPLITS = ("test", "validation")  # where none is named: the first that ther
 
 
 @dataclass(frozen=True)
-class TfdsImages:
-    """The chosen images of one split; pixels are decoded when asked for."""
+class Records:
+    """The chosen records of one split."""
 
-    records: Any  # serialized examples, by index
+    source: Any  # serialized examples, by index
+    chosen: Sequence[int]
     key: str
     feature: tfds.features.Image
-    chosen: Sequence[int]
-    image_size: int
     origin: str
-    resize: int | None = None
 
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One image.
+    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
+        """One picture, of its own size: greys three times, opacity left out, 16 bits scaled to 8.
 
         Raises:
             UserError: its record is damaged, or a picture of too many pixels.
         """
-        return self.cut(index, None)
-
-    def cut(self, index: int, place: Place | None) -> UInt8[np.ndarray, "height width 3"]:
-        """A part of one image, or its centre; the errors are the same."""
-        position = int(self.chosen[index])
+        position = self.chosen[index]
         try:
             # TFDS's own parser of examples is several times slower than protobuf's.
-            encoded = _values(self.records[position], self.key).bytes_list.value[0]
-            image = _rgb(self.feature.decode_example_np(encoded))
+            encoded = _values(self.source[position], self.key).bytes_list.value[0]
+            image = self.feature.decode_example_np(encoded)
+            if image.dtype == np.uint16:
+                image = (image // 257).astype(np.uint8)
+            return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)
         except Exception as error:  # OpenCV, TFDS and protobuf raise many kinds on damaged records
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(
                 f"{self.origin}: its image {position} cannot be read: {reason}"
             ) from None
-        if self.resize is None:
-            return geometry.square(image, self.image_size)
-        return geometry.part(image, self.image_size, short_side=self.resize, place=place)
 
-    def identity(self, index: int) -> bytes:
+    def name(self, index: int) -> bytes:
         """Name, version, split and position: prepared sets do not change under one version."""
-        return f"{self.origin} {self.chosen[index]}".encode() + resized(self.resize)
+        return f"{self.origin} {self.chosen[index]}".encode()
 
 
 def tfds_images(
@@ -73,7 +63,7 @@ def tfds_images(
     train_split: str,
     test_split: str | None,
     image_key: str,
-    classes: list[str] | None,
+    classes: tuple[str, ...] | None,
     resize: int | None = None,
     image_size: int,
 ) -> Dataset:
@@ -83,8 +73,8 @@ def tfds_images(
         name: as TFDS names it, with or without a config and version: ``imagenette/160px-v2:1.0.0``.
         data_dir: where it was prepared; None for TFDS's own default.
         train_split: TFDS split to train on.
-        test_split: TFDS split to test on; it may not overlap the other. None takes ``test`` where
-            there is one, else ``validation``.
+        test_split: TFDS split to test on; it may not overlap the other. None: ``test`` where there
+            is one, else ``validation``.
         image_key: the feature that holds the image.
         classes: names of the labels to keep; None keeps all.
         resize: short side before images of `image_size` are cut out, those to train on at random;
@@ -94,54 +84,29 @@ def tfds_images(
     Raises:
         UserError: the dataset is not prepared, or not in a form that needs no TensorFlow.
     """
-    check_resize(resize, image_size)
-    return from_builder(
-        prepared(name, data_dir),
-        train_split=train_split,
-        test_split=test_split,
-        image_key=image_key,
-        classes=classes,
-        resize=resize,
-        image_size=image_size,
-    )
-
-
-def from_builder(
-    builder: tfds.core.DatasetBuilder,
-    *,
-    train_split: str,
-    test_split: str | None,
-    image_key: str,
-    classes: list[str] | None,
-    resize: int | None = None,
-    image_size: int,
-) -> Dataset:
-    """Both splits of a prepared builder."""
+    builder = prepared(name, data_dir)
     features = dict(builder.info.features or {})
-    feature = features.get(image_key)
-    if not isinstance(feature, tfds.features.Image):
-        keys = sorted(k for k, f in features.items() if isinstance(f, tfds.features.Image))
+    keys = sorted(k for k, f in features.items() if isinstance(f, tfds.features.Image))
+    if image_key not in keys:
         raise UserError(
-            f"dataset.image_key={image_key}: {builder.name} takes {', '.join(keys) or 'no image'}"
+            f"dataset.image_key={image_key}: {builder.name} has no such image; expected one of "
+            f"{', '.join(keys) or 'another dataset'}"
         )
-    asked = {
-        "train": train_split,
-        "test": _test_split(builder) if test_split is None else test_split,
-    }
-    records = {role: _records(builder, role, split) for role, split in asked.items()}
-    _check_apart(builder, asked["train"], asked["test"])
+    held_out = _test_split(builder) if test_split is None else test_split
+    splits = {"train": train_split, "test": held_out}
+    sources = {role: _source(builder, role, split) for role, split in splits.items()}
+    _check_apart(builder, **splits)
 
-    def images(role: str) -> TfdsImages:
-        chosen: Sequence[int] = range(len(records[role]))
+    def records(role: str) -> Records:
+        chosen: Sequence[int] = range(len(sources[role]))
         if classes is not None:
-            chosen = _of_classes(builder, records[role], classes)
+            chosen = _of_classes(builder, sources[role], classes)
         if not chosen:
-            raise UserError(f"dataset.{role}_split={asked[role]}: it has no images of {classes}")
-        origin = f"{builder.info.full_name} {asked[role]}"
-        return TfdsImages(records[role], image_key, feature, chosen, image_size, origin, resize)
+            raise UserError(f"dataset.{role}_split={splits[role]}: it has no images of {classes}")
+        origin = f"{builder.info.full_name} {splits[role]}"
+        return Records(sources[role], chosen, image_key, features[image_key], origin)
 
-    train = images("train")
-    return Dataset(builder.name, train if resize is None else RandomCrops(train), images("test"))
+    return Dataset.of_pictures(builder.name, records("train"), records("test"), image_size, resize)
 
 
 def _test_split(builder: tfds.core.DatasetBuilder) -> str:
@@ -149,12 +114,12 @@ def _test_split(builder: tfds.core.DatasetBuilder) -> str:
         if name in builder.info.splits and builder.info.splits[name].num_examples:
             return name
     raise UserError(
-        f"dataset.test_split: {builder.name} has no split named {' or '.join(TEST_SPLITS)}; it "
-        "takes a slice such as train[90%:], and dataset.train_split the rest, train[:90%]"
+        f"dataset.test_split: {builder.name} has no split named {' or '.join(TEST_SPLITS)}; "
+        "expected a slice such as train[90%:], with the rest as dataset.train_split=train[:90%]"
     )
 
 
-def _records(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
+def _source(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
     raw = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
         if not builder.info.splits[split].num_examples:
@@ -162,16 +127,40 @@ def _records(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
         return builder.as_data_source(split=split, deserialize_method=raw)
     except NotImplementedError:
         raise UserError(
-            f"{builder.data_path}: prepared as {builder.info.file_format.value}; it takes "
+            f"{builder.data_path}: prepared as {builder.info.file_format.value}; expected "
             "array_record, which can be read without TensorFlow: where TensorFlow is installed, "
             f"run: tfds build {builder.name} --file_format=array_record"
         ) from None
     except (ValueError, KeyError):
         known = ", ".join(f"{name} ({s.num_examples})" for name, s in builder.info.splits.items())
         raise UserError(
-            f"dataset.{role}_split={split}: {builder.name} takes {known}, or slices of them such "
-            "as train[:90%], with an image in them"
+            f"dataset.{role}_split={split}: expected a split of {builder.name} with an image in "
+            f"it: {known}, or a slice such as train[:90%]"
         ) from None
+
+
+def _check_apart(builder: tfds.core.DatasetBuilder, train: str, test: str) -> None:
+    """Refuse splits that share an image: what is tested on is never trained on."""
+    parts = (builder.info.splits[split].file_instructions for split in (train, test))
+    for one, other in itertools.product(*parts):
+        start, end = max(one.skip, other.skip), min(one.skip + one.take, other.skip + other.take)
+        if one.filename == other.filename and start < end:
+            raise UserError(
+                f"dataset.test_split={test}: shares images with dataset.train_split={train}; "
+                "expected splits that share none, such as train[:90%] and train[90%:]"
+            )
+
+
+def check_classes(classes: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse classes that are not among a dataset's `names`, or none.
+
+    Raises:
+        UserError: naming the key, what it got, and the names.
+    """
+    if not classes or not set(classes) <= set(names):
+        raise UserError(
+            f"dataset.classes=[{', '.join(classes)}]: expected some of {', '.join(names)}"
+        )
 
 
 def _of_classes(
@@ -179,60 +168,19 @@ def _of_classes(
 ) -> list[int]:
     label = dict(builder.info.features or {}).get("label")
     if not isinstance(label, tfds.features.ClassLabel):
-        raise UserError(f"dataset.classes={classes}: {builder.name} has no labels; it takes null")
-    if not classes or not set(classes) <= set(label.names):
-        shown = ", ".join(classes)
-        raise UserError(f"dataset.classes=[{shown}]: it takes some of {', '.join(label.names)}")
+        raise UserError(
+            f"dataset.classes=[{', '.join(classes)}]: {builder.name} has no labels; must be null"
+        )
+    check_classes(classes, label.names)
     wanted = {label.str2int(name) for name in classes}
     found = []
     for start in range(0, len(records), BLOCK):
         block = range(start, min(start + BLOCK, len(records)))
-        labels = [
-            _values(record, "label").int64_list.value[0] for record in records.__getitems__(block)
-        ]
-        found += [index for index, value in zip(block, labels, strict=True) if value in wanted]
+        for index, record in zip(block, records.__getitems__(block), strict=True):
+            if _values(record, "label").int64_list.value[0] in wanted:
+                found.append(index)
     return found
-
-
-def _check_apart(builder: tfds.core.DatasetBuilder, train_split: str, test_split: str) -> None:
-    """Refuse splits that share an image: what is tested on is never trained on."""
-    for name, start, end in _ranges(builder, train_split):
-        for other, first, last in _ranges(builder, test_split):
-            if name == other and start < last and first < end:
-                raise UserError(
-                    f"dataset.test_split={test_split}: it shares images with "
-                    f"dataset.train_split={train_split}; such as train[:90%] and train[90%:] do not"
-                )
-
-
-def _ranges(builder: tfds.core.DatasetBuilder, split: str) -> list[tuple[str, int, int]]:
-    """The records of a split: (file, first, one past the last)."""
-    parts = builder.info.splits[split].file_instructions
-    return [(str(part.filename), part.skip, part.skip + part.take) for part in parts]
 
 
 def _values(record: bytes, key: str) -> Any:
     return tf_example_pb2.Example.FromString(record).features.feature[key]
-
-
-def _rgb(image: np.ndarray) -> UInt8[np.ndarray, "height width 3"]:
-    """Greys three times, opacity left out, 16 bits scaled to 8."""
-    if image.dtype == np.uint16:
-        image = (image // 257).astype(np.uint8)
-    if image.shape[-1] < 3:
-        image = image[..., :1].repeat(3, axis=-1)
-    return image[..., :3]
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep TFDS's progress bars, prints and log lines out of ours."""
-    logger, level = logging.getLogger("absl"), logging.getLogger("absl").level
-    tfds.disable_progress_bar()
-    logger.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
-        tfds.enable_progress_bar()

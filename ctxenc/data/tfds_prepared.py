@@ -1,12 +1,11 @@
 """Datasets that TFDS has prepared in a folder, opened without running any of their code.
 
-A folder may come from a stranger. TFDS imports the module of every feature class that its
-``features.json`` names, or its ``dataset_info.json``, which may hold the same description: so these
-are looked through before TFDS reads them.
+A folder may come from anybody. TFDS imports the module of every feature class that its
+``features.json`` names, or its ``dataset_info.json``, which may hold the same description: so both
+are searched before TFDS reads them.
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
         UserError: they are not; the message says how to get them.
     """
     if name in ("", "???"):
-        raise UserError("dataset.name: it takes the name of a TFDS dataset, such as imagenette")
+        raise UserError("dataset.name: expected the name of a TFDS dataset, such as imagenette")
     folder = Path(data_dir).expanduser() if data_dir else None
     try:
         # What `builder_from_files` does, with a look at the files in between.
@@ -48,35 +47,33 @@ def check_features(folder: Path) -> None:
     Raises:
         UserError: naming the file and the class; or a file that is no such description.
     """
-    for name in ("features.json", "dataset_info.json"):
-        file = folder / name
+    for file in (folder / "features.json", folder / "dataset_info.json"):
         try:
-            described = json.loads(safe_read.text(file, safe_read.MOST_JSON))
-            if name == "dataset_info.json":
-                described = described.get("features")
-            names = list(_class_names(described))
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            names = _class_names(safe_read.text(file, safe_read.MOST_JSON))
+        except (OSError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
-            raise UserError(f"{file}: it does not describe a TFDS dataset ({reason})") from None
-        for found in names:
-            if not found.startswith(OURS):
+            raise UserError(f"{file}: does not describe a TFDS dataset ({reason})") from None
+        for name in names:
+            if not name.startswith(OURS):
                 raise UserError(
-                    f"{file}: it would have {found!r} imported; it takes feature classes of "
-                    "tensorflow_datasets"
+                    f"{file}: would have {name!r} imported; expected feature classes of "
+                    "tensorflow_datasets only"
                 )
 
 
-def _class_names(value: Any) -> Iterator[str]:
-    """Every class name in a description, also in those that it holds as text."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _class_names(item)
-    elif isinstance(value, dict):
-        old = ("type",) if "content" in value else ()
-        for key, item in value.items():
+def _class_names(description: str) -> list[str]:
+    """Every class name in a JSON description, also in those that it holds as text."""
+    names: list[str] = []
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        old = ("type",) if "content" in dict(pairs) else ()
+        for key, value in pairs:
             if key in ("pythonClassName", "python_class_name", *old):
-                yield str(item)
-            elif key == "json" and isinstance(item, str):
-                yield from _class_names(json.loads(item))
-            else:
-                yield from _class_names(item)
+                names.append(str(value))
+            elif key == "json" and isinstance(value, str):
+                names.extend(_class_names(value))
+        return dict(pairs)
+
+    if not isinstance(json.loads(description, object_pairs_hook=collect), dict):
+        raise ValueError("not an object")
+    return names

@@ -1,1 +1,1 @@
-"""Measuring a generator on held-out images with frozen masks, beside fills that need none."""
+"""Measuring a generator on held-out images with frozen masks, beside the baselines."""

@@ -3,38 +3,23 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
 from ctxenc import masks, step
-from ctxenc.baselines import classical, ridge
-from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import decode
+from ctxenc.baselines import BASELINES, Baseline, prepared, title
+from ctxenc.config.instantiate import locate
+from ctxenc.data.fingerprint import fingerprint
 from ctxenc.errors import UserError
-from ctxenc.evaluation.folder import Evaluation, PerImage
-from ctxenc.evaluation.load import Setting, setting
-from ctxenc.evaluation.measure import Fill, Row, measure
-from ctxenc.evaluation.statistics import Columns, Standing, sentence
-from ctxenc.evaluation.test_split import frozen
-from ctxenc.metrics import per_image
+from ctxenc.evaluation.folder import Evaluation
+from ctxenc.evaluation.load import Setup, load
+from ctxenc.evaluation.measure import Row, measure
+from ctxenc.evaluation.statistics import Standing, sentence
+from ctxenc.evaluation.test_split import Batch
 from ctxenc.metrics.torchscript import Networks
 from ctxenc.report import extremes
 
-BASELINES = (
-    "mean_colour",
-    "context_mean",
-    "telea",
-    "navier_stokes",
-    "harmonic",
-    "biharmonic",
-    "ridge",
-)
-BIHARMONIC_IMAGES = 200  # where holes differ, so that every image is a system of its own
-PER_IMAGE = ("l1", "l2", "psnr", "ssim")  # the columns of ``per_image.csv``
-
-Progress = Callable[[str, int, int], None]  # (what, images done, of how many)
+Progress = Callable[[str, int, int], None]  # (what, so many done, of how many)
 
 
 def evaluate(
@@ -45,7 +30,7 @@ def evaluate(
     raw: bool = False,
     name: str | None = None,
     against: str = "all",
-    biharmonic_images: int | None = None,
+    slow_images: int | None = None,
     inception: str | Path | None = None,
     lpips: str | Path | None = None,
     progress: Progress = lambda what, done, total: None,
@@ -54,13 +39,14 @@ def evaluate(
 
     Args:
         path: the run folder.
-        overrides: Hydra's, of the masks and the images: see `ctxenc.evaluation.load.setting`.
+        overrides: Hydra's, of the masks and the images: see `ctxenc.evaluation.load`.
         checkpoint: ``best``, ``latest`` or the number of a saved step.
         raw: the weights as the last step left them, also where an average was kept.
         name: of the evaluation; None: dataset, mask and what else was overridden.
-        against: ``all``, ``none`` or names of `BASELINES` with commas between.
-        biharmonic_images: measure the biharmonic fill on so many of the first images; None: on
-            all where they share one hole, else on the first `BIHARMONIC_IMAGES`.
+        against: ``all``, ``none``, or with commas between, names of `BASELINES` and dotted paths
+            of baselines of your own (`ctxenc.baselines`).
+        slow_images: measure baselines that are slow where holes differ on so many of the first
+            images; None: on all where they share one hole, else on as many as `BASELINES` says.
         inception: a TorchScript file, for FID and KID: see `ctxenc.metrics.torchscript`.
         lpips: likewise, for LPIPS.
         progress: told how far each pass over images is.
@@ -70,179 +56,134 @@ def evaluate(
     """
     wanted = _wanted(against)
     if name is not None and (not name.strip(". ") or Path(name).name != name):
-        raise UserError(f"--name {name}: it takes the name of one folder")
-    if biharmonic_images is not None and biharmonic_images < 1:
-        raise UserError(f"--biharmonic-images {biharmonic_images}: it takes 1 or more")
-    at = setting(path, checkpoint, overrides, raw=raw)
-    trained_on = at.trained.run.dataset
+        raise UserError(f"--name {name}: expected the name of one folder")
+    if slow_images is not None and slow_images < 1:
+        raise UserError(f"--slow-images {slow_images}: must be 1 or more")
+    setup = load(path, checkpoint, overrides, raw=raw)
+    test, trained, images = setup.test, setup.trained, len(setup.dataset.test)
     if name is None:
-        name = at.name if checkpoint == "best" else f"{at.name}-{_at(checkpoint)}"
-    networks = Networks(inception, lpips, at.config.image_size)
-    rows, notes = _rows(at, wanted, against == "all", biharmonic_images, progress)
-    columns, distances = measure(
-        at.test, rows, networks, lambda done, of: progress("testing", done, of)
-    )
+        at = f"step{checkpoint}" if checkpoint.isdecimal() else checkpoint
+        name = setup.name if checkpoint == "best" else f"{setup.name}-{at}"
+    networks = Networks(inception, lpips, setup.config.image_size)
+    rows, notes = _rows(setup, wanted, against == "all", slow_images, progress)
+    columns, patches = measure(test, rows, networks, lambda done, of: progress("testing", done, of))
     seen = networks.figures(lambda done, of: progress("FID and KID", done, of))
     standing = Standing(columns)
     best = standing.best_baseline
     lead = {} if best is None else standing.lead(best)
-    test_fingerprint = fingerprint(at.dataset.test)
-    if trained_on.get("test_fingerprint") == test_fingerprint:
+    tested_on = fingerprint(setup.dataset.test)
+    if trained.run.dataset.get("test_fingerprint") == tested_on:
         if checkpoint == "best":
             notes.append("the best checkpoint was chosen on this test split: it flatters the model")
     elif not any(override.startswith(("dataset", "image_size")) for override in overrides):
         notes.append("the test images have changed since the run was trained")
-    if note := networks.note(len(at.dataset.test)):
+    if note := networks.note(images):
         notes.append(note)
     written = {
         "name": name,
-        "run": str(at.trained.run.path),
-        "checkpoint": {"which": checkpoint, **at.trained.described},
+        "run": str(trained.run.path),
+        "checkpoint": {"which": checkpoint, **trained.described},
         "dataset": {
-            "name": at.dataset.name,
-            "image_size": at.config.image_size,
-            "test_images": len(at.dataset.test),
-            "test_fingerprint": test_fingerprint,
+            "name": setup.dataset.name,
+            "image_size": setup.config.image_size,
+            "test_images": images,
+            "test_fingerprint": tested_on,
         },
-        "mask_hash": at.test.mask_hash(),
-        "missing": at.test.missing(),
-        "images": len(at.dataset.test),
+        "mask_hash": test.mask_hash(),
+        "missing": test.missing(),
+        "images": images,
         "networks": networks.described(),
-        "rows": {
-            row: {**standing.figures(row), "swd": distances[row], **seen.get(row, {})}
-            for row in rows
-        },
+        "rows": {r: {**standing.figures(r), **patches[r], **seen.get(r, {})} for r in rows},
         "best_baseline": best,
         "model_minus_best_baseline": lead,
-        "verdict": sentence(best, lead, len(at.dataset.test)),
+        "verdict": sentence(best, lead, images),
         "notes": notes,
     }
-    evaluation = Evaluation.of(at.trained.run, name)
-    _save_extremes(evaluation.grid, at, columns["model"]["psnr"])
-    evaluation.write(written, _per_image(columns, len(at.dataset.test)))
+    evaluation = Evaluation.of(trained.run, name)
+    _save_extremes(evaluation.grid, setup, columns["model"]["psnr"])
+    each = {f"{row}.{name}": v for row, of in columns.items() for name, v in of.items()}
+    evaluation.write(written, each)
     return evaluation
 
 
-def _wanted(against: str) -> list[str]:
+def _wanted(against: str) -> dict[str, Baseline]:
+    """The baselines that were asked for, by their names or paths."""
     if against in ("all", "none"):
-        return list(BASELINES) if against == "all" else []
-    asked = [name.strip().replace("-", "_") for name in against.split(",")]
-    for name in asked:
-        if name not in BASELINES:
-            raise UserError(f"--baselines {name}: it takes all, none or {', '.join(BASELINES)}")
-    return [name for name in BASELINES if name in asked]
-
-
-def _at(checkpoint: str) -> str:
-    return f"step{checkpoint}" if checkpoint.isdecimal() else checkpoint
+        return dict(BASELINES) if against == "all" else {}
+    wanted = {}
+    for name in (part.strip() for part in against.split(",")):
+        known = name.replace("-", "_")
+        if known in BASELINES:
+            wanted[known] = BASELINES[known]
+        elif "." in name:
+            wanted[name] = Baseline(title(name), locate(name, "--baselines"))
+        else:
+            raise UserError(
+                f"--baselines {name}: expected all, none, package.module.name of your own, or some "
+                f"of {', '.join(BASELINES)}"
+            )
+    return wanted
 
 
 def _rows(
-    at: Setting,
-    wanted: list[str],
+    setup: Setup,
+    wanted: dict[str, Baseline],
     whatever_can: bool,
-    biharmonic_images: int | None,
+    slow_images: int | None,
     progress: Progress,
 ) -> tuple[dict[str, Row], list[str]]:
     """(the methods to measure, what to say about those left out or cut short)."""
-    images, hole, notes = len(at.dataset.test), at.test.fixed_mask(), []
-    rows = {"model": Row(_generator(at), images)}
-    for name in wanted:
-        count = images
-        if name == "ridge" and (refusal := _no_ridge(at, hole)):
+    images, hole, notes = len(setup.dataset.test), setup.test.fixed_mask(), []
+    rows = {"model": Row(_generator(setup), images)}
+    for name, baseline in wanted.items():
+        try:
+            rows[name] = Row(_filling(setup, name, baseline, hole, progress), images)
+        except UserError as reason:
             if not whatever_can:
-                raise UserError(f"--baselines ridge: {refusal}")
-            notes.append(f"ridge is left out: {refusal}")
+                raise UserError(f"--baselines {name}: {reason}") from None
+            notes.append(f"{baseline.title} is left out: {reason}")
             continue
-        if name == "biharmonic":
-            default = images if hole is not None else BIHARMONIC_IMAGES
-            count = min(images, biharmonic_images or default)
+        if baseline.first is not None:
+            count = min(images, slow_images or (images if hole is not None else baseline.first))
+            rows[name] = Row(rows[name].fill, count)
             if count < images:
-                notes.append(f"* biharmonic is slow, and of the first {count} images only")
-        rows[name] = Row(_baseline(at, name, hole, progress), count)
+                notes.append(f"* {baseline.title} is slow, and of the first {count} images only")
     return rows, notes
 
 
-def _no_ridge(at: Setting, hole: np.ndarray | None) -> str | None:
-    """Why ridge regression cannot be had here, if it cannot."""
-    size = at.config.image_size
-    if hole is None:
-        return "it takes one hole for all images, and these masks differ"
-    if size**2 * 3 > ridge.MOST_VALUES:
-        return f"images of {size} × {size} have more than {ridge.MOST_VALUES} values"
-    if len(at.dataset.train) < 2:
-        return "it takes two training images or more"
-    return None
+def _generator(setup: Setup) -> Callable[[Batch], Array]:
+    model, variables, value = setup.model, setup.trained.variables, setup.trained.fill_value
+    return lambda batch: step.eval_step(model, variables, batch.images, batch.mask, value)[0]
 
 
-def _generator(at: Setting) -> Fill:
-    model, variables, colour = at.model, at.trained.variables, at.trained.fill_value
-    return lambda images, mask: step.eval_step(model, variables, images, mask, colour)[0]
+def _filling(
+    setup: Setup, name: str, baseline: Baseline, hole: np.ndarray | None, progress: Progress
+) -> Callable[[Batch], Array]:
+    def fitting(done: int, of: int) -> None:
+        progress(f"fitting {baseline.title}", done, of)
+
+    fill = prepared(baseline.target, setup.dataset.train, hole, fitting)
+
+    def filled(batch: Batch) -> Array:
+        try:
+            return batch.filled(fill)
+        except UserError as reason:
+            raise UserError(f"--baselines {name}: {reason}") from None
+
+    return filled
 
 
-def _baseline(at: Setting, name: str, hole: np.ndarray | None, progress: Progress) -> Fill:
-    if name == "mean_colour":
-        colour = jnp.asarray(mean_colour(at.dataset.train), jnp.float32)
-        return lambda images, mask: _mean_colour(images, mask, colour)
-    if name == "context_mean":
-        return _context_mean
-    if name == "ridge":
-        assert hole is not None
-        return _on_host(
-            ridge.fit(at.dataset.train, hole, lambda done, of: progress("fitting ridge", done, of))
-        )
-    fills: dict[str, classical.Fill] = {
-        "telea": classical.telea,
-        "navier_stokes": classical.navier_stokes,
-        "harmonic": classical.Harmonic(),
-        "biharmonic": classical.biharmonic,
-    }
-    return _on_host(fills[name])
-
-
-def _on_host(fill: classical.Fill) -> Fill:
-    return lambda images, mask: jnp.asarray(fill(np.asarray(images), np.asarray(mask)[..., 0] > 0))
-
-
-@jax.jit
-def _mean_colour(images: Array, mask: Array, colour: Array) -> Array:
-    return masks.apply(masks.to_float(images), mask, colour)
-
-
-@jax.jit
-def _context_mean(images: Array, mask: Array) -> Array:
-    return per_image.context_mean(masks.to_float(images), mask)
-
-
-def _per_image(columns: dict[str, Columns], images: int) -> PerImage:
-    """The columns of ``per_image.csv``: not a number where a row is of the first images only."""
-    table = {}
-    for row, values in columns.items():
-        for name in PER_IMAGE:
-            table[f"{row}.{name}"] = np.full(images, np.nan)
-            table[f"{row}.{name}"][: len(values[name])] = values[name]
-    return table
-
-
-def _save_extremes(file: Path, at: Setting, psnr: Float[np.ndarray, " images"]) -> None:
+def _save_extremes(file: Path, setup: Setup, psnr: Float[np.ndarray, " images"]) -> None:
     """Draw the images that the model fills best, as usual and worst."""
-    chosen = extremes.choose(psnr)
-    groups = {name: _pictures(at, indices) for name, indices in chosen.items()}
+    chosen = extremes.choose(psnr, min(extremes.EACH, setup.config.batch_size))
+    groups = {name: _pictures(setup, indices) for name, indices in chosen.items()}
     extremes.save(file, groups, {name: psnr[indices] for name, indices in chosen.items()})
 
 
-def _pictures(at: Setting, indices: Int[np.ndarray, " n"]) -> list[Float[np.ndarray, "n h w 3"]]:
+def _pictures(setup: Setup, indices: Int[np.ndarray, " n"]) -> list[Float[np.ndarray, "n h w 3"]]:
     """Some test images: real, masked and filled, through the program that tested them."""
-    batch, model, colour = at.config.batch_size, at.model, at.trained.fill_value
-    parts = []
-    for start in range(0, len(indices), batch):
-        some = indices[start : start + batch]
-        padded = np.resize(some, batch)
-        images = jnp.asarray(decode(at.dataset.test, padded.tolist()))
-        mask = frozen(model.mask, jnp.asarray(padded), at.config.image_size)
-        images, mask = jax.device_put((images, mask), at.test.sharding)
-        filled, _ = step.eval_step(model, at.trained.variables, images, mask, colour)
-        real = masks.to_float(images)
-        rows = (real, masks.apply(real, mask, colour), filled)
-        parts.append([np.asarray(row)[: len(some)] for row in rows])
-    return [np.concatenate(row) for row in zip(*parts, strict=True)]
+    batch = setup.test.batch(indices)
+    real = masks.to_float(batch.images)
+    masked = masks.apply(real, batch.mask, setup.trained.fill_value)
+    rows = (real, masked, _generator(setup)(batch))
+    return [np.asarray(row)[: batch.valid] for row in rows]

@@ -50,7 +50,7 @@ class Evaluation:
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(found, dict):
-            raise UserError(f"{file}: it takes a JSON object")
+            raise UserError(f"{file}: expected a JSON object")
         return found
 
     @property
@@ -59,7 +59,7 @@ class Evaluation:
         return self.path / "grid.png"
 
     def per_image(self, row: str | None = None) -> PerImage:
-        """``per_image.csv`` by column, ``<row>.<metric>``: all of them, or one row's.
+        """``per_image.csv`` by column, ``<row>.<column>``: all of them, or one row's.
 
         Raises:
             UserError: it is missing or damaged.
@@ -70,14 +70,14 @@ class Evaluation:
             names = head.split(",")
             if names[0] != "index" or not lines:
                 raise ValueError
-            wanted = [i for i, n in enumerate(names) if i and row in (None, n.split(".")[0])]
+            wanted = [i for i, n in enumerate(names) if i and row in (None, n.rpartition(".")[0])]
             values = np.loadtxt(lines, delimiter=",", usecols=wanted, ndmin=2)
         except (OSError, ValueError) as error:
             raise UserError(f"{file}: not readable as CSV ({type(error).__name__})") from None
         return {names[i]: values[:, column] for column, i in enumerate(wanted)}
 
     def write(self, metrics: dict[str, Any], per_image: PerImage) -> None:
-        """Both tables; ``metrics.json`` last, since it says that the evaluation is whole."""
+        """Both files; ``metrics.json`` last, since it says that the evaluation is whole."""
         columns = list(zip(*per_image.values(), strict=True))
         lines = [",".join(["index", *per_image])]
         lines += [f"{i}," + ",".join(f"{v:.8g}" for v in row) for i, row in enumerate(columns)]

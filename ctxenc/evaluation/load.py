@@ -1,4 +1,4 @@
-"""A trained generator put before test images and masks: its run's own, or others by overrides."""
+"""A trained generator and what it is tested on: its run's own images and masks, or others."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,37 +8,29 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.errors import FlaxError
-from hydra.core.override_parser.types import OverrideType
+from hydra.core.override_parser.types import Override, OverrideType
 from omegaconf import DictConfig, OmegaConf
 
 from ctxenc import step
 from ctxenc.comparison.settings import Settings
-from ctxenc.config import build, instantiate
-from ctxenc.config.checks import check
+from ctxenc.config import build, instantiate, schema
+from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import compose, parse, with_absolute_paths
-from ctxenc.config.schema import Config
+from ctxenc.config.schema import Config, Role
 from ctxenc.config.search_path import choices
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
-from ctxenc.evaluation.test_split import TestSplit, frozen
-from ctxenc.masks import MaskStrategy
+from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices
-from ctxenc.prediction import Prediction, are_boxes
 from ctxenc.runs.folder import Run
 from ctxenc.state import Model
 from ctxenc.trained import TrainedModel
 
-GROUPS = ("mask", "dataset")
-KEYS = ("mask_height", "mask_width", "image_size", "batch_size")
-SPLITS = ("test_fraction", "train_split", "test_split")  # what of a set is held out
-UNTOLD = ("batch_size", "dataset.data_dir", "dataset.path")  # they change no figure, or are paths
-
 
 @dataclass(frozen=True)
-class Setting:
-    """A trained generator, and what it is put before."""
+class Setup:
+    """A trained generator, and what it is tested on; `name` says what that is."""
 
     trained: TrainedModel
     config: Config
@@ -49,24 +41,24 @@ class Setting:
     @property
     def test(self) -> TestSplit:
         """The test split with its frozen masks."""
-        sharding = devices.split(devices.mesh())
+        sharding = devices.shardings()[1]
         return TestSplit(self.dataset.test, self.model, self.config.batch_size, sharding)
 
 
-def setting(
+def load(
     path: str | Path,
     checkpoint: str = "best",
     overrides: Sequence[str] = (),
     *,
     raw: bool = False,
-) -> Setting:
-    """A run's generator before the run's own test split and masks, where no override says else.
+) -> Setup:
+    """A run's generator with the run's own test split and masks, where no override says else.
 
     Args:
         path: the run folder.
         checkpoint: ``best``, ``latest`` or the number of a saved step.
-        overrides: Hydra's, of `mask`, `dataset`, their options, `mask_height`, `mask_width`,
-            `image_size` and `batch_size`.
+        overrides: Hydra's, of the keys that an evaluation may change (`ctxenc.config.schema`:
+            `on_evaluate`).
         raw: the weights as the last step left them, also where an average was kept.
 
     Raises:
@@ -74,29 +66,22 @@ def setting(
             that do not fit the generator.
     """
     run = Run(Path(path).expanduser())
-    composed = changed(run.config, overrides)
+    composed = changed(compatible(run.config, run.path), overrides)
     config = check(composed)
     devices.check_batch(config.batch_size)
     trained = TrainedModel.load(path, checkpoint, raw=raw)
-    model = trained.model
-    hole = (config.mask_height, config.mask_width)
-    for key, got, takes in zip(
-        ("mask_height", "mask_width"), hole, model.prediction.window, strict=True
-    ):
-        if got != takes and not model.prediction.whole:
-            raise UserError(f"{key}={got}: this generator fills holes of {takes}; it takes {takes}")
+    model, box = trained.model, (config.mask_height, config.mask_width)
     if config.mask != trained.config.mask:
         mask = instantiate.strategy(config.mask)
-        _check_boxes(mask, model.prediction, config.image_size)
-        seen = build.prediction_of_masks(model.prediction, mask, hole, config.image_size)
-        model = dataclasses.replace(model, mask=mask, prediction=seen)
+        prediction = build.prediction_of_masks(model.prediction, mask, box, config.image_size)
+        model = dataclasses.replace(model, mask=mask, prediction=prediction)
     _check_size(trained, model, config)
     dataset = build.dataset(config)
     _check_held_out(trained.config.dataset, config.dataset)
-    chosen = Settings.of({group: _plain(composed[group]) for group in GROUPS}).values
-    told = [*_told(overrides), *(["raw"] if model.averaged and raw else [])]
-    name = _name([chosen["dataset"], chosen["mask"], *told])
-    found = Setting(trained, config, model, dataset, name)
+    chosen = Settings.of({group: _plain(composed[group]) for group in _groups()}).values
+    words = [*(chosen[group] for group in _groups()), *map(_words, parse(overrides))]
+    words += ["raw"] if model.averaged and raw else []
+    found = Setup(trained, config, model, dataset, _folder_name(words))
     _check_missing(found.test)
     return found
 
@@ -107,40 +92,31 @@ def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
     Raises:
         UserError: an override of what a trained generator cannot change, or an unknown choice.
     """
-    config = saved.copy()
-    read = parse(overrides)
-    for override in read:
-        key = override.key_or_group
-        known = key.split(".")[0] in GROUPS or key in KEYS
+    config, allowed, options = saved.copy(), schema.keys(lambda key: key.on_evaluate), []
+    for override in parse(overrides):
+        line, key = override.input_line, override.key_or_group
+        known = key in allowed or key.split(".")[0] in _groups()
         if not known or override.package or override.type is not OverrideType.CHANGE:
             raise UserError(
-                f"{override.input_line}: the generator is trained; only mask, dataset, their "
-                f"options, {', '.join(KEYS[:-1])} and {KEYS[-1]} can be changed"
+                f"{line}: the generator is trained; only {', '.join(allowed)} and the options of "
+                f"{' and '.join(_groups())} can be changed"
             )
         if override.is_sweep_override():
-            raise UserError(f"{override.input_line}: it takes one value")
-        if key in GROUPS:
-            if not isinstance(override.value(), str):
-                raise UserError(f"{override.input_line}: it takes {', '.join(choices(key))}")
-            node = compose([str(override.input_line)])[key]
-            config[key] = _plain(node)
-    for override in read:
-        if override.key_or_group not in GROUPS:
-            OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
+            raise UserError(f"{line}: expected one value")
+        if key not in _groups():
+            options.append(override)
+        elif isinstance(override.value(), str):
+            config[key] = _plain(compose([str(line)])[key])
+        else:
+            raise UserError(f"{line}: expected {', '.join(choices(key))}")
+    for override in options:
+        OmegaConf.update(config, override.key_or_group, override.value(), force_add=True)
     return with_absolute_paths(config)
 
 
-def _check_boxes(mask: MaskStrategy, views: Prediction, size: int) -> None:
-    """Refuse masks that a generator of boxes cannot fill."""
-    if views.whole:
-        return
-    height, width = (side - 2 * views.band for side in views.window)
-    sample = np.asarray(frozen(mask, jnp.arange(64), size))[..., 0] > 0
-    if not are_boxes(sample, height, width):
-        raise UserError(
-            f"mask: this generator fills one box of {height} × {width} pixels, and these masks are "
-            "of other shapes or sizes; a run trained with predict=image takes any"
-        )
+def _groups() -> list[str]:
+    """The groups of which an evaluation may choose another."""
+    return [name for name in schema.groups() if schema.keys()[name].on_evaluate]
 
 
 def _check_missing(test: TestSplit) -> None:
@@ -149,19 +125,22 @@ def _check_missing(test: TestSplit) -> None:
     if missing["least"] <= 0 or missing["most"] >= 100:
         raise UserError(
             f"mask: {missing['least']:g} to {missing['most']:g} % of the test images are missing; "
-            "it takes masks that leave some of every image missing and some visible"
+            "expected masks that leave some of every image missing and some visible"
         )
 
 
 def _check_held_out(before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse another split of the images that the generator was trained on."""
-    if any(before.get(key) != now.get(key) for key in ("_target_", "path", "name")):
+    key = schema.keys()["dataset"]
+    # What images a group gives: its code, its folder, and the `name` that TFDS's are known by.
+    images = {"_target_", "name", *key.folders} - {*key.places}
+    if any(before.get(option) != now.get(option) for option in images):
         return
-    for key in SPLITS:
-        if before.get(key) != now.get(key):
+    for option in key.splits:
+        if before.get(option) != now.get(option):
             raise UserError(
-                f"dataset.{key}={now.get(key)}: of the images that this run was trained on, only "
-                f"those that it held out are tested; it takes {before.get(key)}"
+                f"dataset.{option}={now.get(option)}: must be {before.get(option)}: of the images "
+                "that this run was trained on, only those that it held out are tested"
             )
 
 
@@ -170,19 +149,14 @@ def _check_size(trained: TrainedModel, model: Model, config: Config) -> None:
     size = config.image_size
     images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
     mask = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+    arrays = (trained.variables, images, mask, trained.fill_value)
     try:
-        jax.eval_shape(
-            lambda *arrays: step.fill(model, *arrays),
-            trained.variables,
-            images,
-            mask,
-            trained.fill_value,
-        )
+        jax.eval_shape(lambda *given: step.fill(model, *given), *arrays)
     except (FlaxError, TypeError, ValueError):
-        trained_on = trained.config.image_size
+        needed = trained.config.image_size
         raise UserError(
-            f"image_size={size}: this generator's weights are for {trained_on} × {trained_on} "
-            f"images; it takes {trained_on}"
+            f"image_size={size}: must be {needed}, as this generator's weights are for images of "
+            f"{needed} × {needed}"
         ) from None
 
 
@@ -190,15 +164,19 @@ def _plain(node: Any) -> Any:
     return OmegaConf.to_container(node, resolve=False)
 
 
-def _told(overrides: Sequence[str]) -> list[str]:
-    """The overrides that an evaluation's name tells beside those of `mask` and `dataset`."""
-    told = [o for o in overrides if o.split("=")[0] not in (*GROUPS, *UNTOLD)]
-    folders = [o for o in overrides if o.startswith("dataset.path=")]
-    told += [Path(folder.split("=", 1)[1].strip("'\"")).name for folder in folders]
-    return [o.removeprefix("dataset.").removeprefix("mask.") for o in told]
+def _words(override: Override) -> str:
+    """What an evaluation's name says of an override, beside the choices of its groups."""
+    top, _, option = override.key_or_group.partition(".")
+    key, line = schema.keys()[top], str(override.input_line)
+    if option in key.places or override.key_or_group in _groups():
+        return ""
+    if option in key.folders:
+        return Path(str(override.value())).name
+    # Every image is tested once, whatever the batch.
+    return line.removeprefix(f"{top}.") if option or key.role is Role.STATIC else ""
 
 
-def _name(words: Sequence[str]) -> str:
+def _folder_name(words: Sequence[str]) -> str:
     """Words joined to the name of a folder."""
-    name = "-".join(words)
+    name = "-".join(word for word in words if word)
     return "".join(c if c.isalnum() or c in "-_=.," else "_" for c in name)[:80].strip(".")

@@ -1,144 +1,79 @@
 """From every image's values to figures with intervals, and to whether the model wins."""
 
-import math
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 
-from ctxenc.metrics.bootstrap import LEVEL, percentiles, resampled_means
+from ctxenc import baselines
+from ctxenc.metrics.bootstrap import LEVEL, Columns, Figure, Samples, figure, resampled_figures
+from ctxenc.metrics.registry import METRICS
 
-Columns = dict[str, Float[np.ndarray, " images"]]  # as `metrics.per_image` names them, and more
-Figure = dict[str, Any]  # mean, low, high, images
-
+VERDICT = "psnr_db"  # the metric that says which method is better
 FEWEST = 10  # test images for a verdict: below, a bootstrap knows nothing of the spread
-
-TITLES = {
-    "model": "model",
-    "mean_colour": "mean colour",
-    "context_mean": "context mean",
-    "telea": "Telea",
-    "navier_stokes": "Navier-Stokes",
-    "harmonic": "harmonic",
-    "biharmonic": "biharmonic",
-    "ridge": "ridge",
-}
 
 
 class Standing:
     """The rows' figures, and the model's lead over the best other row.
 
     Args:
-        rows: each method's values by image: `l1`, `l2`, `psnr`, `ssim`, `gradient`, and the real
-            images' `real_gradient`, the last two not a number where the missing pixels are too thin
-            for any. A method measured on the first images only has fewer.
+        rows: each method's values by image; NaN where it was not measured on an image, or where
+            the image has no such value. All have as many images.
         seed: of the resampling.
     """
 
-    def __init__(self, rows: dict[str, Columns], *, seed: int = 0):
-        self._images = {row: len(next(iter(columns.values()))) for row, columns in rows.items()}
-        self._thick = {row: int(_thick(columns).sum()) for row, columns in rows.items()}
-        rows = {row: _without_thin(columns) for row, columns in rows.items()}
-        means = {
-            row: {name: np.mean(v, dtype=np.float64) for name, v in columns.items()}
-            for row, columns in rows.items()
-        }
-        self._at = {row: statistics(of) for row, of in means.items()}
-        self._resampled: dict[str, Columns] = {}
-        for count in set(self._images.values()):
-            alike = {row: rows[row] for row in rows if self._images[row] == count}
-            self._resampled |= _resampled(alike, seed)
+    def __init__(self, rows: Mapping[str, Columns], *, seed: int = 0):
+        self._images = {row: _images(columns) for row, columns in rows.items()}
+        found = resampled_figures(list(rows.values()), seed=seed)
+        self._found = dict(zip(rows, found, strict=True))
 
     def figures(self, row: str) -> dict[str, Figure]:
-        """A row's figures; those that are not numbers (holes one pixel wide) are left out.
+        """A row's figures.
 
-        So is `sharpness` where so few images have one that a resample may have none.
+        Left out are those that no image has (holes one pixel wide have no sharpness), or so few
+        images that a resample may have none of them.
         """
-        images = dict.fromkeys(self._at[row], self._images[row]) | {"sharpness": self._thick[row]}
-        return {
-            name: {**self._figure(value, self._resampled[row][name]), "images": images[name]}
-            for name, value in self._at[row].items()
-            if math.isfinite(value) and np.isfinite(self._resampled[row][name]).all()
-        }
+        images = self._images[row]
+        return {n: {**f, "images": images[n]} for n, f in _finite(self._found[row]).items()}
 
     @property
     def best_baseline(self) -> str | None:
-        """The baseline with the highest `psnr_db` among those on all images."""
-        every = self._images["model"]
-        others = [r for r, count in self._images.items() if r != "model" and count == every]
-        return max(others, key=lambda row: self._at[row]["psnr_db"], default=None)
+        """The baseline with the highest `VERDICT` among those on all images."""
+        of = {row: images[VERDICT] for row, images in self._images.items()}
+        others = [row for row in of if row != "model" and of[row] == of["model"]]
+        return max(others, key=lambda row: self._found[row][VERDICT][0], default=None)
 
     def lead(self, over: str) -> dict[str, Figure]:
         """The model's figures minus another row's, image by image."""
-        ours, theirs = self._at["model"], self._at[over]
-        samples = self._resampled
-        return {
-            name: self._figure(ours[name] - theirs[name], samples["model"][name] - values)
-            for name, values in samples[over].items()
-            if math.isfinite(ours[name] - theirs[name])
-            and np.isfinite(samples["model"][name] - values).all()
-        }
-
-    @staticmethod
-    def _figure(value: float, samples: np.ndarray) -> Figure:
-        low, high = percentiles(samples)
-        return {"mean": float(value), "low": low, "high": high}
+        ours, theirs = self._found["model"], self._found[over]
+        return _finite({name: ours[name] - theirs[name] for name in ours if name in theirs})
 
 
-def statistics(means: dict[str, Any]) -> dict[str, Any]:
-    """The figures that follow from the columns' means: numbers, or arrays of resamples."""
+def _images(columns: Columns) -> dict[str, int]:
+    """By metric, how many images have a value."""
+    there = {name: int(np.isfinite(values).sum()) for name, values in columns.items()}
     return {
-        "psnr_db": means["psnr"],
-        "psnr_pooled_db": -10 * np.log10(np.maximum(means["l2"], 1e-30)),
-        "l1_percent": 100 * means["l1"],
-        "l2_percent": 100 * means["l2"],
-        "ssim": means["ssim"],
-        "sharpness": _ratio(means["gradient"], means["real_gradient"]),
+        name: min(there[column] for column in metric.per_image)
+        for name, metric in METRICS.items()
+        if metric.per_image and metric.per_image.keys() <= there.keys()
     }
 
 
-def _thick(columns: Columns) -> np.ndarray:
-    """Which images have gradients: somewhere their missing pixels are two wide and two high."""
-    return np.isfinite(columns["gradient"]) & np.isfinite(columns["real_gradient"])
+def _finite(found: Mapping[str, Samples]) -> dict[str, Figure]:
+    return {name: figure(values) for name, values in found.items() if np.isfinite(values).all()}
 
 
-def _without_thin(columns: Columns) -> Columns:
-    """With gradients of 0 in images that have none: the ratio of two means is of the others."""
-    thick = _thick(columns)
-    both = {n: np.where(thick, columns[n], 0.0) for n in ("gradient", "real_gradient")}
-    return {**columns, **both}
-
-
-def _ratio(of: Any, to: Any) -> Any:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.divide(of, to)
-
-
-def sentence(best: str | None, lead: dict[str, Figure], images: int) -> str:
+def sentence(best: str | None, lead: Mapping[str, Figure], images: int) -> str:
     """The verdict in words, from the paired interval of the difference in PSNR."""
     if images < FEWEST:
-        return f"{images} test images are too few for a verdict; it takes {FEWEST}"
+        return f"{images} test images are too few for a verdict; expected {FEWEST} or more"
     if best is None:
         return "no baseline was measured on these images, so nothing says what the model is worth"
-    title, psnr = TITLES.get(best, best), lead["psnr_db"]
-    low, high, by = psnr["low"], psnr["high"], psnr["mean"]
+    title, difference = baselines.title(best), lead[VERDICT]
+    low, high, by = difference["low"], difference["high"], difference["mean"]
     if low > 0:
-        return (
-            f"the model beats {title} by {by:.2f} dB ({LEVEL} % interval {low:.2f} to {high:.2f})"
-        )
-    if high < 0:
-        return (
-            f"the model loses to {title} by {-by:.2f} dB "
-            f"({LEVEL} % interval {-high:.2f} to {-low:.2f})"
-        )
-    return (
-        f"the model cannot be told from {title}: {by:+.2f} dB "
-        f"({LEVEL} % interval {low:+.2f} to {high:+.2f})"
-    )
-
-
-def _resampled(rows: dict[str, Columns], seed: int) -> dict[str, Columns]:
-    """Each row's figures in every resample; rows of as many images share their draws."""
-    table = np.stack([v for columns in rows.values() for v in columns.values()], axis=1)
-    means = iter(resampled_means(table.astype(np.float64), seed=seed).T)
-    return {row: statistics({name: next(means) for name in rows[row]}) for row in rows}
+        words, ends = f"beats {title} by {by:.2f} dB", f"{low:.2f} to {high:.2f}"
+    elif high < 0:
+        words, ends = f"loses to {title} by {-by:.2f} dB", f"{-high:.2f} to {-low:.2f}"
+    else:
+        words, ends = f"cannot be told from {title}: {by:+z.2f} dB", f"{low:+.2f} to {high:+.2f}"
+    return f"the model {words} ({LEVEL} % interval {ends})"

@@ -1,31 +1,62 @@
-"""The test split under the metric contract: held-out images, frozen masks, every image once."""
+"""The test split: held-out images with frozen masks, every image once."""
 
 import functools
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Array, Bool, Float, Int, UInt8
 
 from ctxenc import masks, metrics
-from ctxenc.data.images import Images
-from ctxenc.data.loaders import test_batches
+from ctxenc.baselines import Fill
+from ctxenc.data.images import Images, decode
+from ctxenc.data.loaders import own_rows, to_devices
+from ctxenc.metrics.registry import trained_on
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 from ctxenc.step import eval_step
 
-PerImage = dict[str, Float[np.ndarray, " images"]]
-Batch = tuple[UInt8[Array, "batch height width 3"], masks.Mask]
+Columns = dict[str, Float[np.ndarray, " images"]]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some test images with their masks.
+
+    Attributes:
+        images: The whole batch, on the devices of all processes.
+        mask: Likewise.
+        valid: How many of its images count; the others only fill it up.
+        own: The images that this process's devices hold, on the host.
+        missing: Which of their pixels are missing.
+    """
+
+    images: UInt8[Array, "batch height width 3"]
+    mask: masks.Mask
+    valid: int
+    own: UInt8[np.ndarray, "rows height width 3"]
+    missing: Bool[np.ndarray, "rows height width"]
+
+    def filled(self, fill: Fill) -> Float[Array, "batch height width 3"]:
+        """The composites of a baseline, which fills each process's own images on the host."""
+        assert isinstance(self.images.sharding, NamedSharding)
+        return to_devices(fill(self.own, self.missing), self.images.sharding, len(self.images))
+
+    def measured(
+        self, filled: Float[Array, "batch height width 3"], names: tuple[str, ...]
+    ) -> dict[str, Float[Array, " batch"]]:
+        """The per-image columns of some metrics for composites in [-1, 1]."""
+        return _measured(self.images, filled, self.mask, names)
 
 
 @dataclass(frozen=True)
 class TestSplit:
-    """Test images with their frozen masks, in batches sharded over the devices."""
+    """Test images with their frozen masks, in batches divided among the devices."""
 
     __test__ = False  # not a pytest class
 
@@ -34,106 +65,89 @@ class TestSplit:
     batch_size: int
     sharding: NamedSharding
 
-    def batches(self) -> Iterator[tuple[Batch, int]]:
-        """((images, masks), how many of them count), in index order."""
-        start = 0
-        for images, valid in test_batches(self.images, self.batch_size, self.sharding):
-            indices = jnp.arange(start, start + len(images))
-            mask = frozen(self.model.mask, indices, self.images.image_size)
-            yield (images, devices.put(mask, self.sharding)), valid
-            start += valid
+    def batches(self) -> Iterator[Batch]:
+        """Every image once, in index order."""
+        for start in range(0, len(self.images), self.batch_size):
+            yield self.batch(np.arange(start, min(start + self.batch_size, len(self.images))))
 
-    def generator(self, variables: Variables, colour: Float[Array, " 3"]) -> PerImage:
+    def batch(self, indices: Int[np.ndarray, " n"]) -> Batch:
+        """The images at some indices, at most a batch of them.
+
+        Raises:
+            UserError: an image cannot be read.
+        """
+        rows, size = own_rows(self.sharding, self.batch_size), self.images.image_size
+        wanted = np.resize(indices, self.batch_size)[rows]
+        own = decode(self.images, wanted.tolist())
+        drawn = np.asarray(masks.frozen(self.model.mask, jnp.asarray(wanted), size, size))
+        images = to_devices(own, self.sharding, self.batch_size)
+        mask = to_devices(drawn, self.sharding, self.batch_size)
+        return Batch(images, mask, len(indices), own, drawn[..., 0] > 0)
+
+    def generator(self, variables: Variables, fill_value: Float[Array, " 3"]) -> Columns:
         """Every image's metrics for the generator's fill."""
         return self._each(
-            lambda images, mask: eval_step(self.model, variables, images, mask, colour)[1]
+            lambda b: eval_step(self.model, variables, b.images, b.mask, fill_value)[1]
         )
 
-    def mean_colour(self, colour: Float[Array, " 3"]) -> PerImage:
-        """Every image's metrics for a hole filled with one colour in [-1, 1]."""
-        return self._each(lambda images, mask: _mean_colour(images, mask, colour))
-
-    def context_mean(self) -> PerImage:
-        """Every image's metrics for a hole filled with its own context's mean colour."""
-        return self._each(_context_mean)
+    def baseline(self, fill: Fill) -> Columns:
+        """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""
+        return self._each(lambda batch: batch.measured(batch.filled(fill), trained_on()))
 
     def mask_hash(self) -> str:
         """SHA-256 of the frozen masks: runs are ranked together only where it is the same."""
-        return _hash(self.model.mask, len(self.images), self.images.image_size)
+        return self._masks.sha256
 
     def missing(self) -> dict[str, float]:
         """The least, mean and most of an image that its mask covers, in per cent."""
-        shares = _shares(self.model.mask, len(self.images), self.images.image_size)
-        found = {"least": shares.min(), "mean": shares.mean(), "most": shares.max()}
-        return {name: round(100 * float(share), 4) for name, share in found.items()}
+        return dict(self._masks.missing)
 
     def fixed_mask(self) -> Bool[np.ndarray, "height width"] | None:
         """Which pixels are missing, where they are the same in every test image; else None."""
-        first = None
-        for mask in _all_frozen(self.model.mask, len(self.images), self.images.image_size):
-            first = mask[0] if first is None else first
-            if (mask != first).any():
-                return None
-        return first
+        return self._masks.fixed
 
-    def _each(self, measure: Callable[..., Any]) -> PerImage:
-        parts: list[tuple[Any, int]] = []
-        for (images, mask), valid in self.batches():
-            parts.append((measure(images, mask), valid))
+    @property
+    def _masks(self) -> "_Masks":
+        return _described(self.model.mask, len(self.images), self.images.image_size)
+
+    def _each(self, measure: Callable[[Batch], dict[str, Array]]) -> Columns:
+        parts: list[tuple[dict[str, Array], int]] = []
+        for batch in self.batches():
+            parts.append((measure(batch), batch.valid))
             jax.block_until_ready(parts[:-1][-1:])  # one batch under way while the next is made
         values = jax.device_get(devices.whole(parts))
         return {
-            n: np.concatenate([part[n][:valid] for part, valid in values]) for n in values[0][0]
+            name: np.concatenate([part[name][:valid] for part, valid in values])
+            for name in values[0][0]
         }
 
 
-@jax.jit
-def _context_mean(images: Array, mask: Array) -> Any:
-    real = masks.to_float(images)
-    return metrics.per_image(real, _context_fill(real, mask), mask)
+@functools.partial(jax.jit, static_argnums=3)
+def _measured(
+    images: Array, filled: Array, mask: Array, names: tuple[str, ...]
+) -> dict[str, Array]:
+    return metrics.per_image(masks.to_float(images), filled, mask, names)
 
 
-@jax.jit
-def _mean_colour(images: Array, mask: Array, colour: Array) -> Any:
-    real = masks.to_float(images)
-    return metrics.per_image(real, masks.apply(real, mask, colour), mask)
+class _Masks(NamedTuple):
+    """What is known of all frozen masks: see `TestSplit.mask_hash`, `missing`, `fixed_mask`."""
+
+    sha256: str
+    missing: dict[str, float]
+    fixed: Bool[np.ndarray, "height width"] | None
 
 
-@functools.partial(jax.jit, static_argnums=(0, 2))
-def frozen(strategy: masks.MaskStrategy, indices: Array, image_size: int) -> masks.Mask:
-    """`masks.frozen`, compiled: eagerly it would take a second."""
-    return masks.frozen(strategy, indices, image_size, image_size)
-
-
-def _all_frozen(
-    strategy: masks.MaskStrategy, count: int, image_size: int
-) -> Iterator[Bool[np.ndarray, "batch height width"]]:
-    """The frozen masks of so many images, in index order, some at a time."""
+@functools.lru_cache(maxsize=8)  # the jobs of a sweep mostly have the same masks
+def _described(strategy: masks.MaskStrategy, count: int, size: int) -> _Masks:
+    digest, shares, first, same = hashlib.sha256(f"{count} {size}".encode()), [], None, True
     for start in range(0, count, 1024):
         indices = jnp.arange(start, min(start + 1024, count))
-        yield np.asarray(frozen(strategy, indices, image_size))[..., 0] > 0
-
-
-# Kept, as the jobs of a sweep mostly have the same masks.
-@functools.lru_cache(maxsize=8)
-def _hash(strategy: masks.MaskStrategy, count: int, image_size: int) -> str:
-    digest = hashlib.sha256(f"{count} {image_size}".encode())
-    for mask in _all_frozen(strategy, count, image_size):
-        digest.update(np.packbits(mask).tobytes())
-    return digest.hexdigest()
-
-
-@functools.lru_cache(maxsize=8)
-def _shares(
-    strategy: masks.MaskStrategy, count: int, image_size: int
-) -> Float[np.ndarray, " images"]:
-    return np.concatenate([m.mean((1, 2)) for m in _all_frozen(strategy, count, image_size)])
-
-
-def _context_fill(
-    real: Float[Array, "batch height width 3"], mask: Float[Array, "batch height width 1"]
-) -> Float[Array, "batch height width 3"]:
-    """The composite whose hole has the mean colour of its own image's visible pixels."""
-    visible = 1 - mask
-    mean = (real * visible).sum((1, 2), keepdims=True) / visible.sum((1, 2), keepdims=True)
-    return jnp.where(mask > 0, mean, real)
+        missing = np.asarray(masks.frozen(strategy, indices, size, size))[..., 0] > 0
+        digest.update(np.packbits(missing).tobytes())
+        shares.append(100 * missing.mean((1, 2)))
+        first = missing[0] if first is None else first
+        same = same and bool((missing == first).all())
+    of = np.concatenate(shares)
+    found = {"least": of.min(), "mean": of.mean(), "most": of.max()}
+    rounded = {name: round(float(share), 4) for name, share in found.items()}
+    return _Masks(digest.hexdigest(), rounded, first if same else None)

@@ -9,11 +9,10 @@ from jaxtyping import Float
 SUBSETS, SUBSET_SIZE = 100, 1000  # as in Bińkowski et al.
 
 Features = Float[np.ndarray, "images features"]
+Others = Float[np.ndarray, "others features"]
 
 
-def frechet_distance(
-    real_features: Features, fake_features: Float[np.ndarray, "others features"]
-) -> float:
+def frechet_distance(real_features: Features, fake_features: Others) -> float:
     """The Fréchet distance of two normal distributions with the sets' means and covariances.
 
     FID, where the features are Inception's (Heusel et al., 2017). The trace of the square root of
@@ -23,7 +22,7 @@ def frechet_distance(
         ValueError: fewer than two images in a set, which have no covariance.
     """
     if min(len(real_features), len(fake_features)) < 2:
-        raise ValueError("a covariance takes two images or more")
+        raise ValueError("a covariance needs two images or more")
     real, fake = real_features.astype(float), fake_features.astype(float)
     shift = real.mean(axis=0) - fake.mean(axis=0)
     one, other = (np.atleast_2d(np.cov(features, rowvar=False)) for features in (real, fake))
@@ -35,7 +34,7 @@ def frechet_distance(
 
 def kernel_distance(
     real: Features,
-    fake: Features,
+    fake: Others,
     *,
     subsets: int = SUBSETS,
     size: int = SUBSET_SIZE,
@@ -54,7 +53,7 @@ def kernel_distance(
     """
     count = len(real)
     if count != len(fake) or count < 2:
-        raise ValueError(f"it takes two sets of as many images, two or more: {count}, {len(fake)}")
+        raise ValueError(f"expected two sets of as many images, two or more: {count}, {len(fake)}")
     if count <= size:
         return _discrepancy(real.astype(float), fake.astype(float))
     rng, found = np.random.default_rng(seed), []

@@ -4,8 +4,10 @@ Training, `ctxenc.evaluate`, `ctxenc.compare`, the page, the help and the choice
 follow from `METRICS`: a new metric is one entry here. Importing this module does not import JAX,
 so tables of finished runs do not wait for it.
 
-All metrics are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent, as in Pathak et
-al. (2016), table 1.
+All metrics are of the hole only, on the [0, 1] scale, but for the last four, which are of whole
+sets of images. L1 and L2 are in per cent, as in Pathak et al. (2016), table 1. PSNR is averaged
+over images; the pooled PSNR is that of the mean squared error over all images, and is named so,
+since the two differ by up to several decibels.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,11 +16,11 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-Images = Float[Array, "batch height width 3"]
-Mask = Float[Array, "batch height width 1"]
-Values = Float[Array, " batch"]
+Images = Float[Any, "batch height width 3"]  # of JAX, whose own type would import it
+Mask = Float[Any, "batch height width 1"]
+Values = Float[Any, " batch"]
 PerImage = Callable[[Images, Images, Mask], Values]
 
 HIGHEST_PSNR = 100.0  # dB: a perfect fill counts as this, so that a mean stays finite
@@ -39,6 +41,7 @@ class Metric:
         of_means: From the means of those columns, in their order, to the figure; also elementwise,
             for the means of many resamples.
         when: ``training`` for what every validation measures, else ``evaluation``.
+        interval: Whether the table of `ctxenc.evaluate` has its interval too.
     """
 
     title: str
@@ -48,6 +51,7 @@ class Metric:
     per_image: Mapping[str, PerImage] = field(default_factory=lambda: MappingProxyType({}))
     of_means: Callable[..., Any] = lambda mean: mean
     when: Literal["training", "evaluation"] = "evaluation"
+    interval: bool = False
 
     @property
     def heading(self) -> str:
@@ -120,7 +124,7 @@ def _ratio(a: Any, b: Any) -> Any:
 
 
 METRICS: dict[str, Metric] = {
-    "psnr_db": Metric("PSNR", "dB", 2, "higher", {"psnr": psnr}, when="training"),
+    "psnr_db": Metric("PSNR", "dB", 2, "higher", {"psnr": psnr}, when="training", interval=True),
     "ssim": Metric("SSIM", "", 3, "higher", {"ssim": ssim}, when="training"),
     "l1_percent": Metric("L1", "%", 2, "lower", {"l1": l1}, _percent, when="training"),
     "l2_percent": Metric("L2", "%", 2, "lower", {"l2": l2}, _percent, when="training"),
@@ -138,7 +142,7 @@ METRICS: dict[str, Metric] = {
     "swd": Metric("SWD", "", 1, "lower"),
     "fid": Metric("FID", "", 2, "lower"),
     "kid": Metric("KID × 1000", "", 2, "lower"),
-    "lpips": Metric("LPIPS", "", 4, "lower"),
+    "lpips": Metric("LPIPS", "", 4, "lower", interval=True),
 }
 """By the name that files, options and columns have."""
 

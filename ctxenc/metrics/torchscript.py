@@ -14,16 +14,15 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ctxenc.errors import UserError
-from ctxenc.evaluation.statistics import Figure
-from ctxenc.metrics.bootstrap import percentiles, resampled_means
+from ctxenc.metrics.bootstrap import Figure, figure, means, resampled_means
 from ctxenc.metrics.fid_kid import frechet_distance, kernel_distance
 
 FEWEST_FOR_FID = 10_000  # images, as Heusel et al. advise
-SMALLEST_FOR_LPIPS = 64  # pixels: smaller images are enlarged to it
+SMALLEST_FOR_LPIPS = 64  # pixels: smaller images are enlarged to this
 
 _AT_ONCE = 16  # images through a network: bounds the memory at 256 × 256 to some 3 GB
 
-Images = UInt8[np.ndarray, "n height width 3"]
+Images = UInt8[np.ndarray, "n size size 3"]
 
 
 class Network:
@@ -44,7 +43,7 @@ class Network:
         try:
             import torch  # two seconds, and not among the requirements
         except ImportError:
-            needs = f'{self.flag}: it needs PyTorch: pip install "ctxenc[perceptual]"'
+            needs = f'{self.flag}: needs PyTorch: pip install "ctxenc[perceptual]"'
             raise UserError(needs) from None
         self._torch, self._says = torch, f"{self.flag} {file}"
         path = Path(file).expanduser()
@@ -54,7 +53,7 @@ class Network:
             # Never torch.load, which reads pickles: they can run anything.
             self._call = torch.jit.load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError):
-            raise UserError(f"{self._says}: it takes a TorchScript file, and is none") from None
+            raise UserError(f"{self._says}: expected a TorchScript file") from None
         with path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         noise = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), np.uint8)
@@ -72,14 +71,14 @@ class Network:
                 found = self._call(tensor, **self.options)
             except (RuntimeError, TypeError, ValueError):
                 raise UserError(
-                    f"{self._says}: it cannot be called with {tensor.dtype} images of "
+                    f"{self._says}: cannot be called with {tensor.dtype} images of "
                     f"{tuple(tensor.shape[1:])} and {', '.join(self.options)}"
                 ) from None
         shape = tuple(getattr(found, "shape", ()))
         if len(shape) != 2 or shape[0] != len(images) or not found.isfinite().all():
             raise UserError(
-                f"{self._says}: it takes a network that gives a row of finite features for each "
-                f"image; for {len(images)} images it gave {shape or type(found).__name__}"
+                f"{self._says}: expected a row of finite features for each image; for "
+                f"{len(images)} images it gave {shape or type(found).__name__}"
             )
         return found.float()
 
@@ -100,13 +99,10 @@ class Lpips(Network):
     def prepared(self, images: Images) -> Any:
         """Floats of 0 to 255, bilinearly enlarged where they are too small."""
         tensor = super().prepared(images).float()
-        height, width = tensor.shape[2:]
-        if min(height, width) >= SMALLEST_FOR_LPIPS:
+        if images.shape[1] >= SMALLEST_FOR_LPIPS:
             return tensor
-        scale = SMALLEST_FOR_LPIPS / min(height, width)
-        size = (round(height * scale), round(width * scale))
         resize = self._torch.nn.functional.interpolate
-        return resize(tensor, size, mode="bilinear", align_corners=False)
+        return resize(tensor, SMALLEST_FOR_LPIPS, mode="bilinear", align_corners=False)
 
 
 class Networks:
@@ -126,7 +122,7 @@ class Networks:
         both = {"inception": self._inception, "lpips": self._lpips}
         return {name: network.described for name, network in both.items() if network}
 
-    def look(self, real: Images, rows: dict[str, Float[np.ndarray, "n height width 3"]]) -> None:
+    def look(self, real: Images, rows: dict[str, Float[np.ndarray, "n size size 3"]]) -> None:
         """Look at a batch of real images and every row's composites of them, in [-1, 1]."""
         composites = {name: _pixels(images) for name, images in rows.items()}
         for start in range(0, len(real), _AT_ONCE):
@@ -149,17 +145,19 @@ class Networks:
         Args:
             progress: told how many rows' distances are worked out, and of how many.
         """
-        found: dict[str, dict[str, Figure]] = {row: {} for row in self._distances}
+        found: dict[str, dict[str, Figure]] = {}
         for row, parts in self._distances.items():
-            found[row]["lpips"] = _figure(np.concatenate(parts))
+            each = np.concatenate(parts)[:, None]
+            interval = figure(np.append(means(each), resampled_means(each)))
+            found[row] = {"lpips": {**interval, "images": len(each)}}
         features = {row: np.concatenate(parts) for row, parts in self._features.items()}
         real = features.pop("real", np.empty((0, 0)))
         for done, (row, fake) in enumerate(features.items(), 1):
             if len(real) > 1:
                 fid, kid = frechet_distance(real, fake), 1000 * kernel_distance(real, fake)
-                pair = {"fid": fid, "kid": kid}.items()
-                given = {name: {"mean": value, "images": len(real)} for name, value in pair}
-                found.setdefault(row, {}).update(given)
+                distances = {"fid": fid, "kid": kid}.items()
+                both = {name: {"mean": value, "images": len(real)} for name, value in distances}
+                found.setdefault(row, {}).update(both)
             progress(done, len(features))
         return found
 
@@ -167,13 +165,8 @@ class Networks:
         """What to say about the figures of so many images."""
         if not self._inception or images >= FEWEST_FOR_FID:
             return None
-        return f"FID is of {images} images only, too large by chance: it takes {FEWEST_FOR_FID}"
+        return f"FID of {images} images only is too large by chance; expected {FEWEST_FOR_FID:,}"
 
 
-def _pixels(images: Float[np.ndarray, "n height width 3"]) -> Images:
+def _pixels(images: Float[np.ndarray, "n size size 3"]) -> Images:
     return np.clip(np.round((images + 1) * 127.5), 0, 255).astype(np.uint8)
-
-
-def _figure(distances: Float[np.ndarray, " images"]) -> Figure:
-    low, high = percentiles(resampled_means(distances[:, None])[:, 0])
-    return {"mean": float(distances.mean()), "low": low, "high": high, "images": len(distances)}

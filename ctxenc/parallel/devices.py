@@ -16,19 +16,10 @@ from jaxtyping import Array, Int, PyTree, Shaped
 from ctxenc.errors import UserError
 
 
-def mesh() -> Mesh:
-    """All devices of all processes along one axis, `data`."""
-    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
-
-
-def replicated(over: Mesh) -> NamedSharding:
-    """A whole copy on every device."""
-    return NamedSharding(over, PartitionSpec())
-
-
-def split(over: Mesh) -> NamedSharding:
-    """The leading (batch) axis divided among the devices."""
-    return NamedSharding(over, PartitionSpec("data"))
+def shardings() -> tuple[NamedSharding, NamedSharding]:
+    """(a whole copy on every device, the leading axis divided among them), over all processes."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
 def put(
@@ -86,7 +77,7 @@ def settled(tree: PyTree) -> PyTree:
 
 @functools.cache
 def _gather(over: Mesh) -> Callable[[Array], Array]:
-    return jax.jit(lambda array: array, out_shardings=replicated(over))
+    return jax.jit(lambda array: array, out_shardings=NamedSharding(over, PartitionSpec()))
 
 
 class Vote:
@@ -96,9 +87,9 @@ class Vote:
     devices wait for the host.
     """
 
-    def __init__(self, over: Mesh):
-        self._divided = split(over)
-        self._highest = jax.jit(lambda asked: asked.max(), out_shardings=replicated(over))
+    def __init__(self) -> None:
+        everywhere, self._divided = shardings()
+        self._highest = jax.jit(lambda asked: asked.max(), out_shardings=everywhere)
         self._last: Int[Array, ""] | None = None
 
     def cast(self, asked: int) -> int:

@@ -51,7 +51,7 @@ def join() -> None:
     except (ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise UserError(
-            f"distributed=true: {reason} Outside of Slurm, Open MPI and TPUs it takes {VARIABLES}"
+            f"distributed=true: {reason} Outside of Slurm, Open MPI and TPUs set {VARIABLES}"
         ) from None
     _index, _count = jax.process_index(), jax.process_count()
     if _count > 1:
@@ -174,5 +174,5 @@ def _exchange(text: str) -> list[str]:
 def _number(variable: str) -> int | None:
     value = os.environ.get(variable)
     if value is not None and not value.isdecimal():
-        raise ValueError(f"{variable}={value}: it takes a whole number.")
+        raise ValueError(f"{variable}={value}: expected a whole number.")
     return None if value is None else int(value)

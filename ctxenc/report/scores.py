@@ -1,5 +1,8 @@
-"""The table of an evaluation in the terminal: a row a method, the best PSNR first."""
+"""The tables of an evaluation in the terminal: a row a method, the best PSNR first."""
 
+import math
+import textwrap
+from collections.abc import Sequence
 from typing import Any, TextIO
 
 from rich import box
@@ -7,29 +10,25 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ctxenc.evaluation.statistics import TITLES
-from ctxenc.metrics.bootstrap import LEVEL
+from ctxenc.baselines import title
+from ctxenc.metrics.bootstrap import LEVEL, Figure
+from ctxenc.metrics.registry import METRICS, Metric
 
 NARROWEST = 80  # characters, where the output is no terminal
+WIDEST = 9  # characters of a heading's line
+ORDER = "psnr_db"  # the metric by which the rows are ordered
 
-COLUMNS = (  # key, heading, decimals
-    ("psnr_pooled_db", "pooled", 2),
-    ("l1_percent", "L1 %", 2),
-    ("l2_percent", "L2 %", 2),
-    ("ssim", "SSIM", 3),
-    ("sharpness", "sharp", 2),
-    ("swd", "SWD", 1),
-)
+Figures = dict[str, Figure]
 
 
 def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
-    """Print an evaluation's ``metrics.json`` as a table, the verdict and the notes."""
+    """Print an evaluation's ``metrics.json`` as tables, the verdict and the notes."""
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, NARROWEST)
-    console.print(table(metrics))
-    if metrics.get("networks"):
-        console.print(network_table(metrics))
+    console.print(escape(_title(metrics)))
+    for table in tables(metrics, console.width):
+        console.print(table)
     verdict = metrics["verdict"]
     style = "bold green" if " beats " in verdict else "bold red" if " loses " in verdict else "bold"
     console.print(escape(f"{verdict[0].upper()}{verdict[1:]}."), style=style)
@@ -37,68 +36,65 @@ def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
         console.print(escape(f"- {note}"))
 
 
-def table(metrics: dict[str, Any]) -> Table:
-    """The rows by falling PSNR, the model's highlighted."""
+def tables(metrics: dict[str, Any], width: int) -> list[Table]:
+    """The metrics that any row has, in as many tables as fit `width` characters.
+
+    Rows are in the order of their PSNR; those of the first images only are starred.
+    """
+    rows = sorted(metrics["rows"].items(), key=lambda item: _badness(item[1]))
+    names = [_name(row, figures, metrics["images"]) for row, figures in rows]
+    groups: list[list[list[str]]] = []
+    room = 0
+    for name, metric in METRICS.items():
+        column = [_heading(metric), *(_cell(metric, figures.get(name)) for _, figures in rows)]
+        if any(column[1:]):
+            needs = 1 + max(len(line) for text in column for line in text.split("\n"))
+            if needs > room:
+                groups.append([])
+                room = width - max(map(len, names))
+            groups[-1].append(column)
+            room -= needs
+    return [_table(names, group) for group in groups]
+
+
+def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
+    shown = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
+    shown.add_column("", no_wrap=True)
+    for heading, *_ in columns:
+        shown.add_column(heading, justify="right", no_wrap=True)
+    for name, *cells in zip(names, *(cells for _, *cells in columns), strict=True):
+        if any(cells):
+            style = "bold cyan" if name.startswith(">") else ""
+            shown.add_row(escape(name), *cells, style=style)
+    return shown
+
+
+def _title(metrics: dict[str, Any]) -> str:
     dataset, checkpoint = metrics["dataset"], metrics["checkpoint"]
-    title = (
+    averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
+    return (
         f"{dataset['name']}, {dataset['image_size']} × {dataset['image_size']}, "
         f"{metrics['images']} test images; checkpoint {checkpoint['which']}, "
-        f"step {checkpoint['step']}"
+        f"step {checkpoint['step']}{averaged}"
     )
-    if checkpoint["weights"] == "averaged":
-        title += ", averaged"
-    shown = _empty(title)
-    shown.add_column(f"PSNR dB ({LEVEL} % interval)", justify="right", no_wrap=True)
-    for _, heading, _ in COLUMNS:
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for row, figures in _by_psnr(metrics):
-        psnr = figures["psnr_db"]
-        cells = [f"{psnr['mean']:.2f} ({psnr['low']:.2f} to {psnr['high']:.2f})"]
-        for key, _, decimals in COLUMNS:
-            cells.append(f"{figures[key]['mean']:.{decimals}f}" if key in figures else "")
-        star = "" if psnr["images"] == metrics["images"] else " *"
-        shown.add_row(f"{_named(row)}{star}", *cells, style=_style(row))
-    return shown
 
 
-def network_table(metrics: dict[str, Any]) -> Table:
-    """What the networks say of the rows' whole images, in the order of the other table."""
-    shown = _empty("the whole images, by networks")
-    headings = []
-    if "inception" in metrics["networks"]:
-        headings += [("fid", "FID", "{mean:.2f}"), ("kid", "KID × 1000", "{mean:.2f}")]
-    if "lpips" in metrics["networks"]:
-        cell = "{mean:.4f} ({low:.4f} to {high:.4f})"
-        headings.append(("lpips", f"LPIPS ({LEVEL} % interval)", cell))
-    for _, heading, _ in headings:
-        shown.add_column(heading, justify="right", no_wrap=True)
-    for row, figures in _by_psnr(metrics):
-        cells = [form.format(**figures[key]) if key in figures else "" for key, _, form in headings]
-        if any(cells):
-            shown.add_row(_named(row), *cells, style=_style(row))
-    return shown
+def _name(row: str, figures: Figures, images: int) -> str:
+    star = " *" if figures.get(ORDER, {}).get("images") != images else ""
+    return f"{'>' if row == 'model' else ' '} {title(row)}{star}"
 
 
-def _empty(title: str) -> Table:
-    shown = Table(
-        title=escape(title),
-        title_justify="left",
-        title_style="",
-        box=box.SIMPLE_HEAD,
-        padding=0,
-        pad_edge=False,
-    )
-    shown.add_column("", no_wrap=True)
-    return shown
+def _heading(metric: Metric) -> str:
+    interval = f"\n({LEVEL} % interval)" if metric.interval else ""
+    return "\n".join(textwrap.wrap(metric.heading, WIDEST, break_long_words=False)) + interval
 
 
-def _by_psnr(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return sorted(metrics["rows"].items(), key=lambda item: -item[1]["psnr_db"]["mean"])
+def _cell(metric: Metric, figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    mean, low, high = (metric.shown(figure.get(n, math.nan)) for n in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})" if metric.interval and "low" in figure else mean
 
 
-def _named(row: str) -> str:
-    return f"{'>' if row == 'model' else ' '} {TITLES.get(row, row)}"
-
-
-def _style(row: str) -> str:
-    return "bold cyan" if row == "model" else ""
+def _badness(figures: Figures) -> float:
+    return METRICS[ORDER].badness(figures.get(ORDER, {}).get("mean", -math.inf))

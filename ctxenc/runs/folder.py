@@ -23,6 +23,7 @@ from ctxenc.parallel.processes import is_main
 from ctxenc.runs import logs, safe_read
 from ctxenc.runs.atomic_write import append_line, overwrite_text, write_text
 
+FORMAT = 1  # of run folders and sweeps: a change that an older version cannot read adds 1
 STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
     "state": (str, None),
     "step": (int, 0),
@@ -136,16 +137,16 @@ class Run:
     @property
     def samples(self) -> Path:
         """The folder of sample grids, ``<step>.png``."""
-        return self._place("samples_dir")
+        return self.inside(str(self.config.get("samples_dir")))
 
     @property
     def checkpoints(self) -> Path:
         """The folder of Orbax checkpoints, one a step."""
-        return self._place("save_dir")
+        return self.inside(str(self.config.get("save_dir")))
 
     def sample(self, step: int) -> Path:
         """The sample grid of a step."""
-        return self.samples / f"{step:07d}.png"
+        return self.samples / sample_name(step)
 
     # Writers
 
@@ -162,7 +163,8 @@ class Run:
 
         A full disk does not keep it from being true.
         """
-        status = {"state": state, "step": step, "seconds": round(seconds, 3), "error": error}
+        status: dict[str, Any] = {"format": FORMAT, "state": state, "step": step}
+        status |= {"seconds": round(seconds, 3), "error": error}
         try:
             self._write_json("status.json", status)
         except OSError:
@@ -215,8 +217,9 @@ class Run:
         """While open, ctxenc's log goes to `console` and, with tracebacks, to ``train.log``."""
         return logs.to(self.log_file, console)
 
-    def _place(self, key: str) -> Path:
-        return self.path / Path(str(self.config.get(key))).expanduser()
+    def inside(self, name: str) -> Path:
+        """A folder of that name: inside of this one, unless it is absolute."""
+        return self.path / Path(name).expanduser()
 
     @property
     def _metrics_file(self) -> Path:
@@ -236,6 +239,11 @@ class Run:
 
     def _write_json(self, name: str, value: dict[str, Any]) -> None:
         write_text(self.path / name, _json(value))
+
+
+def sample_name(step: int) -> str:
+    """The file of a step's sample grid."""
+    return f"{step:07d}.png"
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -97,7 +97,10 @@ class RunLog:
 
     def step(self, at: int, logged: Logged) -> None:
         """Take what a step reports; a line is written when it is due, one window late."""
-        self.sums = logged if self.sums is None else step.add(self.sums, logged)
+        if self.sums is not None and self.sums.keys() == logged.keys():
+            self.sums = step.add(self.sums, logged)
+        else:  # a new window; or resumed from a version that logged other figures
+            self.sums = logged
         if at == self._start + 1:
             jax.block_until_ready(self.sums)  # compiling is not training speed
             self.restart_clock(at)
@@ -139,8 +142,9 @@ class RunLog:
             DivergedError: naming the figure, or the parameters where the figures were finite.
         """
         self.flush()
+        if self.sums is not None:
+            _refuse_not_finite(at, _means(self.sums))
         if not bool(step.finite(state)):
-            _refuse_not_finite(at, _means(self.sums) if self.sums else {})
             raise DivergedError(f"step {at}: parameters are not finite; {ADVICE}")
 
     def test(self, at: int, figures: dict[str, float]) -> None:

@@ -11,7 +11,7 @@ from ctxenc import masks, step
 from ctxenc.data.images import Images, decode
 from ctxenc.parallel import devices
 from ctxenc.report import grids
-from ctxenc.runs.folder import Run
+from ctxenc.runs.folder import sample_name
 from ctxenc.runtime.background import Background
 from ctxenc.state import Model, TrainState
 
@@ -23,7 +23,7 @@ class Samples:
     compiled for them.
 
     Args:
-        run: whose folder they go to.
+        folder: where they go.
         model: whose fills are shown.
         test: the images of the test split, of which `count` are shown, evenly spread.
         count: how many.
@@ -35,7 +35,7 @@ class Samples:
 
     def __init__(
         self,
-        run: Run,
+        folder: Path,
         model: Model,
         test: Images,
         count: int,
@@ -44,7 +44,7 @@ class Samples:
         background: Background,
         sharding: NamedSharding,
     ):
-        self._run, self._model, self._count = run, model, count
+        self._folder, self._model, self._count = folder, model, count
         self._fill_value, self._background = fill_value, background
         shown = np.linspace(0, len(test) - 1, count).round().astype(int)
         indices = np.resize(shown, devices.rows_shared(max(count, batch_size)))
@@ -58,7 +58,7 @@ class Samples:
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
         filled, _ = step.eval_step(self._model, state.tested, *self._batch, self._fill_value)
-        self._background.submit(self._write, self._run.sample(at), devices.whole(filled))
+        self._background.submit(self._write, self._folder / sample_name(at), devices.whole(filled))
 
     def _write(self, file: Path, filled: jax.Array) -> None:
         grids.save(file, [*self._rows, np.asarray(filled)[: self._count]])

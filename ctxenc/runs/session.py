@@ -50,7 +50,7 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
         status = StatusFile(run, resumed=resumed)
         processes.at_failure(lambda message: status.write("failed", message))
         try:
-            yield Session(status, bar, request, devices.Vote(devices.mesh()))
+            yield Session(status, bar, request, devices.Vote())
         except KeyboardInterrupt as stop:  # Interrupted, or a second Ctrl-C, which saves nothing
             status.write("interrupted", str(stop) or "SIGINT twice: not saved")
             if not isinstance(stop, signals.Interrupted):

@@ -5,18 +5,23 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from ctxenc.config import build
-from ctxenc.config.checks import LATER, check
-from ctxenc.config.compose import compose, folder_name, single_runs
-from ctxenc.config.schema import GROUPS, choices, config_dir, knobs
+from ctxenc import step
+from ctxenc.config import build, schema
+from ctxenc.config.checks import check, compatible
+from ctxenc.config.compose import compose, folder_name
+from ctxenc.config.search_path import choices, config_dir
 from ctxenc.errors import UserError
-from ctxenc.plan import Plan, _trace
+from ctxenc.experiment import Experiment
 from ctxenc.report.help import help_text
+from ctxenc.sweeps.overrides import single_runs
+from tests.tiny import TINY
 
-SEED_FLAGS = {
+ORIGINAL_FLAGS = {
     "learning_rate_g": 5e-4,
     "learning_rate_d": 1e-4,
     "n_epoch": 20,
@@ -31,14 +36,13 @@ SEED_FLAGS = {
 }
 
 
-def test_the_seeds_flags_are_top_level_keys_with_its_defaults():
+def test_the_original_projects_flags_are_keys_with_its_defaults():
     config = check(compose())
-    assert {key: getattr(config, key) for key in SEED_FLAGS} == SEED_FLAGS
+    assert {key: getattr(config, key) for key in ORIGINAL_FLAGS} == ORIGINAL_FLAGS
 
 
 def test_the_schema_and_the_yaml_name_the_same_keys():
-    composed = set(compose().keys())
-    assert composed == set(knobs()) | set(GROUPS)
+    assert set(compose().keys()) == set(schema.keys())
 
 
 @pytest.mark.parametrize("dataset", choices("dataset"))
@@ -53,9 +57,9 @@ def test_every_experiment_composes(experiment):
     assert config.name == experiment
 
 
-def test_the_seed_recipe_is_the_seeds():
+def test_the_original_projects_recipe():
     config = check(compose(["+experiment=tf_original"]))
-    assert {key: getattr(config, key) for key in SEED_FLAGS} == SEED_FLAGS
+    assert {key: getattr(config, key) for key in ORIGINAL_FLAGS} == ORIGINAL_FLAGS
     assert config.model["generator"]["bottleneck"] == 4000
     assert config.mask["_target_"].endswith("random_box")
     cats = check(compose(["+experiment=tf_original_cats"]))
@@ -101,9 +105,9 @@ def test_the_papers_recipes_are_the_papers(experiment):
     found |= {key: getattr(config, key) for key in RECIPES[experiment].keys() - found.keys()}
     assert found == RECIPES[experiment]
     assert config.optimizer == {
-        **{"_target_": "ctxenc.optimizers.adam", "b1": 0.5, "b2": 0.999, "eps": 1e-8}
+        **{"_target_": "ctxenc.optim.adam", "b1": 0.5, "b2": 0.999, "eps": 1e-8}
     }
-    _trace(model, config)
+    build.check_model(model, config)
 
 
 def test_what_the_user_gives_wins_over_a_recipe():
@@ -117,50 +121,50 @@ def test_lambda_rec_is_one_minus_lambda_adv_unless_set():
 
 
 BAD = {
-    "lambda_adv=abc": "lambda_adv=abc: it takes a number of at least 0",
-    "lambda_adv=-1": "lambda_adv=-1: it takes a number of at least 0",
-    "lambda_adv=nan": "lambda_adv=nan: it takes",
-    "lambda_adv=inf": "lambda_adv=inf: it takes",
-    "lambda_adv=null": "lambda_adv=null: it takes",
-    "lambda_adv=2": "lambda_adv=2: it takes 0 to 1 while lambda_rec is null",
-    "batch_size=0": "batch_size=0: it takes a whole number of at least 1",
-    "batch_size=1.5": "batch_size=1.5: it takes a whole number",
-    "seed=-1": "seed=-1: it takes a whole number of 0 to 4294967295",
-    "precision=float16": "precision=float16: it takes float32 or bfloat16",
-    "flip=perhaps": "flip=perhaps: it takes true or false",
-    "name=''": "name=: it takes text",
-    "name=../../elsewhere": "name=../../elsewhere: it takes",
-    "fill_value=2": "fill_value=2: it takes a number of -1 to 1, or mean",
-    "fill_value=grey": "fill_value=grey: it takes a number of -1 to 1, or mean",
-    "mask=nope": "mask=nope: it takes blocks, border, center",
-    "+experiment=nope": "experiment=nope: it takes cifar10_center, cifar10_random",
+    "lambda_adv=abc": "lambda_adv=abc: expected a number of at least 0",
+    "lambda_adv=-1": "lambda_adv=-1: expected a number of at least 0",
+    "lambda_adv=nan": "lambda_adv=nan: expected",
+    "lambda_adv=inf": "lambda_adv=inf: expected",
+    "lambda_adv=null": "lambda_adv=null: expected",
+    "lambda_adv=2": "lambda_adv=2: must be 0 to 1 while lambda_rec is null",
+    "batch_size=0": "batch_size=0: expected a whole number of at least 1",
+    "batch_size=1.5": "batch_size=1.5: expected a whole number",
+    "seed=-1": "seed=-1: expected a whole number from 0 to 4",
+    "precision=float16": "precision=float16: expected float32 or bfloat16",
+    "flip=perhaps": "flip=perhaps: expected true or false",
+    "name=''": "name=: expected a relative path",
+    "name=../../elsewhere": "name=../../elsewhere: expected",
+    "fill_value=2": "fill_value=2: expected a number from -1 to 1, or mean",
+    "fill_value=grey": "fill_value=grey: expected a number from -1 to 1, or mean",
+    "mask=nope": "mask=nope: expected blocks, border, center",
+    "+experiment=nope": "experiment=nope: expected cifar10_center, cifar10_random",
     "learning_rate=1": "learning_rate: no such key; did you mean learning_rate_g or learning",
     "nonsense=1": "nonsense: no such key",
     "+nonsense=1": "nonsense: no such key",
     "mask.nonsense=1": "mask.nonsense: no such key",
     "+mask.nonsense=1": "mask.nonsense: no such option",
-    "model.generator.widths=abc": "model.generator.widths=abc: it takes",
-    "optimizer.b1=[1]": "optimizer.b1=[1]: it takes float",
-    "mask._target_=os.system": "mask._target_=os.system: it takes a function or class of ctxenc.m",
-    "mask._target_=ctxenc.runs.reserve": "mask._target_=ctxenc.runs.reserve: it takes",
+    "model.generator.widths=abc": "model.generator.widths=abc: expected",
+    "optimizer.b1=[1]": "optimizer.b1=[1]: expected float",
+    "mask._target_=os.nothing": "mask._target_=os.nothing: cannot be imported",
+    "mask._target_=ctxenc.runs.logs.log": "mask._target_=ctxenc.runs.logs.log: cannot be imported",
     "mask_height=33": "mask_height=33: ",
     "mask_width=18": "mask_width=18: ",
-    "mask_height=0": "mask_height=0: it takes a whole number of at least 1",
+    "mask_height=0": "mask_height=0: expected a whole number of at least 1",
     "image_size=30": "image_size=30: ",
-    "lambda_adv=0,1": "lambda_adv=0,1: several values take --multirun",
+    "lambda_adv=0,1": "lambda_adv=0,1: several values need --multirun",
     "lambda_adv=[": "lambda_adv=[: Hydra cannot read this",
     "model=null": "Config group override must be a string",
-    "~flip": "flip: it has no value",
-    "~mask": "mask: it has no value",
-    "seed=99999999999999999999": "seed=99999999999999999999: it takes",
-    "model.generator=null": "model.generator=None: it takes",
-    "loss.adversarial._target_=ctxenc.losses.l2": "loss.adversarial: ",
-    "mask._target_=ctxenc.masks.jax": "mask._target_=ctxenc.masks.jax: it takes a function",
+    "~flip": "flip: no value",
+    "~mask": "mask: no value",
+    "seed=99999999999999999999": "seed=99999999999999999999: expected",
+    "model.generator=null": "model.generator=None: expected",
+    "loss.adversarial._target_=ctxenc.losses.l2": "loss.adversarial",
+    "mask._target_=ctxenc.masks.jax": "mask._target_=ctxenc.masks.jax: expected a function",
     "+mask.batch=3": "mask.batch: no such option",
     "+model.generator.output_size=[3,3]": "model.generator.output_size: no such option",
-    "optimizer.b1=2": "optimizer.b1=2.0: it takes",
-    "samples_dir=..": "samples_dir=..: it takes",
-    "save_dir=.hydra": "save_dir=.hydra: it takes",
+    "optimizer.b1=2": "optimizer.b1=2.0: expected",
+    "samples_dir=..": "samples_dir=..: expected",
+    "save_dir=.hydra": "save_dir=.hydra: expected",
     "save_dir=samples": "save_dir=samples: ",
     "dataset.path=1": "dataset.path: no such key",
 }
@@ -170,7 +174,7 @@ BAD = {
 def test_bad_input_is_refused_in_one_line_that_names_it(override):
     def attempt():
         config = check(compose([override]))
-        _trace(build.model(config), config)
+        build.check_model(build.model(config), config)
 
     with pytest.raises(UserError) as refusal:
         attempt()
@@ -196,12 +200,12 @@ def test_a_sweep_is_tried_one_value_at_a_time():
     assert single_runs(["seed=range(0,2)"]) == [["seed=0"], ["seed=1"]]
 
 
-def test_help_explains_every_knob_and_lists_every_choice():
+def test_help_explains_every_key_and_lists_every_choice():
     text = help_text()
-    for name, field in knobs().items():
-        assert f"  {name}=" in text
-        assert field.metadata["meaning"].split()[0] in text
-    for group in GROUPS:
+    for name, key in schema.keys().items():
+        assert name in schema.groups() or f"  {name}=" in text
+        assert name in schema.groups() or key.meaning.split()[0] in text
+    for group in schema.groups():
         for choice, description in choices(group).items():
             assert f"{group}={choice}" in text
             assert description.split()[0] in text
@@ -209,7 +213,7 @@ def test_help_explains_every_knob_and_lists_every_choice():
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_equal_configurations_share_one_gan_and_so_one_compilation():
+def test_equal_configurations_share_one_model_and_so_one_compilation():
     one = build.model(check(compose(["lambda_adv=0.5", "seed=1", "learning_rate_g=1"])))
     assert one is build.model(check(compose()))
     assert one is not build.model(check(compose(["mask=random"])))
@@ -232,8 +236,8 @@ def test_the_yaml_files_are_found_from_anywhere(tmp_path):
 
 def test_masks_that_are_not_the_box_the_generator_fills_are_refused():
     config = check(compose(["mask.mask_height=12", "mask_height=8", "predict=hole"]))
-    with pytest.raises(UserError, match="must fill a box of mask_height × mask_width, 8 × 16"):
-        Plan.of(config)
+    with pytest.raises(UserError, match="expected one box of 8 × 16 pixels"):
+        Experiment.of(config)
 
 
 def test_every_yaml_file_is_plain_and_described():
@@ -242,14 +246,65 @@ def test_every_yaml_file_is_plain_and_described():
         OmegaConf.load(file)
 
 
-def test_runs_of_an_earlier_version_are_read_as_what_they_were():
-    composed = compose()
-    now = check(composed)
-    OmegaConf.set_struct(composed, False)
-    for key in LATER:
-        del composed[key]
-    del composed.mask["overlap"]  # came with the key
-    assert dataclasses.replace(check(composed), mask=now.mask) == now
+def test_a_key_that_an_older_folder_lacks_has_the_value_that_stood_for_it(tmp_path, monkeypatch):
+    """The default where nothing else is said; of a group, a choice."""
+    now, older = check(compose()), compose(["flip=false"])
+    OmegaConf.set_struct(older, False)
+    for name in ("context_weight", "flip", "schedule"):
+        del older[name]
+    fields = schema.fields()
+    for name, before in (("flip", False), ("schedule", "cosine")):
+        known = dataclasses.replace(fields[name].metadata["key"], before=before)
+        monkeypatch.setitem(vars(schema.Config)["__dataclass_fields__"], name, fields[name])
+        monkeypatch.setattr(fields[name], "metadata", {**fields[name].metadata, "key": known})
+    found = check(compatible(older, tmp_path))
+    assert (found.context_weight, found.flip) == (now.context_weight, False)
+    assert found.schedule["_target_"] == "ctxenc.optim.cosine"
+
+
+def test_a_key_that_a_newer_version_wrote_is_named_and_ignored(tmp_path, caplog):
+    newer = compose()
+    OmegaConf.set_struct(newer, False)
+    newer["sharpening"] = 3
+    newer["palette"] = {"red": 1}
+    assert check(compatible(newer, tmp_path)) == check(compose())
+    assert "sharpening=3: this version of ctxenc has no such key" in caplog.text
+    with pytest.raises(UserError, match="sharpening: no such key"):
+        check(newer)  # of what somebody types, it is a slip
+
+
+def test_a_group_of_ones_own_may_be_referred_to():
+    config = check(compose(["+sizes.hole=8", "mask_height=${sizes.hole}"]))
+    assert config.mask_height == 8
+
+
+def test_every_key_has_a_role_and_the_traced_ones_are_the_steps_numbers():
+    config = check(compose(["fill_value=mean", "lambda_adv=0.25"]))
+    numbers = build.hyperparameters(config, np.array([0.1, 0.2, 0.3]), 100)
+    assert set(numbers) == {*schema.traced(), "total_steps"}
+    assert float(numbers["lambda_rec"]) == 0.75
+    assert numbers["fill_value"].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    for key in schema.keys().values():
+        assert isinstance(key.role, schema.Role)
+        assert key.meaning
+
+
+def test_any_optimizer_of_optax_can_be_named(images, key):
+    config = check(compose([*TINY, "optimizer._target_=optax.lion", "~optimizer.eps"]))
+    model = build.model(config)
+    state = step.init(model, key, 16)
+    before = np.array(state.generator.params["Conv_0"]["kernel"])
+    numbers = build.hyperparameters(config, np.zeros(3), 10)
+    after, _ = step.train_step(model, state, images, numbers, key)
+    moved = np.abs(np.asarray(after.generator.params["Conv_0"]["kernel"]) - before)
+    np.testing.assert_allclose(moved, config.learning_rate_g, rtol=1e-2)  # Lion's are signs
+
+
+def test_a_schedule_of_optax_can_be_named():
+    options = {"init_value": 1.0, "end_value": 0.0, "transition_steps": 10}
+    added = [f"+schedule.{name}={value}" for name, value in options.items()]
+    model = build.model(check(compose(["schedule._target_=optax.linear_schedule", *added])))
+    assert float(model.schedule(jnp.int32(5), jnp.float32(100))) == 0.5
 
 
 @pytest.mark.parametrize(

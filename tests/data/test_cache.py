@@ -1,73 +1,85 @@
-import json
 import logging
+import multiprocessing
+import os
+import sqlite3
 
-import numpy as np
+import diskcache
 import pytest
 
-from ctxenc.data.cache import for_the_next_job, recall, remember
-from ctxenc.data.images import MemoryImages
+from ctxenc.data import cache
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "ctxenc" / "remembered"
+def test_what_is_saved_is_loaded_and_the_last_value_counts():
+    assert cache.load("colour") is None
+    for value in ([1.5, -2.0], {"caf\udce9.png": "x" * 100_000}):
+        cache.save("colour", value)
+        assert cache.load("colour") == value
+    assert cache.load("another") is None
 
 
-def test_what_is_remembered_is_recalled_and_the_last_word_counts(cache):
-    assert recall("colour") is None
-    for value in ([1.5, -2.0], {"caf\udce9.png": [1, 2]}):
-        remember("colour", value)
-        assert recall("colour") == value
-    assert recall("another") is None
-    assert [file.name for file in cache.iterdir()] == ["colour.json"]
+def save_many(start):
+    for number in range(start, start + 10):
+        cache.save(f"value {number}", number)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
-def test_a_damaged_file_is_as_good_as_none(cache, content):
-    cache.mkdir(parents=True)
-    (cache / "colour.json").write_bytes(content)
-    assert recall("colour") is None
-    remember("colour", 1)
-    assert recall("colour") == 1
+def test_several_processes_may_save_at_once():
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=save_many, args=(start,)) for start in (0, 5, 10)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [cache.load(f"value {number}") for number in range(20)] == list(range(20))
 
 
-def test_a_folder_that_takes_no_files_costs_nothing_but_time(cache, caplog):
-    cache.parent.parent.mkdir(parents=True)
-    cache.parent.touch()  # a file where the folder should be
-    with caplog.at_level(logging.WARNING):
-        remember("colour", 1)
-    assert recall("colour") is None
+class Planted:
+    """What runs code when it is unpickled."""
+
+    def __reduce__(self):
+        return os.abort, ()
+
+
+@pytest.mark.parametrize("size", [1, 100_000])  # in the database, and in a file of its own
+def test_a_pickle_is_not_loaded(cache_home, size):
+    cache.save("colour", 1)
+    with diskcache.Cache(str(cache_home / "ctxenc" / "results"), disk=diskcache.Disk) as pickles:
+        pickles.set("planted", [Planted(), "x" * size])
+    with sqlite3.connect(cache_home / "ctxenc" / "results" / "cache.db") as database:
+        (key,) = database.execute("SELECT key FROM Cache WHERE mode != 4").fetchone()
+        database.execute("DELETE FROM Cache WHERE mode != 4")
+        database.execute("UPDATE Cache SET key = ? WHERE mode = 4", (key,))
+    database.close()
+    assert cache.load("colour") is None
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" * 300])
+def test_a_damaged_cache_is_begun_anew_without_a_message(cache_home, content, caplog):
+    cache.save("colour", 1)
+    (cache_home / "ctxenc" / "results" / "cache.db").write_bytes(content)
+    with caplog.at_level(logging.INFO):
+        assert cache.load("colour") is None
+    cache.save("colour", 2)
+    assert cache.load("colour") == 2
     assert not caplog.records
 
 
-def test_what_cannot_be_written_leaves_the_old_value_and_no_part(cache):
-    remember("colour", 1)
+def test_a_damaged_value_is_none(cache_home):
+    cache.save("colour", os.urandom(50_000).hex())  # large enough for a file of its own
+    (value,) = cache_home.rglob("*.val")
+    value.write_bytes(b"x")
+    assert cache.load("colour") is None
+    cache.save("colour", 1)
+    assert cache.load("colour") == 1
+
+
+def test_a_folder_that_cannot_be_written_costs_time_and_nothing_else(cache_home, caplog):
+    cache_home.touch()  # a file where the folder should be
+    with caplog.at_level(logging.INFO):
+        cache.save("colour", 1)
+        assert cache.load("colour") is None
+    assert not caplog.records
+
+
+def test_only_values_of_json_are_saved():
     with pytest.raises(TypeError):
-        remember("colour", [1, object()])
-    assert json.loads((cache / "colour.json").read_text()) == 1
-    assert len(list(cache.iterdir())) == 1
-
-
-def test_what_is_found_of_images_in_memory_is_found_once_and_of_others_each_time():
-    asked = []
-
-    @for_the_next_job
-    def brightest(images, above=0):
-        asked.append((images, above))
-        return above + max(images[index].max() for index in range(len(images)))
-
-    def held(level):
-        return MemoryImages(np.full((2, 1, 1, 3), level, np.uint8))
-
-    first, equal, other = held(5), held(5), held(7)
-    found = [brightest(first), brightest(first), brightest(equal), brightest(other)]
-    assert found == [5, 5, 5, 7]
-    assert [images for images, _ in asked] == [first, equal, other]
-    assert brightest(first, above=1) == 6
-    assert len(asked) == 4
-
-    changing = [np.zeros(1)]  # a folder's files may change between two jobs
-    assert brightest(changing) == 0
-    changing[0] += 1
-    assert brightest(changing) == 1
+        cache.save("colour", object())

@@ -74,7 +74,7 @@ def test_a_very_long_picture_costs_no_more_than_its_centre():
 def test_resizing_scales_both_sides_down_to_the_least_allowed():
     assert geometry.resize(plain(30, 60), 0.5).shape == (15, 30, 3)
     assert geometry.resize(plain(30, 60), 0.1, at_least=8).shape == (8, 8, 3)
-    assert geometry.resize(plain(30, 60), 2).shape == (60, 120, 3)
+    assert geometry.resize(plain(30, 60), 2.0).shape == (60, 120, 3)
 
 
 def ramps(height, width):
@@ -92,22 +92,22 @@ def ramps(height, width):
         ((0.21, 0.1), (1, 1)),
     ],
 )
-def test_a_part_is_cut_where_it_is_asked_for(place, corner):
-    part = geometry.part(ramps(20, 26), 16, short_side=20, place=place)
-    assert part.shape == (16, 16, 3)
-    assert tuple(part[0, 0, :2]) == corner
-    assert tuple(part[-1, -1, :2]) == (corner[0] + 15, corner[1] + 15)
+def test_a_square_is_cut_out_where_it_is_asked_for(place, corner):
+    cut = geometry.square(ramps(20, 26), 16, short_side=20, place=place)
+    assert cut.shape == (16, 16, 3)
+    assert tuple(cut[0, 0, :2]) == corner
+    assert tuple(cut[-1, -1, :2]) == (corner[0] + 15, corner[1] + 15)
 
 
 def test_the_short_side_is_resized_first_whichever_it_is():
     image = plain(40, 80)
     image[:, 40:] = 200
     for turned in (image, image.transpose(1, 0, 2)):
-        far = geometry.part(turned, 10, short_side=20, place=(0.99, 0.99))
-        near = geometry.part(turned, 10, short_side=20, place=(0.0, 0.0))
+        far = geometry.square(turned, 10, short_side=20, place=(0.99, 0.99))
+        near = geometry.square(turned, 10, short_side=20, place=(0.0, 0.0))
         np.testing.assert_array_equal(near, plain(10, 10, 0))
         np.testing.assert_array_equal(far, plain(10, 10, 200))
-    half = geometry.part(image, 20, short_side=20)  # 20 × 40 once resized: half of it dark
+    half = geometry.square(image, 20, short_side=20)  # 20 × 40 once resized: half of it dark
     assert half[..., 0].mean() == 100
 
 
@@ -118,13 +118,13 @@ def test_the_short_side_is_resized_first_whichever_it_is():
     place=st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True)),
 )
 @settings(max_examples=60, deadline=None)
-def test_a_part_of_any_picture_at_any_place_has_the_size(height, width, short_side, place):
-    part = geometry.part(plain(height, width, 7), 8, short_side=short_side, place=place)
-    np.testing.assert_array_equal(part, plain(8, 8, 7))
+def test_a_square_of_any_picture_at_any_place_has_the_size(height, width, short_side, place):
+    cut = geometry.square(plain(height, width, 7), 8, short_side=short_side, place=place)
+    np.testing.assert_array_equal(cut, plain(8, 8, 7))
 
 
 @pytest.mark.parametrize("shape", [(1, 30_000), (30_000, 1)])
-def test_a_strip_is_not_blown_up_whole(shape, monkeypatch):
+def test_a_strip_is_not_enlarged_whole(shape, monkeypatch):
     sizes = []
     resized = geometry.resize
 
@@ -133,5 +133,5 @@ def test_a_strip_is_not_blown_up_whole(shape, monkeypatch):
         return resized(*arguments, **options)
 
     monkeypatch.setattr(geometry, "resize", watched)
-    assert geometry.part(plain(*shape, 3), 128, short_side=350).shape == (128, 128, 3)
+    assert geometry.square(plain(*shape, 3), 128, short_side=350).shape == (128, 128, 3)
     assert sizes == [350 * 350 * geometry.LONGEST * 3]  # whole, it would be eleven gigabytes

@@ -1,33 +1,43 @@
+import inspect
+import textwrap
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctxenc import data
 from ctxenc.data import images as module
 from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import MemoryImages, RandomCrops, check_resize, decode, in_memory
+from ctxenc.data.images import (
+    Dataset,
+    MemoryImages,
+    Photographs,
+    RandomCrops,
+    decode,
+    in_memory,
+    once_per_split,
+)
 from ctxenc.errors import UserError
 
 
 class Ramps:
-    """Pictures of 11 × 21 pixels that show their number, row and column; 8 × 8 are cut out."""
-
-    image_size = 8
+    """Pictures of 11 × 21 pixels that show their number, row and column."""
 
     def __len__(self):
         return 5
 
-    def __getitem__(self, index):
-        return self.cut(index, None)
+    def read(self, index, at_least):
+        rows, columns = np.indices((11, 21))
+        return np.stack([np.full_like(rows, index), rows, columns], -1).astype(np.uint8)
 
-    def cut(self, index, place):
-        down, right = (0.5, 0.5) if place is None else place
-        rows, columns = np.indices((8, 8))
-        rows, columns = rows + int(4 * down), columns + int(14 * right)
-        return np.stack([np.full((8, 8), index), rows, columns], -1).astype(np.uint8)
-
-    def identity(self, index):
+    def name(self, index):
         return bytes([index])
+
+
+def crops(pictures=None):
+    """Squares of 8 × 8, with 3 rows and 13 columns to spare."""
+    return RandomCrops(pictures or Ramps(), 8, 11)
 
 
 def corners(images, indices=range(5)):
@@ -35,12 +45,11 @@ def corners(images, indices=range(5)):
 
 
 def test_each_epoch_cuts_other_parts_and_the_same_ones_when_asked_again():
-    crops = RandomCrops(Ramps())
-    epochs = [corners(crops.of_epoch(3, epoch)) for epoch in range(40)]
+    epochs = [corners(crops().of_epoch(3, epoch)) for epoch in range(40)]
     assert [corner[0] for corner in epochs[0]] == [0, 1, 2, 3, 4]  # each its own picture
     assert len({tuple(epoch) for epoch in epochs}) == 40
-    assert corners(RandomCrops(Ramps()).of_epoch(3, 7)) == epochs[7]
-    assert corners(crops.of_epoch(4, 0)) != epochs[0]
+    assert corners(crops().of_epoch(3, 7)) == epochs[7]
+    assert corners(crops().of_epoch(4, 0)) != epochs[0]
     flat = [corner for epoch in epochs for corner in epoch]
     assert {row for _, row, _ in flat} == set(range(4))  # every place is cut, the last one too
     assert {column for _, _, column in flat} == set(range(14))
@@ -48,52 +57,114 @@ def test_each_epoch_cuts_other_parts_and_the_same_ones_when_asked_again():
 
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=6))
 def test_where_a_picture_is_cut_depends_on_no_other_picture(indices):
-    epoch = RandomCrops(Ramps()).of_epoch(0, 1)
+    epoch = crops().of_epoch(0, 1)
     together = corners(epoch)
     assert corners(epoch, indices) == [together[index] for index in indices]
 
 
-def test_places_of_pictures_and_of_directions_are_independent():
-    class Places(Ramps):
+def test_the_places_of_pictures_and_of_directions_are_independent():
+    class Many(Ramps):
         def __len__(self):
             return 2000
 
-        def cut(self, index, place):
-            return np.array(place)
+        def read(self, index, at_least):
+            rows, columns = np.indices((107, 107))
+            return np.stack([rows, columns, rows], -1).astype(np.uint8)
 
-    drawn = RandomCrops(Places()).of_epoch(0, 0)
-    places = np.stack([drawn[index] for index in range(2000)])
+    drawn = RandomCrops(Many(), 8, 107).of_epoch(0, 0)
+    places = decode(drawn, range(2000))[:, 0, 0, :2] / 99
     assert abs(places.mean(axis=0) - 0.5).max() < 0.02
     assert abs(np.corrcoef(places.T)[0, 1]) < 0.05
     assert abs(np.corrcoef(places[:-1, 0], places[1:, 0])[0, 1]) < 0.05
 
 
 def test_fingerprint_and_mean_colour_are_those_of_the_centres():
-    whole, crops = Ramps(), RandomCrops(Ramps())
-    assert fingerprint(crops) == fingerprint(whole)
-    np.testing.assert_array_equal(mean_colour(crops), mean_colour(whole))
-    np.testing.assert_array_equal(decode(crops, range(5)), decode(whole, range(5)))
-    assert (len(crops), crops.image_size) == (5, 8)
+    centres, moving = Photographs(Ramps(), 8, 11), crops().of_epoch(0, 5)
+    np.testing.assert_array_equal(centres[2], Ramps().read(2, 11)[1:9, 6:14])
+    np.testing.assert_array_equal(decode(crops(), range(5)), decode(centres, range(5)))
+    assert fingerprint(crops()) == fingerprint(centres) == fingerprint(moving)
+    np.testing.assert_array_equal(mean_colour(crops()), mean_colour(centres))
+    assert (len(crops()), crops().image_size) == (5, 8)
 
 
 def test_only_images_that_stay_the_same_and_fit_are_kept_decoded(monkeypatch):
-    crops = RandomCrops(Ramps())
-    assert in_memory(crops) is crops
-    kept = in_memory(Ramps())
+    moving = crops()
+    assert in_memory(moving) is moving
+    kept = in_memory(Photographs(Ramps(), 8))
     assert isinstance(kept, MemoryImages)
-    np.testing.assert_array_equal(kept.array, decode(crops, range(5)))
+    np.testing.assert_array_equal(kept.array, decode(Photographs(Ramps(), 8), range(5)))
     assert in_memory(kept) is kept
     monkeypatch.setattr(module, "MEMORY_LIMIT", 5 * 8 * 8 * 3 - 1)
-    large = Ramps()
+    large = Photographs(Ramps(), 8)
     assert in_memory(large) is large
 
 
+def test_with_a_short_side_to_spare_training_images_are_cut_out_at_random():
+    made = Dataset.of_pictures("ramps", Ramps(), Ramps(), 8, 11)
+    assert [type(made.train), type(made.test)] == [RandomCrops, Photographs]
+    made = Dataset.of_pictures("ramps", Ramps(), Ramps(), 8, None)
+    assert [type(made.train), type(made.test)] == [Photographs, Photographs]
+
+
 @pytest.mark.parametrize("resize", [0, -1, 127, 4097])
-def test_a_short_side_out_of_which_nothing_can_be_cut_is_refused_by_name(resize):
-    with pytest.raises(UserError, match=rf"^dataset.resize={resize}: .*; it takes 128 to 4096, or"):
-        check_resize(resize, 128)
+def test_a_short_side_out_of_range_is_refused_by_name(resize):
+    with pytest.raises(
+        UserError, match=rf"^dataset.resize={resize}: must be from image_size=128 to 4096, or null"
+    ):
+        Dataset.of_pictures("ramps", Ramps(), Ramps(), 128, resize)
 
 
 @pytest.mark.parametrize("resize", [None, 128, 350, 4096])
-def test_a_short_side_from_the_size_on_is_taken(resize):
-    check_resize(resize, 128)
+def test_a_short_side_in_range_is_accepted(resize):
+    assert Photographs(Ramps(), 128, resize).resize == resize
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((2, 4, 4, 3)), np.zeros((2, 4, 5, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)],
+)
+def test_an_array_of_another_kind_is_refused(array):
+    with pytest.raises(UserError, match=r"expected uint8 \(images, size, size, 3\)"):
+        MemoryImages(array)
+
+
+def test_a_result_for_images_in_memory_is_computed_once_and_for_others_each_time():
+    asked = []
+
+    @once_per_split
+    def brightest(images, above=0):
+        asked.append((images, above))
+        return above + max(images[index].max() for index in range(len(images)))
+
+    def plain(level):
+        return MemoryImages(np.full((2, 1, 1, 3), level, np.uint8))
+
+    first, equal, other = plain(5), plain(5), plain(7)
+    found = [brightest(first), brightest(first), brightest(equal), brightest(other)]
+    assert found == [5, 5, 5, 7]
+    assert [images for images, _ in asked] == [first, equal, other]
+    assert brightest(first, above=1) == 6
+    assert len(asked) == 4
+
+    class Changing(list):
+        """A folder's files may change between two jobs."""
+
+        image_size = 1
+
+    changing = Changing([np.zeros((1, 1, 3), np.uint8)])
+    assert brightest(changing) == 0
+    changing[0] += 1
+    assert brightest(changing) == 1
+
+
+EXAMPLE = inspect.getdoc(data).split("::\n")[1].split("\nand a file")[0]
+
+
+def test_the_dataset_in_the_description_of_the_package_works():
+    defined = {}
+    exec(textwrap.dedent(EXAMPLE), defined)
+    stripes = defined["stripes"](count=30, image_size=16)
+    assert (stripes.name, len(stripes.train), len(stripes.test)) == ("stripes", 20, 10)
+    assert stripes.train.image_size == 16
+    assert decode(stripes.train, range(20)).std(axis=(1, 2)).min() > 50
+    assert len({fingerprint(images) for images in (stripes.train, stripes.test)}) == 2

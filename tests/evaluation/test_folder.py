@@ -9,6 +9,7 @@ VALUES = {
     "model.psnr": np.array([20.5, 1e-9, 31.25]),
     "model.ssim": np.array([0.5, -0.125, 1.0]),
     "biharmonic.psnr": np.array([19.0, np.nan, np.nan]),
+    "package.fills.nearest.psnr": np.array([18.0, 19.0, 20.0]),
 }
 
 
@@ -17,7 +18,9 @@ def test_what_is_written_is_read_back_whole_or_by_row(tmp_path):
     evaluation.write({"images": 3}, VALUES)
     assert [e.path for e in Evaluation.all_of(Run(tmp_path))] == [evaluation.path]
     assert evaluation.metrics == {"images": 3}
-    for row, names in ((None, list(VALUES)), ("model", ["model.psnr", "model.ssim"])):
+    rows = {None: list(VALUES), "model": ["model.psnr", "model.ssim"]}
+    rows["package.fills.nearest"] = ["package.fills.nearest.psnr"]
+    for row, names in rows.items():
         found = evaluation.per_image(row)
         assert list(found) == names
         for name in names:

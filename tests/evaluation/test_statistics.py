@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from ctxenc.evaluation.statistics import Standing, sentence
+from ctxenc.metrics.registry import METRICS, Metric
 
 
 def columns(l2, gradient=0.5):
@@ -14,6 +15,12 @@ def columns(l2, gradient=0.5):
         "gradient": np.full(len(l2), gradient),
         "real_gradient": np.full(len(l2), 1.0),
     }
+
+
+def first(count, columns):
+    """Of a method that is measured on the first images only."""
+    there = np.arange(400) < count
+    return {name: np.where(there, values, np.nan) for name, values in columns.items()}
 
 
 @pytest.fixture
@@ -52,12 +59,27 @@ def test_the_best_baseline_is_of_all_images(errors):
         "model": columns(errors),
         "telea": columns(errors * 1.1),
         "harmonic": columns(errors * 1.05),
-        "biharmonic": columns(errors[:50] * 0.1),
+        "biharmonic": first(50, columns(errors * 0.1)),
     }
     standing = Standing(rows)
     assert standing.best_baseline == "harmonic"
-    assert standing.figures("biharmonic")["psnr_db"]["images"] == 50
+    few = standing.figures("biharmonic")
+    assert few["psnr_db"]["images"] == few["sharpness"]["images"] == 50
+    assert few["psnr_db"]["mean"] == pytest.approx(np.mean(-10 * np.log10(errors[:50] * 0.1)))
+    assert few["psnr_db"]["low"] < few["psnr_db"]["mean"] < few["psnr_db"]["high"]
     assert Standing({"model": columns(errors)}).best_baseline is None
+
+
+def test_a_new_metric_has_a_figure_and_a_lead(errors, monkeypatch):
+    worst = Metric("spread", "", 2, "lower", {"spread": lambda *_: None}, lambda mean: mean + 1)
+    monkeypatch.setitem(METRICS, "spread", worst)
+    rows = {"model": {**columns(errors), "spread": errors}, "telea": columns(errors)}
+    standing = Standing(rows)
+    assert standing.figures("model")["spread"]["mean"] == pytest.approx(1 + errors.mean())
+    assert "spread" not in standing.figures("telea")
+    assert "spread" not in standing.lead("telea")
+    rows["telea"]["spread"] = errors - 0.5
+    assert Standing(rows).lead("telea")["spread"]["mean"] == pytest.approx(0.5)
 
 
 def test_the_verdict_is_told_plainly(errors):

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from ctxenc import launch, step
-from ctxenc.plan import Plan
+from ctxenc.experiment import Experiment
 from ctxenc.runs import checkpoints
 
 TIMES = ("images_per_second", "waited_for_data")
@@ -12,11 +12,11 @@ TIMES = ("images_per_second", "waited_for_data")
 
 def final_state(run):
     """Every array of the last checkpoint, by its path."""
-    plan = Plan.of(launch.check(run.config))
+    experiment = Experiment.of(launch.check(run.config))
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     template = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device),
-        step.init.eval_shape(plan.model, plan.key, plan.config.image_size),
+        step.init.eval_shape(experiment.model, experiment.key, experiment.config.image_size),
     )
     restored = checkpoints.restore(run.checkpoints, template)
     leaves = jax.tree_util.tree_leaves_with_path(restored)
@@ -28,7 +28,7 @@ def without_times(run):
 
 
 def assert_same(found, expected):
-    """To the bit: weights, metrics, summary, the last grid."""
+    """Exactly: weights, metrics, summary, the last grid."""
     arrays, wanted = final_state(found), final_state(expected)
     assert arrays.keys() == wanted.keys()
     for name in wanted:

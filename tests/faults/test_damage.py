@@ -13,6 +13,7 @@ from ctxenc.runs import checkpoints
 from ctxenc.runs.checkpoints import Checkpoints
 from tests.faults.ends import assert_same, saved
 from tests.faults.programs import SHORT
+from tests.small_state import small_state
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def run(undisturbed, tmp_path, monkeypatch):
 
 def flip_a_bit(checkpoint):
     """In the middle of the weights, which Orbax reads without complaint."""
-    largest = max(checkpoint.glob("default/ocdbt*/d/*"), key=lambda file: file.stat().st_size)
+    largest = max(checkpoint.glob("generator/ocdbt*/d/*"), key=lambda file: file.stat().st_size)
     content = bytearray(largest.read_bytes())
     content[len(content) // 2] ^= 1
     largest.write_bytes(content)
@@ -58,7 +59,7 @@ def test_the_checkpoint_before_a_damaged_one_is_offered_and_leads_to_the_same_en
         launch.run(f"resume={run.path}", "max_steps=30")
     message = str(caught.value)
     assert f"{run.checkpoints / str(newest)}: the checkpoint is damaged" in message
-    assert f"resume_step={before} goes on from there" in message
+    assert f"resume_step={before} continues from there" in message
     assert saved(run) == [before, newest]
     assert run.status["state"] == "finished"  # nothing was changed
 
@@ -71,7 +72,7 @@ def test_the_checkpoint_before_a_damaged_one_is_offered_and_leads_to_the_same_en
 def test_a_step_that_was_not_saved_is_refused_with_those_that_were(run):
     with pytest.raises(UserError, match=rf"saved steps: \[{saved(run)[0]}, {saved(run)[1]}\]"):
         launch.run(f"resume={run.path}", "resume_step=7")
-    with pytest.raises(UserError, match="resume_step=7: it goes with resume"):
+    with pytest.raises(UserError, match="resume_step=7: expected resume"):
         launch.run(*SHORT, "resume_step=7")
 
 
@@ -95,6 +96,6 @@ def test_what_a_killed_process_left_half_written_is_cleared_away(tmp_path):
     torn = tmp_path / "2.orbax-checkpoint-tmp"
     (torn / "default").mkdir(parents=True)
     with Checkpoints(tmp_path) as opened:
-        opened.save(3, {"weights": jnp.ones(2)})
+        opened.save(3, small_state())
     assert not torn.exists()
     assert checkpoints.saved_steps(tmp_path) == [3]

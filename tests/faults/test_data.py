@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import launch, training
+from ctxenc import launch
 from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.errors import UserError
+from ctxenc.runs.run_log import RunLog
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
 
@@ -45,14 +46,14 @@ def test_a_dataset_that_was_removed_is_named_and_the_run_waits_for_it(pictures, 
 
 def test_an_image_that_goes_missing_on_the_way_stops_the_run_and_is_named(pictures, monkeypatch):
     monkeypatch.setattr(images, "MEMORY_LIMIT", 1000)  # so that images are read on the way
-    summarise = training.Recorder.summarise
+    summarise = RunLog.summarise
 
     def then_remove(recorder):
         summarise(recorder)
         for picture in pictures.iterdir():
             picture.unlink()
 
-    monkeypatch.setattr(training.Recorder, "summarise", then_remove)
+    monkeypatch.setattr(RunLog, "summarise", then_remove)
     with pytest.raises(UserError, match=r"pictures/\d+\.png: could be read at the start"):
         launch.run(*SHORT, *DATA, "max_steps=1000", "eval_every=4", "name=missing")
     (folder,) = launch.Path("experiments/missing").iterdir()

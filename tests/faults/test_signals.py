@@ -5,7 +5,7 @@ import signal
 import jax
 import pytest
 
-from ctxenc import launch, step, training
+from ctxenc import experiment, launch, step
 from ctxenc.runtime.signals import Interrupted
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
@@ -25,14 +25,14 @@ def send_at(monkeypatch, signals):
     taken = step.train_step
 
     def train_step(model, state, *rest):
-        state = taken(model, state, *rest)
+        state, logged = taken(model, state, *rest)
         if not isinstance(state.step, jax.core.Tracer):
             for signum in signals.pop(int(state.step), ()):
                 signal.raise_signal(signum)  # handled before the next is raised
-        return state
+        return state, logged
 
     train_step.eval_shape = taken.eval_shape
-    monkeypatch.setattr(training.step, "train_step", train_step)
+    monkeypatch.setattr(experiment.step, "train_step", train_step)
 
 
 def stopped(*overrides):

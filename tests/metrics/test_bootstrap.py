@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 
 from ctxenc.metrics import bootstrap
-from ctxenc.metrics.bootstrap import percentiles, resampled_means
+from ctxenc.metrics.bootstrap import means, percentiles, resampled_means
 
 
 def test_an_interval_covers_the_true_mean_about_ninety_five_times_in_a_hundred():
     rng = np.random.default_rng(0)
     experiments = rng.exponential(3.0, (150, 600))  # skewed, as errors are; the true mean is 3
-    means = resampled_means(experiments, resamples=1000, seed=1)
-    covered = sum(low <= 3.0 <= high for low, high in map(percentiles, means.T))
+    samples = resampled_means(experiments, resamples=1000, seed=1)
+    covered = sum(low <= 3.0 <= high for low, high in map(percentiles, samples.T))
     # 600 experiments: three standard deviations are 0.027, and percentile intervals of 150
     # skewed values are a little narrow.
     assert 0.91 <= covered / 600 <= 0.98
@@ -24,8 +24,8 @@ def test_an_interval_is_as_wide_as_theory_says():
 
 def test_columns_share_their_draws():
     values = np.random.default_rng(0).normal(size=(500, 1))
-    means = resampled_means(np.hstack([values, values - 1]))
-    np.testing.assert_allclose(means[:, 0] - means[:, 1], 1)
+    samples = resampled_means(np.hstack([values, values - 1]))
+    np.testing.assert_allclose(samples[:, 0] - samples[:, 1], 1)
 
 
 def test_each_resample_is_a_mean_of_images_drawn_with_replacement():
@@ -50,3 +50,14 @@ def test_the_seed_decides_and_the_memory_is_bounded(monkeypatch):
 
 def test_a_constant_has_no_width():
     assert percentiles(resampled_means(np.full((30, 1), 2.5))[:, 0]) == pytest.approx((2.5, 2.5))
+
+
+def test_values_that_an_image_does_not_have_are_left_out():
+    values = np.random.default_rng(0).normal(5, 2, (400, 2))
+    values[100:, 1] = np.nan
+    np.testing.assert_allclose(means(values), [values[:, 0].mean(), values[:100, 1].mean()])
+    some = resampled_means(values)[:, 1]
+    alone = resampled_means(values[:100, 1:])[:, 0]
+    assert some.mean() == pytest.approx(alone.mean(), abs=0.02)
+    assert some.std() == pytest.approx(alone.std(), rel=0.1)
+    assert np.isnan(means(np.full((3, 1), np.nan))).all()

@@ -56,7 +56,7 @@ def test_without_pytorch_it_says_what_to_install(monkeypatch, flag):
     files = {"inception": None, "lpips": None, flag: "any.pt"}
     with pytest.raises(UserError) as told:
         Networks(**files, image_size=16)
-    assert str(told.value) == f'--{flag}: it needs PyTorch: pip install "ctxenc[perceptual]"'
+    assert str(told.value) == f'--{flag}: needs PyTorch: pip install "ctxenc[perceptual]"'
 
 
 def test_fid_and_kid_are_of_all_batches_as_8_bit_images(inception):
@@ -120,7 +120,7 @@ def test_the_files_are_told_apart_by_their_hash(inception, lpips):
 
 
 def test_fid_of_few_images_is_noted(inception, lpips):
-    assert "FID is of 9999 images only" in Networks(inception, None, 16).note(9999)
+    assert "FID of 9999 images only" in Networks(inception, None, 16).note(9999)
     assert Networks(inception, None, 16).note(10_000) is None
     assert Networks(None, lpips, 16).note(3) is None
 
@@ -174,5 +174,5 @@ def test_files_that_are_no_networks_are_refused(tmp_path):
     (tmp_path / "text.pt").write_text("weights")
     torch.save({"weights": torch.zeros(3)}, tmp_path / "pickle.pt")
     for name in ("text.pt", "pickle.pt"):
-        with pytest.raises(UserError, match=rf"{name}: it takes a TorchScript file, and is none"):
+        with pytest.raises(UserError, match=rf"{name}: expected a TorchScript file"):
             Networks(None, tmp_path / name, 16)

@@ -106,10 +106,10 @@ def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
 
 def test_a_job_that_nothing_names_is_refused(monkeypatch):
     monkeypatch.setenv("JAX_NUM_PROCESSES", "two")
-    with pytest.raises(UserError, match=r"JAX_NUM_PROCESSES=two: it takes a whole number\. Outs"):
+    with pytest.raises(UserError, match=r"JAX_NUM_PROCESSES=two: expected a whole number\. Outs"):
         processes.join()
     monkeypatch.delenv("JAX_NUM_PROCESSES")
-    run = [sys.executable, "-c", "from ctxenc.runtime import distributed; processes.join()"]
+    run = [sys.executable, "-c", "from ctxenc.parallel import processes; processes.join()"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert "distributed=true: coordinator_address should be defined" in done.stderr
 

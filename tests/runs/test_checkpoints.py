@@ -1,3 +1,5 @@
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,67 +9,80 @@ from ctxenc.errors import UserError
 from ctxenc.parallel import processes
 from ctxenc.runs import checkpoints as saved
 from ctxenc.runs.checkpoints import Checkpoints
+from tests.small_state import small_state
 
 
-@jax.jit
-def advance(state):
-    return jax.tree.map(lambda x: x + 1, state)
-
-
-@pytest.fixture
-def state():
-    return {"weights": jnp.zeros((300, 300)), "step": jnp.zeros((), jnp.int32), "none": None}
-
-
-def test_the_latest_two_and_the_best_are_kept_and_each_is_the_state_of_its_step(tmp_path, state):
+def test_the_latest_two_and_the_best_are_kept_and_each_is_the_state_of_its_step(tmp_path):
     scores = {1: 2.0, 2: 3.0, 3: 1.0}
-    donating = jax.jit(lambda s: jax.tree.map(lambda x: x + 1, s), donate_argnums=0)
     with Checkpoints(tmp_path) as checkpoints:
         for step, score in scores.items():
-            state = donating(state)
-            checkpoints.save(step, state, {"psnr_db": score})
-        state = donating(donating(state))
-        checkpoints.save(5, state)  # an interruption: no test before it
+            checkpoints.save(step, small_state(step), None, {"psnr_db": score})
+        checkpoints.save(5, small_state(5))  # an interruption: no test before it
     with Checkpoints(tmp_path, read_only=True) as checkpoints:
         assert (checkpoints.latest(), checkpoints.best()) == (5, 2)
-        for step in (2, 5):
-            restored = checkpoints.restore(state, step)
-            assert int(restored["step"]) == step
-            np.testing.assert_array_equal(restored["weights"], np.full((300, 300), step))
+    for step in (2, 5):
+        restored = saved.restore(tmp_path, small_state(), step)
+        for leaf in jax.tree.leaves(restored):
+            np.testing.assert_array_equal(leaf, np.full(leaf.shape, step))
     assert sorted(p.name for p in tmp_path.iterdir()) == ["2", "3", "5"]
 
 
-def test_nothing_saved_is_an_error(tmp_path, state):
-    with (
-        Checkpoints(tmp_path) as checkpoints,
-        pytest.raises(UserError, match="no whole checkpoint here; saved steps: none"),
-    ):
-        checkpoints.restore(state)
-
-
-def test_another_models_checkpoint_is_an_error(tmp_path, state):
+def test_a_generator_is_read_without_what_training_needs(tmp_path):
+    """Neither the optimizers' state nor the sums need be there, or be known."""
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(1, state)
-        checkpoints.wait()
-        with pytest.raises(UserError, match="damaged or of another model"):
-            checkpoints.restore({**state, "weights": jnp.zeros((2, 2))})
+        checkpoints.save(4, small_state(4, ema=True), {"steps": jnp.ones(()), "new": jnp.ones(())})
+    for item in ("training", "sums"):
+        shutil.rmtree(tmp_path / "4" / item)
+    template = small_state().generator.variables
+    variables, ema = saved.restore_generator(tmp_path, template, 4, averaged=True)
+    np.testing.assert_array_equal(variables["params"]["kernel"], np.full((300, 300), 4.0))
+    np.testing.assert_array_equal(ema["params"]["kernel"], np.full((300, 300), 4.0))
 
 
-def test_a_half_written_checkpoint_does_not_count(tmp_path, state):
+def test_sums_are_what_was_saved_or_nothing(tmp_path):
+    sums = {"steps": jnp.full((), 3.0), "generator_loss": jnp.full((), 0.5)}
     with Checkpoints(tmp_path) as checkpoints:
-        checkpoints.save(1, advance(state))
+        checkpoints.save(1, small_state(1), sums)
+        checkpoints.save(2, small_state(2))
+    assert {k: float(v) for k, v in saved.restore_sums(tmp_path, 1).items()} == {
+        "steps": 3.0,
+        "generator_loss": 0.5,
+    }
+    assert saved.restore_sums(tmp_path, 2) is None
+    for file in (tmp_path / "1" / "sums").rglob("*"):
+        if file.is_file():
+            file.write_bytes(b"")
+    assert saved.restore_sums(tmp_path, 1) is None
+
+
+def test_nothing_saved_is_an_error(tmp_path):
+    with pytest.raises(UserError, match="no whole checkpoint here; saved steps: none"):
+        saved.restore(tmp_path, small_state())
+
+
+def test_another_models_checkpoint_is_an_error(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, small_state(1))
+    other = small_state()
+    other = other.replace(generator=other.generator.replace(params={"kernel": jnp.zeros((2, 2))}))
+    with pytest.raises(UserError, match="damaged or of another model"):
+        saved.restore(tmp_path, other)
+
+
+def test_a_half_written_checkpoint_does_not_count(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, small_state(1))
     torn = tmp_path / "2.orbax-checkpoint-tmp"
-    torn.mkdir()
-    (torn / "default").mkdir()
+    (torn / "generator").mkdir(parents=True)
     with Checkpoints(tmp_path) as checkpoints:
         assert checkpoints.latest() == 1
-        assert int(checkpoints.restore(state)["step"]) == 1
+    assert int(saved.restore(tmp_path, small_state()).step) == 1
 
 
-def test_of_several_processes_one_deletes_the_later_checkpoints(tmp_path, state, monkeypatch):
+def test_of_several_processes_one_deletes_the_later_checkpoints(tmp_path, monkeypatch):
     with Checkpoints(tmp_path) as checkpoints:
         for step in (1, 2):
-            checkpoints.save(step, state)
+            checkpoints.save(step, small_state(step))
     monkeypatch.setattr(processes, "_index", 1)
     saved.drop_after(tmp_path, 1)
     assert saved.saved_steps(tmp_path) == [1, 2]

@@ -13,7 +13,8 @@ import pytest
 import ctxenc
 from ctxenc.config import instantiate
 from ctxenc.errors import UserError
-from ctxenc.runs.checkpoints import Checkpoints, restore
+from ctxenc.runs.checkpoints import Checkpoints, restore, restore_sums
+from tests.small_state import small_state
 
 # Reads a hostile folder; prints what ran. `import` is audited too, of what the folder plants.
 WATCHED = """
@@ -90,7 +91,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
     [
         "os.system",
         "builtins.eval",
-        "ctxenc.data.photos.io.open",
+        "ctxenc.data.cifar10.io.open",
         "ctxenc.data.cifar10.urllib.request.urlopen",
         "ctxenc.data.folder.Path",
         "ctxenc.data.folder._images_below",
@@ -98,18 +99,37 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
         "ctxenc.masks.__class__",
         "ctxenc.data../../../tmp/planted.run",
         "ctxenc.data.\x00.x",
-        "ctxenc.data.cache.remember",
         "ctxenc.runs.folder.Run",
+        "ctxenc.launch.run",
+        "optax._src.base.partial",
+        "hydra.utils.call",
         ["os.system"],
         {"a": 1},
         7,
         "",
+        None,
     ],
 )
-@pytest.mark.parametrize("key", ["dataset", "mask", "model.generator"])
-def test_no_target_but_a_room_s_own(key, target):
-    with pytest.raises(UserError):
-        instantiate.made({"_target_": target}, key, image_size=16)
+@pytest.mark.parametrize("group", ["dataset", "mask", "model", "optimizer", "another"])
+def test_a_saved_folder_names_no_code_but_what_is_allowed(tmp_path, group, target):
+    for node in ({"_target_": target}, {"part": {"_target_": target}}, [{"_target_": target}]):
+        with pytest.raises(UserError, match="not run from a saved folder"):
+            instantiate.check_allowed({group: node}, tmp_path)
+
+
+def test_a_saved_folder_may_name_announced_packages(tmp_path, monkeypatch):
+    package = tmp_path / "their_masks"
+    package.mkdir()
+    (package / "__init__.py").write_text("def stripes(key, batch, height, width): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    saved = {"mask": {"_target_": "their_masks.stripes"}, "optimizer": {"_target_": "optax.adam"}}
+    with pytest.raises(UserError, match="if you trust it: CTXENC_PLUGINS=their_masks"):
+        instantiate.check_allowed(saved, tmp_path)
+    assert "their_masks" not in sys.modules  # it was not even imported
+    monkeypatch.setenv("CTXENC_PLUGINS", "others, their_masks")
+    instantiate.check_allowed(saved, tmp_path)
+    with pytest.raises(UserError, match="not run from a saved folder"):
+        instantiate.check_allowed({"mask": {"_target_": "their_masks.os"}}, tmp_path)
 
 
 def test_no_pickle_and_no_evaluation_of_text_in_the_source():
@@ -133,9 +153,9 @@ def test_no_pickle_and_no_evaluation_of_text_in_the_source():
 
 
 def test_a_checkpoint_of_pickles_is_damaged_and_runs_nothing(tmp_path):
-    saved, state = tmp_path / "saved", {"a": jnp.arange(6.0)}
+    saved, state = tmp_path / "saved", small_state(1)
     with Checkpoints(saved) as checkpoints:
-        checkpoints.save(1, state, {"psnr_db": 1.0})
+        checkpoints.save(1, state, {"steps": jnp.ones(())}, {"psnr_db": 1.0})
     loaded = []
     sys.addaudithook(lambda event, _: loaded.append(event) if "pickle" in event else None)
     restore(saved, state)
@@ -145,6 +165,7 @@ def test_a_checkpoint_of_pickles_is_damaged_and_runs_nothing(tmp_path):
         folder = tmp_path / "stranger"
         shutil.copytree(saved, folder)
         (folder / name).write_bytes(PICKLE.replace(b"RAN", str(tmp_path / "ran").encode()))
+        restore_sums(folder, 1)
         try:
             restore(folder, state)
         except UserError:

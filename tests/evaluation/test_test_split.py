@@ -1,0 +1,103 @@
+"""What training tests by: every image once, whatever the batch and however many devices."""
+
+import dataclasses
+import functools
+import os
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ctxenc import masks, metrics
+from ctxenc.baselines import BASELINES, prepared
+from ctxenc.baselines.contract import to_float
+from ctxenc.data.images import MemoryImages
+from ctxenc.evaluation.test_split import TestSplit
+from ctxenc.masks import boxes
+from ctxenc.parallel import devices
+from tests.tiny import tiny_model
+
+IMAGES = MemoryImages(np.random.default_rng(0).integers(0, 256, (22, 16, 16, 3), np.uint8))
+MODEL = tiny_model()
+
+
+def split(batch_size=8, mask=MODEL.mask):
+    _, sharding = devices.shardings()
+    return TestSplit(IMAGES, dataclasses.replace(MODEL, mask=mask), batch_size, sharding)
+
+
+def fill(name, test):
+    return prepared(BASELINES[name].target, IMAGES, test.fixed_mask())
+
+
+def context_means(test):
+    """The metrics of a simple fill, computed all at once."""
+    mask = masks.frozen(test.model.mask, jnp.arange(22), 16, 16)
+    filled = fill("context_mean", test)(IMAGES.array, np.asarray(mask)[..., 0] > 0)
+    return metrics.per_image(jnp.asarray(to_float(IMAGES.array)), jnp.asarray(filled), mask)
+
+
+@pytest.mark.parametrize("batch_size", [1, 8, 22, 64])
+def test_a_baseline_is_measured_on_every_image_once_whatever_the_batch(batch_size):
+    test = split(batch_size)
+    found, expected = test.baseline(fill("context_mean", test)), context_means(test)
+    assert found.keys() == expected.keys()
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name], rtol=1e-4)
+
+
+def test_a_batch_holds_the_images_that_were_asked_for_and_their_own_masks():
+    test = split()
+    batch = test.batch(np.array([3, 20, 7]))
+    assert batch.valid == 3
+    np.testing.assert_array_equal(batch.own[:3], IMAGES.array[[3, 20, 7]])
+    np.testing.assert_array_equal(batch.images, batch.own)
+    drawn = masks.frozen(test.model.mask, jnp.array([3, 20, 7]), 16, 16)
+    np.testing.assert_array_equal(batch.mask[:3], drawn)
+    np.testing.assert_array_equal(batch.missing, np.asarray(batch.mask)[..., 0] > 0)
+
+
+def test_the_generator_is_measured_by_its_composites():
+    test = split()
+    variables = MODEL.generator.init(jax.random.key(0), jnp.zeros((1, 16, 16, 3)), train=False)
+    found = test.generator(variables, jnp.ones(3))
+    assert {len(values) for values in found.values()} == {22}
+    other = split(22).generator(variables, jnp.ones(3))
+    for name, values in found.items():
+        np.testing.assert_allclose(values, other[name], rtol=1e-3)
+
+
+def test_what_is_known_of_the_masks():
+    center = functools.partial(boxes.center_box, mask_height=8, mask_width=4)
+    fixed, moving = split(mask=center), split()
+    hole = np.zeros((16, 16), bool)
+    hole[4:12, 6:10] = True
+    np.testing.assert_array_equal(fixed.fixed_mask(), hole)
+    assert moving.fixed_mask() is None
+    assert fixed.missing() == {"least": 12.5, "mean": 12.5, "most": 12.5}
+    assert len({fixed.mask_hash(), moving.mask_hash()}) == 2
+    assert split(batch_size=3).mask_hash() == moving.mask_hash()
+
+
+def test_four_devices_measure_what_one_does():
+    code = """
+import numpy as np
+from tests.evaluation.test_test_split import context_means, fill, split
+test = split(batch_size=8)
+assert len(test.batch(np.arange(8)).images.sharding.device_set) == 4
+found, expected = test.baseline(fill("context_mean", test)), context_means(test)
+for name, values in found.items():
+    np.testing.assert_allclose(values, expected[name], rtol=1e-4)
+"""
+    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | flags,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

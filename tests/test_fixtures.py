@@ -1,0 +1,136 @@
+"""Run folders outlive the code: those of every released format, read by every program.
+
+`tests/make_fixtures.py` made them. What is added to ctxenc later — a metric, a logged figure, a
+key, a baseline — must leave them readable.
+"""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc import baselines, launch, step
+from ctxenc.baselines import BASELINES, Baseline
+from ctxenc.comparison import sections
+from ctxenc.config import build, checks, schema
+from ctxenc.evaluation.evaluate import evaluate
+from ctxenc.metrics.registry import METRICS, Metric
+from ctxenc.runs.folder import Run
+from tests.programs import program
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FORMATS = sorted(path.name for path in FIXTURES.iterdir())
+
+
+@pytest.fixture(params=FORMATS)
+def folder(request, tmp_path, monkeypatch):
+    """A copy of a format's folders: ``run`` and ``sweep``."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(FIXTURES / request.param, tmp_path / "runs")
+
+
+@pytest.fixture
+def photo(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+def test_they_are_small():
+    size = sum(file.stat().st_size for file in FIXTURES.rglob("*"))
+    assert size < 1_000_000
+
+
+def test_every_program_reads_them(folder, photo):
+    run, sweep = folder / "run", folder / "sweep"
+    table = program("compare", folder, "--html", folder / "page.html", "--format", "json")
+    labels = {row["run"] for t in json.loads(table)["tables"] for row in t["rows"]}
+    assert {"run", "sweep/0-lambda_adv=0", "sweep/1-lambda_adv=0.001"} <= labels
+    assert "<table" in (folder / "page.html").read_text()
+    program("evaluate", run, "--baselines", "context_mean", "--name", "again")
+    program("inpaint", run, photo, "--box", "10,10,12,12", "-o", folder / "filled.png")
+    program("export", run, "-o", folder / "exported")
+    assert program("train", f"resume={run}", "max_steps=9").strip() == str(run)
+    assert Run(run).status["step"] == 9
+    shutil.rmtree(sweep / "1-lambda_adv=0.001")
+    program("train", f"resume={sweep}")
+    assert Run(sweep / "1-lambda_adv=0.001").state == "finished"
+
+
+def test_an_evaluation_of_then_is_that_of_now(folder):
+    """The same weights on the same images and masks; sums may differ in their last digits."""
+    file = folder / "run" / "evaluation" / "photos-random" / "metrics.json"
+    then = json.loads(file.read_text())["rows"]
+    now = evaluate(folder / "run", name="now", against="context_mean,telea").metrics["rows"]
+    for row, figures in then.items():
+        for name, figure in figures.items():
+            assert now[row][name]["mean"] == pytest.approx(figure["mean"], rel=1e-3), (row, name)
+
+
+@pytest.fixture
+def grown(monkeypatch):
+    """ctxenc with one more metric, logged figure, key and baseline."""
+
+    def worst(real, filled, mask):
+        return (abs(real - filled) * mask).max(axis=(1, 2, 3))
+
+    metric = Metric("worst", "", 3, "lower", {"worst": worst}, when="training")
+    monkeypatch.setitem(METRICS, "worst", metric)
+    objectives = step.objectives
+
+    def with_one_more(params, *rest):
+        total, (stats, logged) = objectives(params, *rest)
+        return total, (stats, {**logged, "weights_norm": jnp.sqrt(_square(params.generator))})
+
+    monkeypatch.setattr(step, "objectives", with_one_more)
+    more = schema.key(3, schema.Role.IDLE, "what nobody knew of then", at_least=1)
+    config = dataclasses.make_dataclass("Config", [("patience", int, more)], bases=(schema.Config,))
+    monkeypatch.setattr(schema, "Config", config)
+    monkeypatch.setattr(checks, "Config", config)
+    black = Baseline("black", lambda images, missing: _black(images, missing))
+    monkeypatch.setitem(BASELINES, "black", black)
+    _forget()
+    yield
+    monkeypatch.undo()
+    _forget()
+
+
+def _square(tree):
+    return sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree))
+
+
+def _black(images, missing):
+    return np.where(missing[..., None], -1, images / 127.5 - 1).astype(np.float32)
+
+
+def _forget():
+    """What was compiled knows the metrics and figures of its time."""
+    jax.clear_caches()
+    build._model.cache_clear()
+
+
+@pytest.mark.usefixtures("grown")
+def test_what_is_added_later_leaves_them_readable(folder):
+    run = Run(folder / "run")
+    config = checks.check(checks.compatible(run.config, run.path))
+    assert config.patience == 3
+    before = run.metrics("train")
+    launch.run(f"resume={run.path}", "max_steps=9")
+    after = run.metrics("train")
+    assert after[: len(before) - 1] == before[:-1]  # the last was of the shorter run's end
+    assert "weights_norm" not in before[0]
+    assert after[-1]["weights_norm"] > 0
+    assert run.summary["last"]["worst"] > 0
+    found = evaluate(run.path, name="grown", against="black,context_mean").metrics["rows"]
+    assert found["black"]["worst"]["mean"] > found["context_mean"]["worst"]["mean"]
+    records = sections.load([folder])
+    assert all(record.state != "damaged" for record in records)
+    compared = program("compare", folder, "--format", "csv")
+    assert "worst" in compared.splitlines()[0]
+    assert baselines.title("black") == "black"

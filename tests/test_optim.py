@@ -1,0 +1,75 @@
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ctxenc import optim
+from ctxenc.errors import UserError
+
+
+def test_constant_is_one():
+    assert optim.constant(jnp.int32(5), jnp.float32(10)) == 1
+
+
+def test_the_cosine_rises_then_falls_to_its_end():
+    factor = functools.partial(optim.cosine, warmup=0.1, end=0.2)
+    found = [float(factor(jnp.int32(step), jnp.float32(100))) for step in range(101)]
+    assert found[0] == pytest.approx(0.1)
+    assert found[4] == pytest.approx(0.5)
+    assert found[10] == pytest.approx(1.0)
+    assert found[55] == pytest.approx(0.2 + 0.8 * 0.5)  # half of the way down
+    assert found[32] == pytest.approx(0.2 + 0.4 * (1 + math.cos(math.pi * 22 / 90)), rel=1e-5)
+    assert found[100] == pytest.approx(0.2)
+    assert found[:11] == sorted(found[:11])
+    assert found[10:] == sorted(found[10:], reverse=True)
+
+
+def test_the_whole_length_is_traced():
+    factor = jax.jit(functools.partial(optim.cosine, warmup=0.0, end=0.0))
+    assert factor(jnp.int32(50), jnp.float32(100)) == pytest.approx(0.5)
+    assert factor(jnp.int32(50), jnp.float32(200)) == pytest.approx(0.5 + 0.25 * math.sqrt(2))
+    assert factor._cache_size() == 1
+
+
+@pytest.mark.parametrize("options", [{"warmup": 1.0, "end": 0.0}, {"warmup": 0.1, "end": -0.1}])
+def test_bad_options_of_a_schedule_are_named(options):
+    with pytest.raises(UserError, match=r"schedule\.(warmup=1\.0|end=-0\.1): expected"):
+        optim.cosine(jnp.int32(0), jnp.float32(1), **options)
+
+
+MOMENTS = {"b1": 0.9, "b2": 0.999, "eps": 1e-8}
+
+
+def test_adam_takes_a_unit_step_at_first():
+    adam = optim.adam(1.0, **MOMENTS)
+    params = {"kernel": jnp.zeros((1, 2))}
+    updates, _ = adam.update({"kernel": jnp.array([[3.0, -0.01]])}, adam.init(params), params)
+    np.testing.assert_allclose(updates["kernel"], [[-1.0, 1.0]], rtol=1e-4)
+
+
+def test_weight_decay_is_apart_from_the_gradient_and_on_kernels_only():
+    adamw = optim.adamw(0.1, **MOMENTS, weight_decay=0.5)
+    params = {"Conv_0": {"kernel": jnp.full((1, 1), 4.0), "bias": jnp.full((1, 1), 4.0)}}
+    nothing = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = adamw.update(nothing, adamw.init(params), params)
+    assert updates["Conv_0"]["kernel"] == pytest.approx(-0.1 * 0.5 * 4.0)
+    assert updates["Conv_0"]["bias"] == 0
+
+
+@pytest.mark.parametrize(("key", "value"), [("b1", 1.0), ("eps", 0.0), ("weight_decay", -1.0)])
+def test_bad_options_of_an_optimizer_are_named(key, value):
+    with pytest.raises(UserError, match=rf"optimizer\.{key}={value}: expected"):
+        optim.adamw(1.0, **{**MOMENTS, "weight_decay": 0.1, key: value})
+
+
+def test_a_learning_rate_in_the_state_is_that_of_the_update():
+    """As the step sets it: the state's rate counts, and not the one that it was made with."""
+    sgd = optax.inject_hyperparams(optax.sgd)(learning_rate=0.0)
+    params = {"kernel": jnp.ones(2)}
+    state = optax.tree.set(sgd.init(params), learning_rate=jnp.float32(0.25))
+    updates, _ = sgd.update(params, state, params)
+    np.testing.assert_allclose(updates["kernel"], [-0.25, -0.25])
