@@ -44,22 +44,22 @@ def read_shapes(folder: str | Path) -> Shapes:
     `LARGEST` of the map.
 
     Raises:
-        UserError: no such folder, no PNG files, one that is damaged, too large or not a label map,
-            or no segment of such a size in any of them.
+        UserError: There is no such folder, no PNG file below it, or no segment of such a size in
+            any; or a file is damaged, too large or not a label map.
     """
     root = Path(folder).expanduser()
     if not str(folder) or not root.is_dir():
-        raise UserError(f"mask.folder={folder}: no such folder; it takes one of label maps (PNG)")
+        raise UserError(f"mask.folder={folder}: no such folder; expected one of label maps (PNG)")
     found = sorted(f for f in root.rglob("*") if f.suffix.lower() == ".png" and f.is_file())
     if not found:
-        raise UserError(f"mask.folder={folder}: no PNG files below it; it takes label maps")
+        raise UserError(f"mask.folder={folder}: no PNG files below it; expected label maps")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         each = pool.map(lambda file: list(_segments(_labels(file))), _some(found, MOST_MAPS))
         shapes = _some([shape for of_one_map in each for shape in of_one_map], MOST_SHAPES)
     if not shapes:
         raise UserError(
-            f"mask.folder={folder}: no segment in {len(found)} label maps has {SMALLEST:.1%} to "
-            f"{LARGEST:.0%} of its map's pixels; 0 is unlabelled"
+            f"mask.folder={folder}: expected segments (pixels of one label other than 0) of "
+            f"{SMALLEST:.1%} to {LARGEST:.0%} of a map; none in {len(found)} label maps is so large"
         )
     bits, aspect = zip(*shapes, strict=True)
     return Shapes(np.stack(bits), np.array(aspect, np.float32))
@@ -78,11 +78,13 @@ def _labels(file: Path) -> Int[np.ndarray, "height width"]:
         with Image.open(file, formats=("PNG",)) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise UserError(f"{file}: {width} × {height} pixels are too many")
+                raise UserError(
+                    f"{file}: {width} × {height} pixels; expected at most {MOST_PIXELS:,}"
+                )
             if image.mode not in MODES:
                 raise UserError(
-                    f"{file}: a picture of {image.mode} pixels; a label map takes one whole "
-                    "number a pixel (grey or palette)"
+                    f"{file}: a picture of {image.mode} pixels; expected a label map, with one "
+                    "whole number a pixel (grey or palette)"
                 )
             step = max(1, min(image.size) // FINEST)
             return np.asarray(image)[::step, ::step].astype(np.int32)

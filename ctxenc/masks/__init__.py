@@ -1,9 +1,18 @@
-"""Mask strategies, and what is done with masks.
+"""Mask strategies, the contract that one of your own keeps, and what is done with masks.
 
-A strategy is a pure function ``(key, batch, height, width, *, options) -> mask``; its keyword
-options are what its file in ``conf/mask`` sets. A mask is (batch, height, width, 1) float32 with
-1 where a pixel is missing. To add a strategy, write one function in a file of this room and one
-YAML file there.
+A mask is (batch, height, width, 1) float32 with 1 where a pixel is missing and 0 where it is seen.
+A strategy draws masks: it is a function, or a class whose objects are called so::
+
+    def corner_box(key, batch, height, width, *, side: float = 0.5) -> Mask:
+        rows, columns = jnp.arange(height)[:, None], jnp.arange(width)
+        missing = (rows < side * height) & (columns < side * width)
+        return jnp.ones((batch, 1, 1, 1)) * missing[None, :, :, None]
+
+`key` is a key of `jax.random`, the rest are numbers: how many masks, and the image's height and
+width in pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask``
+sets. Calls are traced, so everything that depends on the key is JAX; test masks are drawn one at a
+time, so a mask may not depend on the others of its batch. Options that cannot be are refused by a
+`UserError`: ``mask.side=2: expected …``.
 """
 
 import functools

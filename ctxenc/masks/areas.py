@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray
 
 from ctxenc.errors import UserError
+from ctxenc.masks import Mask
 
 Missing = Bool[Array, "batch height width"]
 
@@ -37,33 +38,39 @@ def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
     """Shares of an image as whole pixels; at least one pixel is missing, and one is not.
 
     Raises:
-        UserError: they are no shares, the wrong way round, or too close for this image.
+        UserError: They are no shares, the wrong way round, or too close for this image.
     """
-    for name, share in (("min_area", min_area), ("max_area", max_area)):
-        check_share(name, share)
-    if min_area > max_area:
-        raise UserError(f"mask.min_area={min_area:g}: it takes at most max_area, {max_area:g}")
+    check_shares(min_area=min_area, max_area=max_area)
     pixels, rounding = height * width, 1e-6  # 0.29 × 100 is a little less than 29
     least = max(1, math.ceil(min_area * pixels - rounding))
     most = min(pixels - 1, math.floor(max_area * pixels + rounding))
     if least > most:
         raise UserError(
-            f"mask.min_area={min_area:g} mask.max_area={max_area:g}: no whole number of the "
-            f"{height} × {width} pixels is between them"
+            f"mask.min_area={min_area:g} mask.max_area={max_area:g}: expected a whole number of "
+            f"the {height} × {width} pixels between them"
         )
     return Bounds(least, most)
 
 
-def check_share(name: str, value: float, *, above: float = 0.0, at_most: float = 1.0) -> None:
-    """Refuse an option that is not a share of something; `above` 0 allows 0 itself."""
-    if not above <= value <= at_most:
-        raise UserError(f"mask.{name}={value:g}: it takes a number of {above:g} to {at_most:g}")
+def check_shares(least: float = 0.0, most: float = 1.0, **options: float) -> None:
+    """Refuses options that are no shares of something, and a `min_…` above its `max_…`.
 
+    Args:
+        least: The lowest share that is allowed.
+        most: The highest.
+        **options: By their names.
 
-def check_range(low: str, low_value: float, high: str, high_value: float) -> None:
-    """Refuse two options that are the least and the most of something the wrong way round."""
-    if low_value > high_value:
-        raise UserError(f"mask.{low}={low_value:g}: it takes at most {high}, {high_value:g}")
+    Raises:
+        UserError: One of them.
+    """
+    for name, value in options.items():
+        if not least <= value <= most:
+            raise UserError(f"mask.{name}={value:g}: expected a number from {least:g} to {most:g}")
+        high = name.replace("min_", "max_")
+        if value > options.get(high, value):
+            raise UserError(
+                f"mask.{name}={value:g}: must be at most mask.{high}, {options[high]:g}"
+            )
 
 
 def area(missing: Missing) -> Int[Array, " batch"]:
@@ -133,6 +140,17 @@ def _limit(
     return limit, found
 
 
-def as_mask(missing: Missing) -> Float[Array, "batch height width 1"]:
+def with_lowest(
+    missing: Missing,
+    done: Bool[Array, " batch"],
+    score: Float[Array, "batch height width"],
+    count: Int[Array, " batch"],
+) -> Mask:
+    """The masks that are done, and of the others the `count` pixels with the lowest scores."""
+    forced = lowest(score, jnp.where(done, 0, count))
+    return as_mask(jnp.where(done[:, None, None], missing, forced))
+
+
+def as_mask(missing: Missing) -> Mask:
     """With the channel axis, 1 where a pixel is missing."""
     return missing[..., None].astype(jnp.float32)

@@ -30,29 +30,26 @@ def random_blocks(
     drawn anew until it is at least `min_area`. Should that fail `TRIES` times, the image gets one
     block within bounds, as square as can be, at a random place.
 
-    Args:
-        key: of sizes and places.
-        batch: how many masks.
-        height: of the image, in pixels.
-        width: likewise.
-        min_area: the least share of the image that is missing.
-        max_area: the most.
-        blocks: how many are drawn.
-        min_side: a block's least height and width, as shares of the image's.
-        max_side: the most.
+    Options:
+        min_area: The least share of the image that is missing.
+        max_area: The most.
+        blocks: How many are drawn.
+        min_side: A block's least height and width, as shares of the image's.
+        max_side: The most.
 
     Raises:
-        UserError: bounds that no area meets, or that such blocks cannot meet.
+        UserError: Bounds that no area meets, or that such blocks cannot meet.
     """
     within = areas.bounds(min_area, max_area, height, width)
-    sides = [_sides(min_side, max_side, size) for size in (height, width)]
+    areas.check_shares(min_side=min_side, max_side=max_side)
+    sides = [
+        (max(1, round(min_side * size)), max(1, round(max_side * size))) for size in (height, width)
+    ]
     _check(blocks, sides, within)
     spare = _squarest(within, height, width)
 
-    shapes = (blocks, batch)
-
     def draw(key: PRNGKeyArray) -> areas.Missing:
-        rows, columns = _stretches(key, shapes, (height, width), sides)
+        rows, columns = _stretches(key, (blocks, batch), (height, width), sides)
 
         def add(i: Array, missing: areas.Missing) -> areas.Missing:
             more = missing | _outer(rows[i], columns[i])
@@ -86,28 +83,20 @@ def _stretches(
     return found
 
 
-def _sides(min_side: float, max_side: float, size: int) -> tuple[int, int]:
-    """The shortest and longest side of a block in pixels."""
-    areas.check_share("min_side", min_side)
-    areas.check_share("max_side", max_side)
-    areas.check_range("min_side", min_side, "max_side", max_side)
-    return max(1, round(min_side * size)), max(1, round(max_side * size))
-
-
 def _check(blocks: int, sides: list[tuple[int, int]], within: areas.Bounds) -> None:
-    """Refuse blocks of which not one fits, or that all together are too small."""
+    """Refuses blocks of which not one fits, or that all together are too small."""
     (shortest, tallest), (narrowest, widest) = sides
     if blocks < 1:
-        raise UserError(f"mask.blocks={blocks}: it takes 1 or more")
+        raise UserError(f"mask.blocks={blocks}: expected 1 or more")
     if shortest * narrowest > within.most:
         raise UserError(
-            f"mask.min_side: a block has {shortest} × {narrowest} pixels or more, and max_area "
-            f"leaves {within.most}; it takes less"
+            f"mask.min_side: must be less, as the smallest block, {shortest} × {narrowest} pixels, "
+            f"is larger than max_area, {within.most} pixels"
         )
     if blocks * tallest * widest < within.least:
         raise UserError(
-            f"mask.max_side: {blocks} blocks of {tallest} × {widest} pixels are less than "
-            f"min_area, {within.least} pixels; it takes more"
+            f"mask.max_side: must be more, as mask.blocks={blocks} of {tallest} × {widest} pixels "
+            f"are less than min_area, {within.least} pixels"
         )
 
 
@@ -120,7 +109,7 @@ def _squarest(within: areas.Bounds, height: int, width: int) -> tuple[int, int]:
     ]
     if not shapes:
         raise UserError(
-            f"mask.min_area mask.max_area: no block of an image of {height} × {width} has "
-            f"{within.least} to {within.most} pixels"
+            f"mask.min_area mask.max_area: expected bounds that a block in an image of {height} × "
+            f"{width} can meet; none has {within.least} to {within.most} pixels"
         )
     return min(shapes, key=lambda shape: abs(math.log(shape[0] / shape[1])))

@@ -11,21 +11,17 @@ from ctxenc.masks.boxes import boxes
 def frame(key: PRNGKeyArray, batch: int, height: int, width: int, *, visible: float) -> Mask:
     """All of every image is missing but a box in its middle; `key` is not used.
 
-    Args:
-        key: not used.
-        batch: how many masks.
-        height: of the image, in pixels.
-        width: likewise.
-        visible: the box's height and width as shares of the image's, rounded to whole pixels.
+    Options:
+        visible: The box's height and width as shares of the image's, rounded to whole pixels.
 
     Raises:
-        UserError: nothing would be visible, or nothing missing.
+        UserError: Nothing would be visible, or nothing missing.
     """
     del key
     h, w = (round(visible * size) if 0 < visible < 1 else 0 for size in (height, width))
     if min(h, w) < 1 or (h, w) == (height, width):
         raise UserError(
-            f"mask.visible={visible:g}: it takes a number between 0 and 1 that leaves something "
+            f"mask.visible={visible:g}: expected a number between 0 and 1 that leaves something "
             f"visible and something missing of {height} × {width} pixels"
         )
     top, left = jnp.full((batch,), (height - h) // 2), jnp.full((batch,), (width - w) // 2)

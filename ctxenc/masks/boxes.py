@@ -24,7 +24,7 @@ def center_box(
     the box's shorter side that stays visible along each of its edges (see `band`).
 
     Raises:
-        UserError: the box does not fit the image, or leaves no context.
+        UserError: The box does not fit the image, or leaves no context.
     """
     del key
     check_box(height, width, mask_height, mask_width)
@@ -48,7 +48,7 @@ def random_box(
     `overlap` is as in `center_box`.
 
     Raises:
-        UserError: the box does not fit the image, or leaves no context.
+        UserError: The box does not fit the image, or leaves no context.
     """
     check_box(height, width, mask_height, mask_width)
     key_top, key_left = jax.random.split(key)
@@ -61,16 +61,25 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
     """Pixels of a box, along each of its edges, that stay visible and are predicted all the same.
 
     The authors' code has 4 in a box of 64, the paper 7.
+
+    Raises:
+        UserError: `overlap` is no share below one half, less than a pixel, or all of the box.
     """
     if not 0 <= overlap < 0.5:
-        raise UserError(f"overlap={overlap}: it takes a share of the box's side from 0 to 0.49")
+        raise UserError(f"overlap={overlap}: expected a share of the box's side, from 0 to 0.49")
     shorter = min(mask_height, mask_width)
     if 0 < overlap * shorter <= 0.5:
         raise UserError(
-            f"overlap={overlap}: less than a pixel of a box of {mask_height} × {mask_width}; "
-            f"it takes 0, or {1 / shorter:.3g} and more"
+            f"overlap={overlap}: expected 0, or {1 / shorter:.3g} or more, a pixel of a box of "
+            f"{mask_height} × {mask_width}"
         )
-    return round(overlap * shorter)
+    edge = round(overlap * shorter)
+    if 2 * edge >= shorter:
+        raise UserError(
+            f"overlap={overlap}: must be less, as {edge} visible pixels along each edge leave "
+            f"nothing of a box of {mask_height} × {mask_width} missing"
+        )
+    return edge
 
 
 def _missing(
@@ -82,13 +91,7 @@ def _missing(
     width: int,
 ) -> Mask:
     edge = band(overlap, *box)
-    inner_height, inner_width = box[0] - 2 * edge, box[1] - 2 * edge
-    if min(inner_height, inner_width) < 1:
-        raise UserError(
-            f"overlap={overlap}: {edge} visible pixels along each edge leave nothing of a box of "
-            f"{box[0]} × {box[1]} missing"
-        )
-    return boxes(top + edge, left + edge, inner_height, inner_width, height, width)
+    return boxes(top + edge, left + edge, box[0] - 2 * edge, box[1] - 2 * edge, height, width)
 
 
 def boxes(
@@ -100,28 +103,24 @@ def boxes(
     width: int,
 ) -> Mask:
     """Masks with one box each, its upper left pixel at (top, left)."""
-    rows = jnp.arange(height)[None, :, None, None]
-    columns = jnp.arange(width)[None, None, :, None]
-    top, left = top[:, None, None, None], left[:, None, None, None]
-    inside = (
-        (rows >= top)
-        & (rows < top + mask_height)
-        & (columns >= left)
-        & (columns < left + mask_width)
-    )
+    rows = jnp.arange(height)[None, :, None, None] - top[:, None, None, None]
+    columns = jnp.arange(width)[None, None, :, None] - left[:, None, None, None]
+    inside = (rows >= 0) & (rows < mask_height) & (columns >= 0) & (columns < mask_width)
     return inside.astype(jnp.float32)
 
 
 def check_box(height: int, width: int, mask_height: int, mask_width: int) -> None:
-    """Refuse a box that is larger than the image or that leaves no context around it."""
-    for name, size, limit in (
-        ("mask_height", mask_height, height),
-        ("mask_width", mask_width, width),
-    ):
+    """Refuses a box that is larger than the image or that leaves no context around it.
+
+    Raises:
+        UserError: It is, or does.
+    """
+    sizes = {"mask_height": (mask_height, height), "mask_width": (mask_width, width)}
+    for name, (size, limit) in sizes.items():
         if not 1 <= size <= limit:
-            raise UserError(f"{name}={size}: it takes 1 to {limit}, the size of the image")
+            raise UserError(f"{name}={size}: expected 1 to {limit}, the size of the image")
     if (mask_height, mask_width) == (height, width):
         raise UserError(
-            f"mask_height={mask_height} mask_width={mask_width}: the hole is the whole image; "
-            "one of them takes less, so that some context is left"
+            f"mask_height={mask_height} mask_width={mask_width}: one must be less than the image, "
+            "so that some context is left"
         )

@@ -8,7 +8,7 @@ import itertools
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from ctxenc.errors import UserError
 from ctxenc.masks import Mask, areas
@@ -36,24 +36,24 @@ def brush_strokes(
     that leaves bounds, or the strokes do not suffice, all of the image's strokes become thinner
     or wider by one factor, until the area is the one that was drawn.
 
-    Args:
-        key: of everything random.
-        batch: how many masks.
-        height: of the image, in pixels.
-        width: likewise.
-        min_area: the least share of the image that is missing.
-        max_area: the most.
-        strokes: the most strokes of an image.
-        segments: the most segments of a stroke.
-        length: the longest segment, as a share of the image's shorter side.
-        min_width: the thinnest brush, likewise.
-        max_width: the widest.
+    Options:
+        min_area: The least share of the image that is missing.
+        max_area: The most.
+        strokes: The most strokes of an image.
+        segments: The most segments of a stroke.
+        length: The longest segment, as a share of the image's shorter side.
+        min_width: The thinnest brush, likewise.
+        max_width: The widest.
 
     Raises:
-        UserError: bounds that no area meets, or an option out of its range.
+        UserError: Bounds that no area meets, or an option out of its range.
     """
     within = areas.bounds(min_area, max_area, height, width)
-    _check(strokes, segments, length, min_width, max_width)
+    areas.check_shares(length=length)
+    areas.check_shares(0.001, min_width=min_width, max_width=max_width)
+    for name, count in (("strokes", strokes), ("segments", segments)):
+        if not 1 <= count <= 64:
+            raise UserError(f"mask.{name}={count}: expected 1 to 64")
     key_area, key_strokes = jax.random.split(key)
     wanted, side = within.draw(key_area, batch), min(height, width)
     uniform = jax.random.uniform(key_strokes, (2 * segments + 5, strokes, batch))
@@ -71,13 +71,11 @@ def brush_strokes(
     _, distance, area = jax.lax.while_loop(
         lambda s: (s[0] < strokes) & (s[2] < wanted).any(), paint, (jnp.zeros((), int), far, none)
     )
-    done = within.hold(area)
-    forced = areas.lowest(distance, jnp.where(done, 0, wanted))
-    return areas.as_mask(jnp.where(done[:, None, None], distance <= 1, forced))
+    return areas.with_lowest(distance <= 1, within.hold(area), distance, wanted)
 
 
 def _paths(
-    uniform: Float[Array, "numbers strokes batch"], size: Float[Array, " 2"], length: float
+    uniform: Float[Array, "numbers strokes batch"], size: Int[Array, " 2"], length: float
 ) -> Float[Array, "corners strokes batch 2"]:
     """Chains' corners in pixels (row, column) from numbers of 0 to 1: four, and two a segment.
 
@@ -109,13 +107,3 @@ def _distance(
         away = (y - along * move[:, 0]) ** 2 + (x - along * move[:, 1]) ** 2
         nearest = jnp.minimum(nearest, away)
     return nearest / radius[:, None, None] ** 2
-
-
-def _check(strokes: int, segments: int, length: float, min_width: float, max_width: float) -> None:
-    for name, count in (("strokes", strokes), ("segments", segments)):
-        if not 1 <= count <= 64:
-            raise UserError(f"mask.{name}={count}: it takes 1 to 64")
-    areas.check_share("length", length)
-    areas.check_share("min_width", min_width, above=0.001)
-    areas.check_share("max_width", max_width, above=0.001)
-    areas.check_range("min_width", min_width, "max_width", max_width)

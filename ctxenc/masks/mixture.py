@@ -15,11 +15,11 @@ class Mixture:
     """Each image's mask is one of its parts' masks, drawn in proportion to their weights.
 
     Attributes:
-        parts: mask strategies by name.
-        weights: 0 or more, for each of the names; they need not add to 1.
+        parts: Mask strategies by name.
+        weights: 0 or more, for each of the names; they need not add up to 1.
 
     Raises:
-        UserError: names without a weight or the other way round, or bad weights.
+        UserError: A name has no weight or a weight no part, or weights are out of range.
     """
 
     parts: dict[str, MaskStrategy]
@@ -27,37 +27,30 @@ class Mixture:
 
     def __post_init__(self) -> None:
         for name in self.parts.keys() ^ self.weights.keys():
-            lacks = "weight" if name in self.parts else "part"
-            raise UserError(f"mask.{lacks}s.{name}: {name} has no {lacks}; each part takes one")
+            has, lacks = ("part", "weight") if name in self.parts else ("weight", "part")
+            raise UserError(f"mask.{lacks}s.{name}: missing; expected a {lacks} for each {has}")
         for name, weight in self.weights.items():
             if not 0 <= weight < float("inf"):
-                raise UserError(f"mask.weights.{name}={weight:g}: it takes a number of at least 0")
+                raise UserError(f"mask.weights.{name}={weight:g}: expected 0 or more")
         if not any(self.weights.values()):
-            raise UserError("mask.weights: all of them are 0; one takes more")
-
-    @property
-    def used(self) -> list[str]:
-        """The names of the parts with a weight above 0."""
-        return [name for name, weight in self.weights.items() if weight > 0]
+            raise UserError("mask.weights: all are 0; expected one above 0")
 
     @property
     def parts_used(self) -> list[MaskStrategy]:
         """The parts with a weight above 0."""
-        return [self.parts[name] for name in self.used]
+        return [self.parts[name] for name, weight in self.weights.items() if weight > 0]
 
     def __call__(self, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
         """Masks of every part with a weight, and of them one for each image."""
-        used = self.used
-        key_choice, *keys = jax.random.split(key, 1 + len(used))
-        masks = jnp.stack(
-            [
-                self._part(name, one, batch, height, width)
-                for name, one in zip(used, keys, strict=True)
-            ]
-        )
-        weights = jnp.log(jnp.array([self.weights[name] for name in used]))
-        chosen = jax.random.categorical(key_choice, weights, shape=(batch,))
-        return masks[chosen, jnp.arange(batch)]
+        weights = {name: weight for name, weight in self.weights.items() if weight > 0}
+        key_choice, *keys = jax.random.split(key, 1 + len(weights))
+        drawn = [
+            self._part(name, one, batch, height, width)
+            for name, one in zip(weights, keys, strict=True)
+        ]
+        logits = jnp.log(jnp.array(list(weights.values())))
+        chosen = jax.random.categorical(key_choice, logits, shape=(batch,))
+        return jnp.stack(drawn)[chosen, jnp.arange(batch)]
 
     def _part(self, name: str, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
         try:

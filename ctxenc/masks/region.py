@@ -40,34 +40,29 @@ def noise_region(
     An image whose crops are all outside gets one more, with the threshold at which the crop has
     an area within bounds, drawn at random.
 
-    Args:
-        key: of the noise.
-        batch: how many masks.
-        height: of the image, in pixels.
-        width: likewise.
-        min_area: the least share of the image that is missing.
-        max_area: the most.
-        density: the noise, uniform over 0 to 1 before it is enlarged, is missing below this.
-        cell: side of the noise's cells, as a share of the image's shorter side.
+    Options:
+        min_area: The least share of the image that is missing.
+        max_area: The most.
+        density: The noise, uniform over 0 to 1 before it is enlarged, is missing below this.
+        cell: Side of the noise's cells, as a share of the image's shorter side.
 
     Raises:
-        UserError: bounds that no area meets, a density outside 0 to 1, cells below one pixel.
+        UserError: Bounds that no area meets, a density outside 0 to 1, cells below one pixel.
     """
     within = areas.bounds(min_area, max_area, height, width)
-    areas.check_share("density", density)
+    areas.check_shares(density=density)
     pixels = cell * min(height, width)
     if not (pixels >= 1 and cell <= 1):
         least = math.ceil(1000 / min(height, width)) / 1000
         raise UserError(
-            f"mask.cell={cell:g}: cells of {pixels:.2g} pixels; it takes {least:g} to 1 at "
-            f"{height} × {width}"
+            f"mask.cell={cell:g}: expected a number from {least:g} to 1, as cells have a pixel of "
+            f"{height} × {width} or more"
         )
     noise = functools.partial(smooth_noise, batch=batch, height=height, width=width, cell=pixels)
     key_tries, key_last, key_area = jax.random.split(key, 3)
     missing, done = areas.first_within(lambda k: noise(k) < density, key_tries, within, TRIES)
-    count = jnp.where(done, 0, within.draw(key_area, batch))
-    forced = areas.lowest(noise(key_last) + 1.0, count)  # + 1, since cubics go below 0
-    return areas.as_mask(jnp.where(done[:, None, None], missing, forced))
+    score = noise(key_last) + 1.0  # cubics go below 0
+    return areas.with_lowest(missing, done, score, within.draw(key_area, batch))
 
 
 def smooth_noise(

@@ -22,22 +22,20 @@ class Segments:
     straight line, so that the area is the one that was drawn.
 
     Args:
-        folder: of label maps: see `ctxenc.data.label_maps.read_shapes`. They are read here, once.
-        min_area: the least share of the image that is missing.
-        max_area: the most.
-        min_size: a shape's longer side, as a share of the image's shorter side: the least.
-        max_size: the most.
+        folder: Of label maps: see `ctxenc.data.label_maps.read_shapes`. They are read here, once.
+        min_area: The least share of the image that is missing.
+        max_area: The most.
+        min_size: A shape's longer side, as a share of the image's shorter side: the least.
+        max_size: The most.
 
     Raises:
-        UserError: no shapes can be had from the folder, or an option is out of its range.
+        UserError: There are no shapes in the folder, or an option is out of its range.
     """
 
     def __init__(
         self, *, folder: str, min_area: float, max_area: float, min_size: float, max_size: float
     ) -> None:
-        for name, size in (("min_size", min_size), ("max_size", max_size)):
-            areas.check_share(name, size, above=0.01, at_most=2.0)
-        areas.check_range("min_size", min_size, "max_size", max_size)
+        areas.check_shares(0.01, 2.0, min_size=min_size, max_size=max_size)
         self.min_area, self.max_area = min_area, max_area
         self.min_size, self.max_size = min_size, max_size
         self.shapes = read_shapes(folder)
@@ -46,7 +44,7 @@ class Segments:
         """Masks of pasted shapes.
 
         Raises:
-            UserError: bounds that no area meets.
+            UserError: Bounds that no area meets.
         """
         within = areas.bounds(self.min_area, self.max_area, height, width)
         key_area, key_shapes, key_cut = jax.random.split(key, 3)
@@ -69,10 +67,8 @@ class Segments:
         _, missing, last, _ = jax.lax.while_loop(
             lambda s: (s[0] < PASTES) & ~s[3].all(), paste, start
         )
-        done = areas.area(missing) >= wanted
         score = jnp.where(missing, 0.0, jnp.where(last, 1.0, 3.0) + _slope(key_cut, *none.shape))
-        cropped = areas.lowest(score, jnp.where(done, 0, wanted))
-        return areas.as_mask(jnp.where(done[:, None, None], missing, cropped))
+        return areas.with_lowest(missing, areas.area(missing) >= wanted, score, wanted)
 
     def _shape(self, uniform: Float[Array, "6 batch"], height: int, width: int) -> areas.Missing:
         """One shape an image from numbers of 0 to 1, its centre anywhere in the image."""

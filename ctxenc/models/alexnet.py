@@ -21,7 +21,7 @@ from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
 from ctxenc.models.base import RGB, EncoderDecoder
-from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, up
+from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv
 
 SMALLEST = 99
 """Pixels of the smallest image of which 2×2 are left; of 1×1 the decoder could make but 1×1."""
@@ -56,48 +56,29 @@ class AlexNetGenerator(EncoderDecoder):
             UserError: The image is too small, or there are not so many widths as layers.
         """
         self._check((x.shape[1], x.shape[2]))
-        x = self._encode(x, train)
-        x = ChannelwiseDense((x.shape[1], x.shape[2]), dtype=self.dtype)(x)
-        x = self._convolved(x, self.widths[-1], 1, train)
-        for width in self.decoder_widths:
-            x = nn.relu(self._norm(self._up(width)(x), train))
-        x = jnp.tanh(self._up(RGB)(x).astype(jnp.float32))
-        return jax.image.resize(x, (x.shape[0], *self.output_size, RGB), "bilinear")
-
-    def _encode(
-        self, x: Float[Array, "batch height width channels"], train: bool
-    ) -> Float[Array, "batch pooled_height pooled_width features"]:
-        """The image -> pool5."""
+        plain: dict[str, Any] = {"use_bias": False, "dtype": self.dtype}
         pool = partial(nn.max_pool, window_shape=(3, 3), strides=(2, 2))
+
+        def norm_relu(x: Array) -> Array:
+            return nn.relu(BatchNorm(epsilon=1e-5, dtype=self.dtype)(x, train=train))
+
+        def convolved(x: Array, width: int, side: int, **options: Any) -> Array:
+            layer = Conv(width, kernel_size=(side, side), **{"strides": 1, **plain, **options})
+            return norm_relu(layer(x))
+
         first, second, third, fourth, fifth = self.widths
-        x = pool(self._convolved(x, first, 11, train, strides=4, padding="VALID"))
-        x = pool(self._convolved(x, second, 5, train, feature_group_count=2))
-        x = self._convolved(x, third, 3, train)
-        x = self._convolved(x, fourth, 3, train, feature_group_count=2)
-        return pool(self._convolved(x, fifth, 3, train, feature_group_count=2))
-
-    def _convolved(
-        self,
-        x: Float[Array, "batch height width channels"],
-        width: int,
-        side: int,
-        train: bool,
-        **options: Any,
-    ) -> Float[Array, "batch out_height out_width features"]:
-        """A square convolution (`options` are `nn.Conv`'s), batch normalisation and ReLU."""
-        options = {"strides": 1, "use_bias": False, "dtype": self.dtype, **options}
-        layer = Conv(width, kernel_size=(side, side), **options)
-        return nn.relu(self._norm(layer(x), train))
-
-    def _norm(
-        self, x: Float[Array, "batch height width channels"], train: bool
-    ) -> Float[Array, "batch height width channels"]:
-        return BatchNorm(epsilon=1e-5, dtype=self.dtype)(x, train=train)
-
-    def _up(self, width: int) -> nn.Module:
-        pads = ((2, 2), (2, 2))
-        options = {"use_bias": False, "dtype": self.dtype}
-        return up(self.upsample, width, kernel_size=(5, 5), padding=pads, **options)
+        x = pool(convolved(x, first, 11, strides=4, padding="VALID"))
+        x = pool(convolved(x, second, 5, feature_group_count=2))
+        x = convolved(x, third, 3)
+        x = convolved(x, fourth, 3, feature_group_count=2)
+        x = pool(convolved(x, fifth, 3, feature_group_count=2))  # pool5
+        x = ChannelwiseDense((x.shape[1], x.shape[2]), dtype=self.dtype)(x)
+        x = convolved(x, fifth, 1)
+        up = partial(self.up, kernel_size=(5, 5), padding=((2, 2), (2, 2)), use_bias=False)
+        for width in self.decoder_widths:
+            x = norm_relu(up(width)(x))
+        x = jnp.tanh(up(RGB)(x).astype(jnp.float32))
+        return jax.image.resize(x, (len(x), *self.output_size, RGB), "bilinear")
 
     def _check(self, image: tuple[int, int]) -> None:
         self.check_options(encoder=5, decoder=4)

@@ -7,9 +7,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ctxenc.errors import UserError
-from ctxenc.models.layers import UPSAMPLINGS
+from ctxenc.models.layers import ConvTranspose, ResizeConv
+from ctxenc.ops import Padding
 
 RGB = 3
+UPSAMPLINGS = ("deconv", "resize_conv")
 
 
 class EncoderDecoder(nn.Module):
@@ -20,7 +22,8 @@ class EncoderDecoder(nn.Module):
         widths: Channels after each of the encoder's convolutions.
         decoder_widths: Channels of the decoder's maps, smallest map first; three (red, green,
             blue) follow at the full size.
-        upsample: How the decoder doubles its maps: "deconv" or "resize_conv" (see `layers.up`).
+        upsample: How the decoder doubles its maps: "deconv" for up-convolutions with stride 2, or
+            "resize_conv" (see `layers.ResizeConv`).
         dtype: Of the computation; parameters, statistics and output are float32.
     """
 
@@ -29,6 +32,20 @@ class EncoderDecoder(nn.Module):
     decoder_widths: tuple[int, ...]
     upsample: str = "deconv"
     dtype: Any = jnp.float32
+
+    def up(
+        self,
+        features: int,
+        *,
+        kernel_size: tuple[int, int] = (4, 4),
+        padding: Padding = "SAME",
+        use_bias: bool = True,
+    ) -> nn.Module:
+        """The layer that doubles a map; kernel size and padding are of up-convolutions only."""
+        options: dict[str, Any] = {"use_bias": use_bias, "dtype": self.dtype}
+        if self.upsample == "resize_conv":
+            return ResizeConv(features, **options)
+        return ConvTranspose(features, kernel_size, padding=padding, **options)
 
     @property
     def start(self) -> tuple[int, int]:

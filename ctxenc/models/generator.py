@@ -8,7 +8,7 @@ from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
 from ctxenc.models.base import RGB, EncoderDecoder
-from ctxenc.models.layers import GLOROT, BatchNorm, ChannelwiseDense, Conv, ConvTranspose, up
+from ctxenc.models.layers import GLOROT, BatchNorm, ChannelwiseDense, Conv, ConvTranspose
 
 
 class Generator(EncoderDecoder):
@@ -47,9 +47,9 @@ class Generator(EncoderDecoder):
         x = self._join(x)
         x = nn.leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train), 0.2)
         for width in self.decoder_widths[1:]:
-            x = nn.leaky_relu(up(self.upsample, width, dtype=self.dtype)(x), 0.2)
+            x = nn.leaky_relu(self.up(width)(x), 0.2)
             x = BatchNorm(dtype=self.dtype)(x, train=train)
-        x = up(self.upsample, RGB, dtype=self.dtype)(x)
+        x = self.up(RGB)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
     def _join(

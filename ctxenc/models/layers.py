@@ -91,31 +91,6 @@ class ResizeConv(ConvTranspose):
         return kernel
 
 
-UPSAMPLINGS = ("deconv", "resize_conv")
-
-
-def up(
-    upsample: str,
-    features: int,
-    *,
-    kernel_size: tuple[int, int] = (4, 4),
-    padding: Padding = "SAME",
-    **options: Any,
-) -> nn.Module:
-    """The layer that doubles a map.
-
-    Args:
-        upsample: "deconv" for an up-convolution with stride 2, "resize_conv" for `ResizeConv`.
-        features: Channels of the output.
-        kernel_size: Of the up-convolution.
-        padding: Of the up-convolution.
-        **options: Of either: `use_bias`, `dtype`.
-    """
-    if upsample == "resize_conv":
-        return ResizeConv(features, **options)
-    return ConvTranspose(features, kernel_size, padding=padding, **options)
-
-
 class ChannelwiseDense(nn.Module):
     """Connects every position to every position within each channel, and no channel to another.
 

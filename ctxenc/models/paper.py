@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from ctxenc.errors import UserError
 from ctxenc.models.base import RGB, EncoderDecoder
 from ctxenc.models.discriminator import Discriminator
-from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose, up
+from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose
 
 
 def _around_one(*args: Any) -> Array:
@@ -67,8 +67,8 @@ class PaperGenerator(EncoderDecoder):
         x = ConvTranspose(self.decoder_widths[0], kernel_size=self.start, **whole)(x)
         x = nn.relu(norm()(x, train=train))
         for width in self.decoder_widths[1:]:
-            x = nn.relu(norm()(up(self.upsample, width, **plain)(x), train=train))
-        x = up(self.upsample, RGB, **plain)(x)
+            x = nn.relu(norm()(self.up(width, use_bias=False)(x), train=train))
+        x = self.up(RGB, use_bias=False)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
     def _check(self, image: tuple[int, int], batch: int | None) -> None:

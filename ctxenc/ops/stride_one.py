@@ -1,8 +1,14 @@
-"""The convolution with stride 1 and no padding, and its transpose, as matrix products.
+"""The convolution with stride 1 and no padding, and its two gradients, as matrix products.
 
-Both gradients of each are written by hand: what XLA makes of the transposes of slices and
-concatenations is several times slower. Products are given to XLA as plain matrices, because for
-more axes it moves whole operands into another order first.
+    output[i, j] = sum over a, b of image[i + a, j + b] @ kernel[a, b]
+
+Each of the three functions here makes one of these arrays from the two others, and the gradients of
+each are the two others: what XLA makes of the transposes of slices and concatenations is several
+times slower. Products are given to XLA as plain matrices, because for more axes it moves whole
+operands into another order first.
+
+With `flip` the kernel's matrices are (features, depth) in place of (depth, features), so that both
+a convolution and an up-convolution use their kernels as they lie in memory.
 """
 
 from functools import partial
@@ -18,61 +24,58 @@ from ctxenc.ops.winograd import Image, Output
 Kernel = Float[Array, "rows columns from to"]
 
 
-@jax.custom_vjp
-def correlate(image: Image, kernel: Kernel) -> Output:
-    """output[i, j] = sum over a, b of image[i + a, j + b] @ kernel[a, b]."""
-    return _correlate(image, kernel, flip=False)
-
-
-@jax.custom_vjp
-def spread(output: Output, kernel: Kernel) -> Image:
-    """image[i + a, j + b] = sum over a, b of output[i, j] @ kernel[a, b]."""
-    return _spread(output, kernel, flip=False)
-
-
-def _correlate_backward(saved: tuple[Image, Kernel], gradient: Output) -> tuple[Image, Kernel]:
-    image, kernel = saved
-    to_kernel = _kernel_gradient(image, gradient, kernel.shape, flip=False)
-    return _spread(gradient, kernel, flip=True), to_kernel
-
-
-def _spread_backward(saved: tuple[Output, Kernel], gradient: Image) -> tuple[Output, Kernel]:
-    output, kernel = saved
-    to_kernel = _kernel_gradient(gradient, output, kernel.shape, flip=True)
-    return _correlate(gradient, kernel, flip=True), to_kernel
-
-
-correlate.defvjp(lambda *operands: (correlate(*operands), operands), _correlate_backward)
-spread.defvjp(lambda *operands: (spread(*operands), operands), _spread_backward)
-
-
-# In what follows `flip` says that the products take the kernel's matrices transposed, so that each
-# operation serves as the other's gradient with the kernel as it lies in memory.
-
-
-def _correlate(image: Image, kernel: Kernel, *, flip: bool) -> Output:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def to_output(image: Image, kernel: Kernel, flip: bool) -> Output:
+    """The convolution."""
     rows, columns = kernel.shape[:2]
     height, width = image.shape[1] - rows + 1, image.shape[2] - columns + 1
     if winograd.fits(kernel.shape, height, width):
-        return winograd.correlate(image, kernel, partial(_product, flip=flip))
-    return _product(_patches(image, rows, columns), _join_taps(kernel, 3 if flip else 2), flip=flip)
+        return winograd.to_output(image, kernel, partial(_product, flip=flip))
+    return _product(_patches(image, rows, columns), _joined(kernel, flip), flip=flip)
 
 
-def _spread(output: Output, kernel: Kernel, *, flip: bool) -> Image:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def to_image(output: Output, kernel: Kernel, flip: bool) -> Image:
+    """Its gradient of the image."""
     if winograd.fits(kernel.shape, *output.shape[1:3]):
-        return winograd.spread(output, kernel, partial(_product, flip=flip))
-    patches = _product(output, _join_taps(kernel, 2 if flip else 3), flip=flip)
+        return winograd.to_image(output, kernel, partial(_product, flip=not flip))
+    patches = _product(output, _joined(kernel, flip), flip=not flip)
     return _overlap_add(patches, *kernel.shape[:2])
 
 
-def _kernel_gradient(image: Image, output: Output, shape: tuple[int, ...], *, flip: bool) -> Kernel:
+@partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def to_kernel(image: Image, output: Output, shape: tuple[int, ...], flip: bool) -> Kernel:
+    """Its gradient of the kernel, which is of this shape."""
     if winograd.fits(shape, *output.shape[1:3]):
-        return winograd.kernel_gradient(image, output, partial(_outer, flip=flip))
+        return winograd.to_kernel(image, output, partial(_outer, flip=flip))
     rows, columns, first, second = shape
     gradient = _outer(_patches(image, rows, columns), output, flip=flip)
     if flip:
         return gradient.reshape(first, rows, columns, second).transpose(1, 2, 0, 3)
     return gradient.reshape(shape)
+
+
+to_output.defvjp(
+    lambda image, kernel, flip: (to_output(image, kernel, flip), (image, kernel)),
+    lambda flip, saved, gradient: (
+        to_image(gradient, saved[1], flip),
+        to_kernel(saved[0], gradient, saved[1].shape, flip),
+    ),
+)
+to_image.defvjp(
+    lambda output, kernel, flip: (to_image(output, kernel, flip), (output, kernel)),
+    lambda flip, saved, gradient: (
+        to_output(gradient, saved[1], flip),
+        to_kernel(gradient, saved[0], saved[1].shape, flip),
+    ),
+)
+to_kernel.defvjp(
+    lambda image, output, shape, flip: (to_kernel(image, output, shape, flip), (image, output)),
+    lambda shape, flip, saved, gradient: (
+        to_image(saved[1], gradient, flip),
+        to_output(saved[0], gradient, flip),
+    ),
+)
 
 
 def _product(
@@ -93,11 +96,11 @@ def _outer(
     return lax.dot_general(first, second, (((0,), (0,)), ((), ())))
 
 
-def _join_taps(kernel: Kernel, axis: int) -> Float[Array, "a b"]:
-    """One matrix of a kernel: its taps joined to its axis 2 or 3, as patches have them."""
-    if axis == 2:
-        return kernel.reshape(-1, kernel.shape[3])
-    return kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
+def _joined(kernel: Kernel, flip: bool) -> Float[Array, "a b"]:
+    """One matrix of a kernel: its taps joined to its depth, as patches have them."""
+    if flip:
+        return kernel.transpose(2, 0, 1, 3).reshape(kernel.shape[2], -1)
+    return kernel.reshape(-1, kernel.shape[3])
 
 
 def _patches(

@@ -33,17 +33,17 @@ def fits(kernel_shape: tuple[int, ...], height: int, width: int) -> bool:
     return (rows, columns) == (2, 2) and even and min(channels) >= FEWEST_CHANNELS
 
 
-def correlate(image: Image, kernel: Kernel, product: Product) -> Output:
+def to_output(image: Image, kernel: Kernel, product: Product) -> Output:
     """The output from the products of the parts of image and kernel."""
     return _join(_join_outputs, list(map(product, _cut(_cut_inputs, image), _cut_kernel(kernel))))
 
 
-def spread(output: Output, kernel: Kernel, product: Product) -> Image:
+def to_image(output: Output, kernel: Kernel, product: Product) -> Image:
     """The image from the products of the parts of output and kernel."""
     return _join(_join_inputs, list(map(product, _cut(_cut_outputs, output), _cut_kernel(kernel))))
 
 
-def kernel_gradient(image: Image, output: Output, product: Product) -> Kernel:
+def to_kernel(image: Image, output: Output, product: Product) -> Kernel:
     """The kernel from the products of the parts of image and output."""
     parts = list(map(product, _cut(_cut_inputs, image), _cut(_cut_outputs, output)))
     return _join_taps([_join_taps(parts[i : i + 3]) for i in (0, 3, 6)])
@@ -70,11 +70,7 @@ def _join_taps(parts: list[Array]) -> Array:
 
 def _cut_inputs(d: Array, axis: int) -> tuple[Array, Array, Array]:
     """Tiles of three inputs, two apart, along one axis -> (d0 - d1, d1, d2 - d1)."""
-    even = lax.slice_in_dim(d, 0, None, 2, axis)
-    d1 = lax.slice_in_dim(d, 1, None, 2, axis)
-    count = d1.shape[axis]
-    d0 = lax.slice_in_dim(even, 0, count, 1, axis)
-    d2 = lax.slice_in_dim(even, 1, count + 1, 1, axis)
+    d0, d1, d2 = (lax.slice_in_dim(d, n, d.shape[axis] - 2 + n, 2, axis) for n in range(3))
     return d0 - d1, d1, d2 - d1
 
 

@@ -74,11 +74,11 @@ REFUSED = {
     "damaged": (save_damaged, "a.png: cannot be read as a label map"),
     "colours": (
         lambda folder: Image.new("RGB", (9, 9)).save(folder / "a.png"),
-        "a.png: a picture of RGB pixels; a label map takes one whole number a pixel",
+        "a.png: a picture of RGB pixels; expected a label map, with one whole number a pixel",
     ),
     "background": (
         lambda folder: Image.new("L", (9, 9)).save(folder / "a.png"),
-        "no segment in 1 label maps has 0.5% to 50% of its map's pixels",
+        "expected segments (pixels of one label other than 0) of 0.5% to 50% of a map",
     ),
 }
 
@@ -95,7 +95,7 @@ def test_what_gives_no_shapes_is_refused_in_one_line(tmp_path, what):
 def test_a_map_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
     Image.new("L", (30, 30), 1).save(tmp_path / "a.png")
     monkeypatch.setattr(label_maps, "MOST_PIXELS", 800)
-    with pytest.raises(UserError, match=r"a\.png: 30 × 30 pixels are too many"):
+    with pytest.raises(UserError, match=r"a\.png: 30 × 30 pixels; expected at most 800"):
         read_shapes(tmp_path)
 
 

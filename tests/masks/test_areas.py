@@ -47,11 +47,11 @@ def test_shares_become_whole_pixels(shares, size, expected):
 @pytest.mark.parametrize(
     ("shares", "named"),
     [
-        ((-0.1, 0.5), r"mask\.min_area=-0\.1: it takes a number of 0 to 1"),
+        ((-0.1, 0.5), r"mask\.min_area=-0\.1: expected a number from 0 to 1"),
         ((0.1, 1.5), r"mask\.max_area=1\.5"),
         ((float("nan"), 0.5), r"mask\.min_area=nan"),
-        ((0.5, 0.2), r"mask\.min_area=0\.5: it takes at most max_area, 0\.2"),
-        ((0.26, 0.27), "no whole number of the 3 × 4 pixels"),
+        ((0.5, 0.2), r"mask\.min_area=0\.5: must be at most mask\.max_area, 0\.2"),
+        ((0.26, 0.27), "expected a whole number of the 3 × 4 pixels between"),
     ],
 )
 def test_bad_bounds_are_refused(shares, named):

@@ -29,6 +29,7 @@ def test_parts_are_drawn_in_proportion_to_their_weights():
     mixed = mixture.Mixture(parts=PARTS, weights={"c": 3.0, "a": 1.0, "b": 0.0})
     mask = mixed(jax.random.key(0), 4000, 2, 3)
     assert (mask.sum((1, 2, 3)) == 2).all()
+    assert mixed.parts_used == [PARTS["c"], PARTS["a"]]
     share = np.asarray(mask[:, 0, :, 0]).mean(0)
     assert share[1] == 0
     np.testing.assert_allclose(share, [0.25, 0, 0.75], atol=0.03)
@@ -57,9 +58,9 @@ def test_every_part_draws_with_a_key_of_its_own():
 @pytest.mark.parametrize(
     ("weights", "named"),
     [
-        ({"a": 1.0, "b": 1.0}, "mask.weights.c: c has no weight; each part takes one"),
-        ({"a": 0.0, "b": 0.0, "c": 0.0}, "mask.weights: all of them are 0; one takes more"),
-        ({"a": 1.0, "b": float("inf"), "c": 1.0}, "mask.weights.b=inf"),
+        ({"a": 1.0, "b": 1.0}, "mask.weights.c: missing; expected a weight for each part"),
+        ({"a": 0.0, "b": 0.0, "c": 0.0}, "mask.weights: all are 0; expected one above 0"),
+        ({"a": 1.0, "b": float("inf"), "c": 1.0}, "mask.weights.b=inf: expected 0 or more"),
     ],
 )
 def test_bad_weights_are_refused(weights, named):

@@ -53,8 +53,8 @@ def test_a_large_shape_is_cropped_to_an_area_within_bounds(ell):
 @pytest.mark.parametrize(
     ("sizes", "named"),
     [
-        ((0.0, 0.5), r"mask\.min_size=0: it takes a number of 0\.01 to 2"),
-        ((0.8, 0.5), r"mask\.min_size=0\.8: it takes at most max_size, 0\.5"),
+        ((0.0, 0.5), r"mask\.min_size=0: expected a number from 0\.01 to 2"),
+        ((0.8, 0.5), r"mask\.min_size=0\.8: must be at most mask\.max_size, 0\.5"),
     ],
 )
 def test_bad_sizes_are_refused(ell, sizes, named):

@@ -51,8 +51,9 @@ def test_its_maps_have_the_papers_sizes():
 
 def test_resize_conv_doubles_its_maps():
     generator = AlexNetGenerator(output_size=(227, 227), upsample="resize_conv")
-    y, _, made = shapes(generator, 2, 227, 227, 4)
+    y, variables, made = shapes(generator, 2, 227, 227, 4)
     assert [made[f"ResizeConv_{i}"].shape[1] for i in range(5)] == [12, 24, 48, 96, 192]
+    assert variables["params"]["ResizeConv_0"].keys() == {"kernel"}
     assert y.shape == (2, 227, 227, 3)
 
 

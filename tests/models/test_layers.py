@@ -8,7 +8,7 @@ from jax import lax
 
 from ctxenc.errors import UserError
 from ctxenc.models.discriminator import Discriminator
-from ctxenc.models.layers import ChannelwiseDense, ResizeConv, up
+from ctxenc.models.layers import ChannelwiseDense, ResizeConv
 from ctxenc.models.paper import PaperDiscriminator
 from ctxenc.ops import LAYOUT
 from tests.models.counting import count_parameters
@@ -95,20 +95,6 @@ def test_resize_conv_is_a_repetition_and_a_convolution():
     assert (ours.shape, ours.dtype, half.dtype) == ((2, 6, 8, 6), jnp.float32, jnp.bfloat16)
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
     np.testing.assert_allclose(np.float32(half), theirs, atol=0.02 * float(jnp.abs(theirs).max()))
-
-
-@pytest.mark.parametrize(
-    ("upsample", "kernel_size", "size"),
-    [("resize_conv", (3, 3), 12), ("deconv", (5, 5), 11)],
-)
-def test_up_is_one_or_the_other(upsample, kernel_size, size):
-    for use_bias in (True, False):
-        layer = up(upsample, 2, kernel_size=(5, 5), padding=((2, 2), (2, 2)), use_bias=use_bias)
-        x = jnp.zeros((1, 6, 6, 3))
-        y, variables = jax.eval_shape(layer.init_with_output, jax.random.key(0), x)
-        assert y.shape == (1, size, size, 2)
-        assert variables["params"]["kernel"].shape == (*kernel_size, 3, 2)
-        assert ("bias" in variables["params"]) == use_bias
 
 
 def test_channelwise_dense_mixes_positions_and_not_channels():

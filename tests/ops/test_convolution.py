@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from ctxenc import ops
-from ctxenc.ops import LAYOUT, matmul, stride_one
+from ctxenc.ops import LAYOUT, stride_one
 
 # Most of the time here goes into compiling, so LLVM is told not to optimize.
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
@@ -242,19 +242,17 @@ def test_padding_that_is_no_name():
         ops.conv_transpose(x, kernel, (2, 2), "SOME")
 
 
-def test_space_to_depth_and_back():
-    x = jnp.arange(2 * 4 * 9 * 3.0).reshape(2, 4, 9, 3)
-    blocks = matmul.space_to_depth(x, (2, 3))
-    assert blocks.shape == (2, 2, 3, 18)
-    np.testing.assert_array_equal(blocks[0, 1, 2].reshape(2, 3, 3), x[0, 2:4, 6:9])
-    np.testing.assert_array_equal(matmul.depth_to_space(blocks, (2, 3)), x)
-
-
+@pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize(("window", "channels"), [((2, 2), 32), ((3, 2), 3), ((4, 4), 5)])
-def test_spread_is_the_transpose_of_correlate(window, channels):
+def test_each_of_the_three_products_is_the_others_gradient(window, channels, flip):
+    """The sum over all outputs of output × other is linear in image, kernel and other."""
     image = normal(0, (2, 3 + window[0], 3 + window[1], channels))
-    kernel = normal(1, (*window, channels, 32))
-    output = stride_one.correlate(image, kernel)
+    kernel = normal(1, (*window, 32, channels) if flip else (*window, channels, 32))
+    output = stride_one.to_output(image, kernel, flip)
+    assert output.shape == (2, 4, 4, 32)
     other = normal(2, output.shape)
-    back = stride_one.spread(other, kernel.swapaxes(2, 3))
-    np.testing.assert_allclose(jnp.vdot(output, other), jnp.vdot(image, back), rtol=1e-4)
+    expected = jnp.vdot(output, other)
+    to_image = stride_one.to_image(other, kernel, flip)
+    to_kernel = stride_one.to_kernel(image, other, kernel.shape, flip)
+    np.testing.assert_allclose(jnp.vdot(image, to_image), expected, rtol=1e-4)
+    np.testing.assert_allclose(jnp.vdot(kernel, to_kernel), expected, rtol=1e-4)
