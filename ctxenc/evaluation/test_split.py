@@ -111,15 +111,12 @@ class TestSplit:
         return _described(self.model.mask, len(self.images), self.images.image_size)
 
     def _each(self, measure: Callable[[Batch], dict[str, Array]]) -> Columns:
-        parts: list[tuple[dict[str, Array], int]] = []
+        parts: list[dict[str, Array]] = []
         for batch in self.batches():
-            parts.append((measure(batch), batch.valid))
-            jax.block_until_ready(parts[:-1][-1:])  # one batch under way while the next is made
-        values = jax.device_get(devices.whole(parts))
-        return {
-            name: np.concatenate([part[name][:valid] for part, valid in values])
-            for name in values[0][0]
-        }
+            parts.append(measure(batch))
+            jax.block_until_ready(parts[-2:-1])  # one batch under way while the next is made
+        values, count = jax.device_get(devices.whole(parts)), len(self.images)
+        return {name: np.concatenate([p[name] for p in values])[:count] for name in values[0]}
 
 
 @functools.partial(jax.jit, static_argnums=3)
