@@ -7,12 +7,12 @@ from ctxenc.cli import one_line_errors
 from ctxenc.exporting.stablehlo import CONTRACT, check_free, export_generator
 from ctxenc.trained import TrainedModel
 
-EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of what it takes and
-returns, and load.py, an example that needs only jax, flatbuffers and numpy."""
+EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of the arrays that it
+expects and returns, and load.py, an example that needs only jax, flatbuffers and numpy."""
 
 
 def main() -> None:
-    """Read the command line, export, print the input contract and the sizes."""
+    """Read the command line, export, print the arrays of the contract and the sizes."""
     parser = argparse.ArgumentParser(
         prog="python -m ctxenc.export",
         description="Write a trained generator in a form that loads without ctxenc.",
@@ -26,18 +26,13 @@ def main() -> None:
     with one_line_errors("ctxenc.export"):
         check_free(given.output)
         contract = export_generator(TrainedModel.load(given.run, given.checkpoint), given.output)
-    for name in ("images", "mask"):
-        argument = contract["arguments"][name]
-        print(f"{name:8}{argument['dtype']} {_shape(argument)}: {argument['is']}")
-    returned = contract["returns"]
-    print(f"returns {returned['dtype']} {_shape(returned)}: {returned['is']}")
+    arrays = {name: contract["arguments"][name] for name in ("images", "mask")}
+    for name, array in {**arrays, "returns": contract["returns"]}.items():
+        shape = ", ".join(map(str, array["shape"]))
+        print(f"{name:8}{array['dtype']} ({shape}): {array['is']}")
     for name, file in contract["files"].items():
         print(f"{given.output / name}: {file['bytes'] / 1e6:.2f} MB")
     print(given.output / CONTRACT)
-
-
-def _shape(argument: dict) -> str:
-    return "(" + ", ".join(map(str, argument["shape"])) + ")"
 
 
 if __name__ == "__main__":

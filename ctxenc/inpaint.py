@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from ctxenc.cli import one_line_errors
 from ctxenc.errors import printable
-from ctxenc.inpainting.files import Box, Wanted, fill_files, pairs
+from ctxenc.inpainting.files import Box, HoleSpec, fill_file, grid_of, pairs
 from ctxenc.trained import TrainedModel
 
 EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
@@ -23,26 +23,33 @@ def main() -> None:
     given = _parser().parse_args()
     if given.invert and not given.mask:
         _parser().error("--invert goes with --mask")
-    wanted = Wanted(given.mask, tuple(given.box or ()), given.invert)
-    console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    untorn = sys.stdout.isatty()  # else the paths go to a pipe, and not through the bar
-    failures: list[str] = []
+    spec = HoleSpec(given.mask, tuple(given.box or ()), given.invert)
     with one_line_errors("ctxenc.inpaint"):
         work = pairs(given.photos, given.output, given.mask, grid=given.grid)
         trained = TrainedModel.load(given.run, given.checkpoint)
-        bar = Progress(console=console, disable=not console.is_terminal, redirect_stdout=untorn)
-        with bar:
-            photos, holes = bar.add_task("photos", total=len(work)), bar.add_task("holes")
+    console, status = Console(stderr=True), 0
+    # Where the paths go to a pipe they do not go through the bar, which would tear long ones.
+    through = sys.stdout.isatty()
+    with Progress(console=console, disable=not console.is_terminal, redirect_stdout=through) as bar:
+        photos, holes = bar.add_task("photos", total=len(work)), bar.add_task("holes")
 
-            def moved(done: int, total: int) -> None:
-                bar.update(holes, completed=done, total=total)
+        def progress(done: int, total: int) -> None:
+            bar.update(holes, completed=done, total=total)
 
-            how = (given.grid, lambda line: console.print(printable(line)), failures.append, moved)
-            for written in fill_files(trained, work, wanted, *how):
-                bar.advance(photos)
-                for file in written:
-                    print(file)
-    raise SystemExit(1 if failures else 0)
+        for file, result in work:
+            try:
+                with one_line_errors("ctxenc.inpaint"):
+                    said = fill_file(
+                        trained, file, result, spec, grid=given.grid, progress=progress
+                    )
+                    print(printable(said), file=sys.stderr)
+                    print(result, *([grid_of(result)] if given.grid else []), sep="\n")
+            except SystemExit as left:
+                if left.code != 1:  # stopped by Ctrl-C
+                    raise
+                status = 1
+            bar.advance(photos)
+    raise SystemExit(status)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +77,7 @@ def _box(text: str) -> Box:
     try:
         x, y, width, height = (int(number) for number in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text}: it takes x,y,width,height in pixels") from None
+        raise argparse.ArgumentTypeError(f"{text}: expected x,y,width,height in pixels") from None
     return x, y, width, height
 
 

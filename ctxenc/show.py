@@ -1,10 +1,24 @@
 """``python -m ctxenc.show mask=region``: what a mask hides, on real images, before any training."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
+import numpy as np
+from omegaconf import open_dict
+
+from ctxenc import masks
 from ctxenc.cli import one_line_errors
-from ctxenc.report.mask_sheet import show
+from ctxenc.config import build, instantiate, search_path
+from ctxenc.config.checks import check
+from ctxenc.config.compose import compose
+from ctxenc.data.fingerprint import mean_colour
+from ctxenc.data.images import decode
+from ctxenc.errors import UserError
+from ctxenc.report.mask_sheet import sheet
+from ctxenc.runs.atomic_write import whole
+from ctxenc.runtime import compilation_cache
 
 DESCRIPTION = """\
 Draws a contact sheet of a mask: test masks, and the test images that they are of. Nothing is
@@ -12,28 +26,75 @@ trained, and no model is made. Prints how much of the images is missing, and las
 
   python -m ctxenc.show mask=region
   python -m ctxenc.show mask=blocks mask.blocks=3 image_size=128 -o blocks.png"""
-
-
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
-    made = argparse.ArgumentParser(
-        "python -m ctxenc.show",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    overrides = "KEY=VALUE, as for ctxenc.train"
-    made.add_argument("overrides", metavar="OVERRIDE", nargs="*", help=overrides)
-    where = "PNG to write (default: experiments/masks/DATASET-MASK.png)"
-    made.add_argument("-o", "--output", metavar="FILE", type=Path, help=where)
-    made.add_argument("-n", "--images", metavar="N", type=int, default=24, help="(default: 24)")
-    return made
+MEASURED, AT_ONCE = 1000, 100  # masks
 
 
 def main() -> None:
     """Read the command line, draw the sheet, print what is missing and the file."""
-    asked = parser().parse_intermixed_args()
+    parser = argparse.ArgumentParser(
+        "python -m ctxenc.show",
+        description=DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("overrides", metavar="OVERRIDE", nargs="*", help="KEY=VALUE, as for ctxenc.train")
+    where = "PNG to write (default: experiments/masks/DATASET-MASK.png)"
+    add("-o", "--output", metavar="FILE", type=Path, help=where)
+    add("-n", "--images", metavar="N", type=int, default=24, help="(default: 24)")
+    add("-cd", "--config-dir", metavar="DIR", help="your own YAML files, as for ctxenc.train")
+    given = parser.parse_intermixed_args()
     with one_line_errors("ctxenc.show"):
-        print(*show(asked.overrides, asked.output, asked.images), sep="\n")
+        search_path.add(given.config_dir)
+        print(*show(given.overrides, given.output, given.images), sep="\n")
+
+
+def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str, Path]:
+    """Write the contact sheet of a configuration's test masks.
+
+    Args:
+        overrides: as on the command line of ``ctxenc.train``.
+        output: a PNG file; None: one in `experiments/masks/`, named after dataset and mask.
+        count: images; fewer where the test split has fewer.
+
+    Returns:
+        (a line on how much of the images is missing, the file).
+
+    Raises:
+        UserError: bad input, before anything is written.
+    """
+    if count < 1:
+        raise UserError(f"--images {count}: must be at least 1")
+    if output is not None and (output.suffix.lower() != ".png" or output.is_dir()):
+        raise UserError(f"--output {output}: expected a .png file")
+    compilation_cache.keep_programs()
+    composed = compose(overrides, with_hydra=True)
+    with open_dict(composed):
+        names = composed.pop("hydra").runtime.choices
+    config = check(composed)
+    strategy, size = instantiate.strategy(config.mask), config.image_size
+    shares = np.concatenate(
+        [
+            masks.frozen(strategy, jnp.arange(start, start + AT_ONCE), size, size).mean((1, 2, 3))
+            for start in range(0, MEASURED, AT_ONCE)
+        ]
+    )
+    missing = (
+        f"missing: {shares.min():.1%} to {shares.max():.1%} of an image, mean {shares.mean():.1%}, "
+        f"over {MEASURED} masks"
+    )
+    dataset = build.dataset(config)
+    chosen = (
+        np.linspace(0, len(dataset.test) - 1, min(count, len(dataset.test))).round().astype(int)
+    )
+    mask = masks.frozen(strategy, jnp.asarray(chosen), size, size)
+    fill = mean_colour(dataset.train) if config.fill_value == "mean" else [config.fill_value] * 3
+    images = masks.to_float(jnp.asarray(decode(dataset.test, chosen.tolist())))
+    masked = masks.apply(images, mask, jnp.asarray(fill, jnp.float32))
+    title = f"mask={names['mask']}, {dataset.name} at {size} px; {missing}"
+    file = output or Path("experiments", "masks", f"{names['dataset']}-{names['mask']}.png")
+    with whole(file) as temporary:
+        sheet(np.asarray(mask), np.asarray(masked), title).save(temporary, format="PNG")
+    return missing, file
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ CONFIG = {
     "num_workers": 2,
     "samples_dir": "samples",
     "save_dir": "checkpoints",
-    "dataset": {"_target_": "ctxenc.data.photos.photos", "data_dir": None},
+    "dataset": {"_target_": "ctxenc.data.photos.photos"},
     "mask": {
         "_target_": "ctxenc.masks.boxes.center_box",
         "mask_height": "${mask_height}",

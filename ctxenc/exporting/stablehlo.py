@@ -21,14 +21,12 @@ from jaxtyping import Array, Float, UInt8
 
 from ctxenc import masks, step
 from ctxenc.errors import UserError
-from ctxenc.inpainting.crops import Sight
-from ctxenc.runs.atomic_write import write_text
+from ctxenc.inpainting.crops import ModelWindow
 from ctxenc.trained import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"
-
-Weights = dict[str, Array]
+Weights = dict[str, Any]  # arrays by their path, such as params/Conv_0/kernel
 
 
 def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
@@ -46,14 +44,23 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        weights = flat(trained)
+        by_path = flax.traverse_util.flatten_dict(trained.variables, sep="/")
+        weights = {path: np.asarray(value) for path, value in sorted(by_path.items())}
         (temporary / PROGRAM).write_bytes(program(trained, weights).serialize())
         np.savez(temporary / WEIGHTS, **weights)
         described = contract(trained, weights, temporary)
-        write_text(temporary / CONTRACT, json.dumps(described, indent=2, ensure_ascii=False) + "\n")
-        example = resources.files("ctxenc.exporting").joinpath("example.py").read_text("utf-8")
-        write_text(temporary / "load.py", example)
-        write_text(temporary / "README.md", readme(described))
+        own = resources.files("ctxenc.exporting")
+        readme = (own / "readme.template.md").read_text("utf-8")
+        names = {"program": PROGRAM, "weights": WEIGHTS, "contract": CONTRACT}
+        for name, text in (
+            (CONTRACT, json.dumps(described, indent=2, ensure_ascii=False) + "\n"),
+            (
+                "README.md",
+                readme.format(**{**described, **names, "platforms": ", ".join(PLATFORMS)}),
+            ),
+            ("load.py", (own / "example.py").read_text("utf-8")),
+        ):
+            (temporary / name).write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         temporary.replace(folder)
     except BaseException:
@@ -64,27 +71,21 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
 
 def check_free(folder: Path) -> None:
     """Refuse a folder that has something in it."""
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"{folder}: not empty; it takes a new or empty folder")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder}: a file; it takes a new or empty folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "not empty" if folder.is_dir() else "a file"
+        raise UserError(f"{folder}: {what}; expected a new or empty folder")
 
 
-def flat(trained: TrainedModel) -> dict[str, Any]:
-    """Parameters and BatchNorm statistics as arrays by their path, ``params/Conv_0/kernel``."""
-    by_path = flax.traverse_util.flatten_dict(trained.variables, sep="/")
-    return {path: np.asarray(value) for path, value in sorted(by_path.items())}
-
-
-def program(trained: TrainedModel, weights: dict[str, Any]) -> export.Exported:
+def program(trained: TrainedModel, weights: Weights) -> export.Exported:
     """The fill as a program of (weights, images, mask), its batch size left open."""
-    model, colour, size = trained.model, jnp.asarray(np.asarray(trained.fill_value)), _size(trained)
+    model, size = trained.model, trained.config.image_size
+    fill_value = jnp.asarray(np.asarray(trained.fill_value))  # a constant of the program
 
     def fill(
         weights: Weights, images: UInt8[Array, "batch height width 3"], mask: masks.Mask
     ) -> Float[Array, "batch height width 3"]:
         variables = flax.traverse_util.unflatten_dict(weights, sep="/")
-        return step.fill(model, variables, images, mask, colour)
+        return step.fill(model, variables, images, mask, fill_value)
 
     (batch,) = export.symbolic_shape("batch")
     return export.export(jax.jit(fill), platforms=PLATFORMS)(
@@ -94,36 +95,39 @@ def program(trained: TrainedModel, weights: dict[str, Any]) -> export.Exported:
     )
 
 
-def contract(trained: TrainedModel, weights: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What the program takes and returns, and what it was made of."""
-    size, sight = _size(trained), Sight.of(trained)
-    height, width = sight.box
-    fills = f"one box of {height} × {width} pixels"
-    if sight.whole:
-        fills = "the pixels to fill, of any shape"
+def contract(trained: TrainedModel, weights: Weights, folder: Path) -> dict[str, Any]:
+    """Which arrays the program expects and returns, and what it was made of."""
+    window = ModelWindow.of(trained)
+    size, (height, width) = window.size, window.box
+    fills = "missing pixels of any shape"
+    if not window.whole:
+        row, column = (
+            " to ".join(map(str, dict.fromkeys((begins[0], begins[-1]))))
+            for begins in (window.tops, window.lefts)
+        )
+        fills = (
+            f"a box of {height} rows × {width} columns that begins at row {row}, column {column}"
+        )
     files = {name: (folder / name).read_bytes() for name in (PROGRAM, WEIGHTS)}
+
+    def array(dtype: str, channels: int, meaning: str) -> dict[str, Any]:
+        return {"dtype": dtype, "shape": ["batch", size, size, channels], "is": meaning}
+
     return {
         "arguments": {
             "weights": f"the arrays of {WEIGHTS}, as a dict",
-            "images": {"dtype": "uint8", "shape": ["batch", size, size, 3], "is": "RGB"},
-            "mask": {
-                "dtype": "float32",
-                "shape": ["batch", size, size, 1],
-                "is": f"1 on {fills}, 0 elsewhere",
-            },
+            "images": array("uint8", 3, "RGB"),
+            "mask": array("float32", 1, f"1 on {fills}, and 0 elsewhere"),
         },
-        "returns": {
-            "dtype": "float32",
-            "shape": ["batch", size, size, 3],
-            "is": "the images in [-1, 1], filled where the mask is 1",
-        },
-        "predicts": "image" if sight.whole else "hole",
+        "returns": array("float32", 3, "the images in [-1, 1], filled where the mask is 1"),
+        "predicts": "image" if window.whole else "hole",
+        "fills": fills,
         "image_size": size,
         "mask_height": height,
         "mask_width": width,
-        "box_tops": {"first": sight.tops[0], "last": sight.tops[-1]},
-        "box_lefts": {"first": sight.lefts[0], "last": sight.lefts[-1]},
-        "colour": [float(value) for value in np.asarray(trained.fill_value)],
+        "box_tops": {"first": window.tops[0], "last": window.tops[-1]},
+        "box_lefts": {"first": window.lefts[0], "last": window.lefts[-1]},
+        "fill_value": [float(value) for value in np.asarray(trained.fill_value)],
         "run": trained.run.path.name,
         **trained.described,
         "platforms": list(PLATFORMS),
@@ -134,46 +138,3 @@ def contract(trained: TrainedModel, weights: dict[str, Any], folder: Path) -> di
             for name, data in files.items()
         },
     }
-
-
-def readme(described: dict[str, Any]) -> str:
-    """The folder's README.md."""
-    return f"""\
-# A trained context encoder
-
-{_fills(described)} What the images hold
-where the mask is 1 does not matter.
-
-`{PROGRAM}` is the program (StableHLO, kept by jax.export of JAX {described["jax"]}, for
-{", ".join(described["platforms"])}), `{WEIGHTS}` are its weights, `{CONTRACT}` says what it takes
-and returns, `load.py` is an example:
-
-    pip install "jax>={described["jax"]}" flatbuffers numpy
-    python load.py
-
-JAX promises to load such a program for at least six months of later releases. From run
-`{described["run"]}`, step {described["step"]}.
-"""
-
-
-def _fills(described: dict[str, Any]) -> str:
-    """What it fills, in words."""
-    size, height, width = (described[key] for key in ("image_size", "mask_height", "mask_width"))
-    if described["predicts"] == "image":
-        return (
-            f"It fills missing pixels of any shape in images of {size} × {size}, best where they "
-            "are\nlike those that it was trained on."
-        )
-    places = [
-        f"{low}" if low == high else f"{low} to {high}"
-        for low, high in (described[k].values() for k in ("box_tops", "box_lefts"))
-    ]
-    return (
-        f"It fills one box of {height} × {width} pixels (height × width) in images of {size} × "
-        f"{size}. The\nbox's upper row is {places[0]}, its left column {places[1]}: there it was "
-        "trained."
-    )
-
-
-def _size(trained: TrainedModel) -> int:
-    return trained.config.image_size

@@ -1,152 +1,111 @@
-"""Where the model looks, and the way between a photograph's pixels and the model's.
+"""The square crop that a model is given for a hole, and the way back to the photograph.
 
-Both ways are linear and separable, so each is a matrix for the rows and one for the columns; this
-takes any scale and position exactly, and any part of a large photograph by itself.
+A crop is a square of whole pixels around a hole, mirrored beyond the photograph's edges and reduced
+to the model's size by area averages. On the way back any part of the model's image is enlarged by
+itself, so that memory is bounded.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, UInt8
+from PIL import Image
 
 from ctxenc import masks
-from ctxenc.evaluation import test_split
+from ctxenc.inpainting import Missing, Photo
 from ctxenc.inpainting.holes import Hole
 from ctxenc.trained import TrainedModel
 
+SAMPLE = 64  # masks by which it is known where a strategy puts its box
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
+PADDING = 4  # model pixels beyond the crop that can be enlarged; feathers need 2, a cubic 2 more
 
 
 @dataclass(frozen=True)
-class Sight:
-    """What a model takes and gives: a square of `size` pixels, and a `box` to fill in it.
+class ModelWindow:
+    """What a model is given and what it fills, in the model's own pixels.
 
-    `tops` and `lefts` are where the box may begin: one place each for ``mask=center``, all that
-    fit for ``mask=random``. All of the box is missing to a model of holes; a model of `whole`
-    images is shown what is known in it.
+    Attributes:
+        size: Height and width of the image that it is given.
+        box: Height and width of what it fills.
+        tops: Rows where the box may begin: one for ``mask=center``, all that fit for
+            ``mask=random``.
+        lefts: Columns where it may.
+        whole: Whether it predicts the whole image, and so is shown what is known in the box. To a
+            model of holes, all of the box is missing.
     """
 
     size: int
     box: tuple[int, int]
-    tops: tuple[int, ...]
-    lefts: tuple[int, ...]
+    tops: range
+    lefts: range
     whole: bool = False
 
     @classmethod
-    def of(cls, trained: TrainedModel) -> "Sight":
-        """A trained model's: it is asked for no place of the box that its masks never had.
+    def of(cls, trained: TrainedModel) -> "ModelWindow":
+        """A trained model's: its box is only where its training masks had one.
 
         One whose masks had any shape is given holes in boxes of half its side, anywhere.
         """
-        size, views = trained.config.image_size, trained.model.prediction
-        if views.box is None:
-            anywhere = tuple(range(size - size // 2 + 1))
+        size, prediction = trained.config.image_size, trained.model.prediction
+        if prediction.box is None:
+            anywhere = range(size - size // 2 + 1)
             return cls(size, (size // 2, size // 2), anywhere, anywhere, whole=True)
-        seen = test_split.frozen(trained.model.mask, jnp.arange(64), size)
-        corners, band = np.asarray(masks.corners(seen)).T, views.band
+        drawn = masks.frozen(trained.model.mask, jnp.arange(SAMPLE), size, size)
+        corners, band = np.asarray(masks.corners(drawn)), prediction.band
         tops, lefts = (
-            _places(found, band, size - side + band)
-            for found, side in zip(corners, views.box, strict=True)
+            range(int(found[0]), int(found[0]) + 1)
+            if (found == found[0]).all()
+            else range(band, size - side + band + 1)
+            for found, side in zip(corners.T, prediction.box, strict=True)
         )
-        height, width = (side - 2 * band for side in views.box)
-        return cls(size, (height, width), tops, lefts, whole=views.whole)
-
-
-def _places(seen: Int[np.ndarray, " n"], first: int, last: int) -> tuple[int, ...]:
-    return (int(seen[0]),) if (seen == seen[0]).all() else tuple(range(first, last + 1))
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One direction of a crop: model pixel i shows [start + i·scale, start + (i + 1)·scale).
-
-    `length` is the photograph's, `size` the model's and `box` where the model's box begins.
-    Beyond its edges the photograph is mirrored.
-    """
-
-    start: float
-    scale: float
-    size: int
-    length: int
-    box: int
-
-    def reducing(self) -> tuple[Float[np.ndarray, "size used"], slice]:
-        """Area averages: the matrix, and the photograph's rows (or columns) that it takes."""
-        edges = self.start + self.scale * np.arange(self.size + 1)
-        seen = np.arange(int(np.floor(edges[0])), int(np.ceil(edges[-1])))
-        upper = np.minimum(edges[1:, None], seen + 1)
-        overlap = np.maximum(upper - np.maximum(edges[:-1, None], seen), 0) / self.scale
-        real = seen % (2 * self.length)
-        real = np.minimum(real, 2 * self.length - 1 - real)
-        used = slice(int(real.min()), int(real.max()) + 1)
-        matrix = np.zeros((used.stop - used.start, self.size))
-        np.add.at(matrix, real - used.start, overlap.T)
-        return matrix.T.astype(np.float32), used
-
-    def enlarging(self, first: int, last: int) -> Float[np.ndarray, "pixels size"]:
-        """Cubic interpolation (Keys 1981, a = -1/2) at the photograph's pixels first … last - 1."""
-        place = (np.arange(first, last) + 0.5 - self.start) / self.scale - 0.5
-        base = np.floor(place).astype(int)
-        t = (place - base)[:, None]
-        near = np.concatenate(
-            [
-                ((-0.5 * t + 1) * t - 0.5) * t,
-                (1.5 * t - 2.5) * t * t + 1,
-                ((-1.5 * t + 2) * t + 0.5) * t,
-                (0.5 * t - 0.5) * t * t,
-            ],
-            axis=1,
-        )
-        matrix = np.zeros((last - first, self.size))
-        columns = np.clip(base[:, None] + np.arange(-1, 3), 0, self.size - 1)
-        np.add.at(matrix, (np.arange(last - first)[:, None], columns), near)
-        return matrix.astype(np.float32)
-
-    def inside(self) -> Bool[np.ndarray, " size"]:
-        """Which model pixels have their middle in the photograph."""
-        middle = self.start + self.scale * (np.arange(self.size) + 0.5)
-        return (middle >= 0) & (middle < self.length)
-
-    @property
-    def span(self) -> tuple[float, float]:
-        """From where to where in the photograph it looks, mirrored pixels among them."""
-        end = self.start + self.scale * self.size
-        low, high = max(0.0, self.start), min(float(self.length), end)
-        if self.start < 0:
-            high = max(high, min(float(self.length), -self.start))
-        if end > self.length:
-            low = min(low, max(0.0, 2 * self.length - end))
-        return low, high
+        height, width = (side - 2 * band for side in prediction.box)
+        return cls(size, (height, width), tops, lefts, whole=prediction.whole)
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The square that the model sees for one hole."""
+    """The square of a photograph that a model is given for one hole.
+
+    Attributes:
+        hole: What it is for.
+        window: The model's.
+        photo: Height and width of the photograph.
+        top: The square's first row in the photograph; negative where it is mirrored.
+        left: Its first column.
+        side: Its height and width, in the photograph's pixels.
+        box: Row and column of the model's image where its box begins.
+    """
 
     hole: Hole
-    rows: Axis
-    columns: Axis
+    window: ModelWindow
+    photo: tuple[int, int]
+    top: int
+    left: int
+    side: int
+    box: tuple[int, int]
 
     @property
     def scale(self) -> float:
         """Photograph pixels to a model pixel."""
-        return self.rows.scale
+        return self.side / self.window.size
 
-    @property
-    def side(self) -> float:
-        """Its side in the photograph's pixels."""
-        return self.scale * self.rows.size
+    @cached_property
+    def extent(self) -> tuple[int, int, int, int]:
+        """First and last row, first and last column of the photograph that are in it."""
+        rows, columns = self._shown(0, self.side)
+        return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
 
     def meets(self, other: "Crop") -> bool:
         """Whether they have pixels of the photograph in common."""
-        return all(
-            a.span[0] < b.span[1] and b.span[0] < a.span[1]
-            for a, b in ((self.rows, other.rows), (self.columns, other.columns))
-        )
+        a, b = self.extent, other.extent
+        return a[0] <= b[1] and b[0] <= a[1] and a[2] <= b[3] and b[2] <= a[3]
 
     def reduce(
-        self, photo: UInt8[np.ndarray, "height width c"], known: Bool[np.ndarray, "height width"]
+        self, photo: Photo, known: Missing
     ) -> tuple[Float[np.ndarray, "size size c"], Float[np.ndarray, "size size"]]:
         """What is known of the photograph, as the model's pixels.
 
@@ -154,53 +113,74 @@ class Crop:
             (mean colour of each pixel's known part, 0 to 255, and 0 where nothing is known; the
             share that is known, 0 to 1).
         """
-        down, rows = self.rows.reducing()
-        across, columns = self.columns.reducing()
-        channels = photo.shape[2]
-        total = np.zeros((self.rows.size, self.columns.size, channels + 1), np.float32)
-        for first in range(rows.start, rows.stop, ROWS_AT_ONCE):
-            part = slice(first, min(first + ROWS_AT_ONCE, rows.stop))
-            there = known[part, columns, None].astype(np.float32)
-            strip = np.concatenate([photo[part, columns] * there, there], axis=2)
-            weights = down[:, part.start - rows.start : part.stop - rows.start]
-            total += np.einsum("yv,vuc,xu->yxc", weights, strip, across, optimize=True)
-        share = total[..., channels]
-        return total[..., :channels] / np.maximum(share, 1e-6)[..., None], share
+        narrow, size = [], self.window.size
+        for first in range(0, self.side, ROWS_AT_ONCE):
+            part = np.ix_(*self._shown(first, min(first + ROWS_AT_ONCE, self.side)))
+            there = known[part][..., None].astype(np.float32)
+            strip = np.concatenate([photo[part] * there, there], axis=2)
+            narrow.append(cv2.resize(strip, (size, len(strip)), interpolation=cv2.INTER_AREA))
+        total = cv2.resize(np.concatenate(narrow), (size, size), interpolation=cv2.INTER_AREA)
+        share = total[..., -1]
+        return total[..., :-1] / np.maximum(share, 1e-6)[..., None], share
 
     def enlarge(
-        self, image: Float[np.ndarray, "size size c"], rows: slice, columns: slice
-    ) -> Float[np.ndarray, "height width c"]:
-        """A part of the photograph as the model's image shows it, at full resolution."""
-        down = self.rows.enlarging(rows.start, rows.stop)
-        across = self.columns.enlarging(columns.start, columns.stop)
-        return np.einsum("yv,vuc,xu->yxc", down, image, across, optimize=True)
+        self, image: UInt8[np.ndarray, "size size 3"], rows: slice, columns: slice
+    ) -> UInt8[np.ndarray, "height width 3"]:
+        """A part of the photograph as the model's image shows it, at full resolution.
+
+        By cubic interpolation (Keys, 1981, a = -1/2), up to `PADDING` beyond the crop. It is
+        Pillow's: OpenCV's knows no position between a 32nd of a model pixel and the next.
+        """
+        padded = np.pad(image, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="edge")
+        left, right, top, bottom = (
+            (edge - start) / self.scale + PADDING
+            for part, start in ((columns, self.left), (rows, self.top))
+            for edge in (part.start, part.stop)
+        )
+        size = columns.stop - columns.start, rows.stop - rows.start
+        how = Image.Resampling.BICUBIC
+        return np.asarray(Image.fromarray(padded).resize(size, how, (left, top, right, bottom)))
+
+    def _shown(self, first: int, last: int) -> list[np.ndarray]:
+        """The photograph's rows that its rows first … last - 1 show, and its columns' columns."""
+        rows = np.arange(self.top + first, self.top + last), self.photo[0]
+        columns = np.arange(self.left, self.left + self.side), self.photo[1]
+        return [
+            np.minimum(at % (2 * length), -(at + 1) % (2 * length))
+            for at, length in (rows, columns)
+        ]
 
 
-def place(hole: Hole, sight: Sight, height: int, width: int) -> Crop:
-    """The crop for a hole: the hole in the model's box, and as little mirrored as can be."""
-    scale = hole.scale(sight.box)
-    return Crop(
-        hole,
-        _axis(hole.top, hole.bottom, scale, sight.size, sight.box[0], sight.tops, height),
-        _axis(hole.left, hole.right, scale, sight.size, sight.box[1], sight.lefts, width),
-    )
+def crop_for(hole: Hole, window: ModelWindow, photo: tuple[int, int]) -> Crop:
+    """The smallest square that has the hole in the model's box, with as little mirrored as can be.
 
-
-def _axis(
-    low: int, high: int, scale: float, size: int, box: int, places: tuple[int, ...], length: int
-) -> Axis:
-    """Of the model's places for its box, that with the least beyond the photograph's edges.
-
-    Where several have as little, the one nearest to the middle.
+    Args:
+        hole: in the photograph.
+        window: the model's.
+        photo: height and width of the photograph.
     """
-    side = scale * size
+    size = window.size
+    rows = hole.top, hole.height, window.box[0], window.tops, photo[0]
+    columns = hole.left, hole.width, window.box[1], window.lefts, photo[1]
+    side = max(size, *(-(-size * extent // box) for _, extent, box, *_ in (rows, columns)))
+    while True:  # a few times
+        row, column = _place(side, size, *rows), _place(side, size, *columns)
+        if row and column:
+            (top, box_top), (left, box_left) = row, column
+            return Crop(hole, window, photo, top, left, side, (box_top, box_left))
+        side += 1
 
-    def of(begin: int) -> tuple[float, float, Axis]:
-        first, last = high - (begin + box) * scale, low - begin * scale  # the hole is in the box
-        middle = float(np.floor((first + last) / 2)) if scale == 1 else (first + last) / 2
-        wanted = min(max(middle, 0.0), length - side) if side <= length else middle
-        start = min(max(wanted, first), last)
-        beyond = max(0.0, -start) + max(0.0, start + side - length)
-        return beyond, abs(begin - (size - box) / 2), Axis(start, scale, size, length, begin)
 
-    return min(map(of, places), key=lambda found: found[:2])[2]
+def _place(
+    side: int, size: int, low: int, extent: int, box: int, begins: range, length: int
+) -> tuple[int, int] | None:
+    """Where a square begins in the photograph and its box in the model's image.
+
+    None where the hole (`extent` pixels from `low`) is in no such box of whole pixels.
+    """
+    middle = low + extent / 2
+    start = min(max(round(middle - side / 2), min(0, length - side)), max(0, length - side))
+    begin = round((middle - start) * size / side - box / 2)
+    begin = min(max(begin, begins[0]), begins[-1])
+    first, last = low + extent - (begin + box) * side // size, low + -begin * side // size
+    return (min(max(start, first), last), begin) if first <= last else None

@@ -1,10 +1,10 @@
 """A trained model fills the holes of a photograph of any size.
 
-For each hole the model sees a square around it, at the scale at which the hole fits the box that
-the model was trained to fill. A model of holes sees none of that box, as in training; a model of
-whole images sees all that is known. Its fill goes back to full resolution, into the missing pixels
-only. Holes are filled largest first, so a later one sees the earlier ones filled; where pixels are
-missing beside its box, a model of holes is shown cv2's Telea fill.
+For each hole the model is given a square around it, at the scale at which the hole fits the box
+that the model was trained to fill. A model of holes sees none of that box, as in training; a model
+of whole images sees all that is known. Its fill goes back to full resolution, into the missing
+pixels only. Holes are filled largest first, so a later one sees the earlier ones filled; where
+pixels are missing beside its box, a model of holes is shown OpenCV's Telea fill.
 """
 
 import functools
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import cv2
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 from ctxenc import step
 from ctxenc.errors import UserError
-from ctxenc.inpainting import holes, seam
-from ctxenc.inpainting.crops import Crop, Sight, place
+from ctxenc.inpainting import Missing, Photo, holes, seam
+from ctxenc.inpainting.crops import Crop, ModelWindow, crop_for
 from ctxenc.trained import TrainedModel
 
 BATCH = 8  # holes to one call of the model, which is compiled for this many
@@ -30,18 +30,19 @@ TELEA_RADIUS = 3.0
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
 MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
 
-Photo = UInt8[np.ndarray, "height width c"]  # c is 1 or 3
-Missing = Bool[np.ndarray, "height width"]
-ModelImage = Float[np.ndarray, "size size 3"]
+ModelImage = Float[np.ndarray, "size size 3"]  # 0 to 255
 
 _fill = functools.partial(jax.jit, static_argnums=0)(step.fill)
 
 
 @dataclass(frozen=True)
-class View:
-    """What a crop shows: colours 0 to 255 with stand-ins where nothing is known, and what is.
+class CropInput:
+    """What a model is given of a crop.
 
-    `mask` is what the model is told to fill.
+    Attributes:
+        colours: 0 to 255, with stand-ins where nothing is known.
+        share: How much of each model pixel is known, 0 to 1.
+        mask: What the model is told to fill.
     """
 
     colours: ModelImage
@@ -49,7 +50,39 @@ class View:
     mask: Bool[np.ndarray, "size size"]
 
 
-def plan(sight: Sight, missing: Missing) -> list[Crop]:
+def inpaint(
+    trained: TrainedModel,
+    photo: Photo,
+    missing: Missing,
+    *,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[Photo, list[Crop]]:
+    """Fill the missing pixels; all others are as they were.
+
+    Args:
+        trained: the model.
+        photo: grey (one channel) or RGB.
+        missing: which pixels are.
+        progress: called with how many holes are filled, and how many there are.
+
+    Returns:
+        (the filled photo, the crops that the model was given, in their order).
+
+    Raises:
+        UserError: see `crops_of`; or nothing that a crop shows is known.
+    """
+    crops = crops_of(ModelWindow.of(trained), missing)
+    filled, known, done = photo.copy(), ~missing, 0
+    for batch in independent(crops, BATCH):
+        inputs = [crop_input(crop, filled, known) for crop in batch]
+        for crop, given, fill in zip(batch, inputs, _fills(trained, inputs), strict=True):
+            paste(crop, blend(given, fill), filled, known)
+        done += len(batch)
+        progress(done, len(crops))
+    return filled, crops
+
+
+def crops_of(window: ModelWindow, missing: Missing) -> list[Crop]:
     """The crops that a model fills for a mask, in their order.
 
     Raises:
@@ -60,54 +93,19 @@ def plan(sight: Sight, missing: Missing) -> list[Crop]:
         raise UserError("the mask is empty: no pixel is missing (--invert takes black for missing)")
     if missing.all():
         raise UserError("the mask covers the whole photo: nothing is left to see")
-    crops = [place(hole, sight, height, width) for hole in holes.find(missing, sight.box)]
+    found = holes.find(missing, window.box)
     limit = MOST_MIRRORED * min(height, width)
-    for crop in crops:
-        if crop.side > limit:
+    for hole in found:
+        if (side := window.size * hole.scale(window.box)) > limit:
             raise UserError(
-                f"a hole of {crop.hole.width}×{crop.hole.height} pixels at {crop.hole.left},"
-                f"{crop.hole.top} needs a crop of {crop.side:.0f} pixels; a photo of "
-                f"{width}×{height} takes crops of at most {limit}, twice its shorter side"
+                f"the hole of {hole} needs a crop of {side:.0f} pixels; expected at most {limit}, "
+                f"twice the shorter side of this photo of {width}×{height}"
             )
-    return crops
-
-
-def inpaint(
-    trained: TrainedModel,
-    photo: Photo,
-    missing: Missing,
-    *,
-    moved: Callable[[int, int], None] = lambda done, total: None,
-) -> tuple[Photo, list[Crop]]:
-    """Fill the missing pixels; all others are as they were.
-
-    Args:
-        trained: the model.
-        photo: grey (one channel) or RGB.
-        missing: which pixels are.
-        moved: called with how many holes are filled, and how many there are.
-
-    Returns:
-        (the filled photo, the crops that the model saw, in their order).
-
-    Raises:
-        UserError: see `plan`; or nothing that a crop shows is known.
-    """
-    sight = Sight.of(trained)
-    crops = plan(sight, missing)
-    filled, known = photo.copy(), ~missing
-    done = 0
-    for batch in independent(crops, BATCH):
-        views = [look(crop, filled, known, sight) for crop in batch]
-        for crop, view, fill in zip(batch, views, _fills(trained, views), strict=True):
-            paste(crop, blend(crop, view, fill), filled, known)
-        done += len(batch)
-        moved(done, len(crops))
-    return filled, crops
+    return [crop_for(hole, window, (height, width)) for hole in found]
 
 
 def independent(crops: list[Crop], most: int) -> Iterator[list[Crop]]:
-    """The crops in batches, of which no crop shows what another of its batch changes.
+    """The crops in batches of at most `most`, none of which shows what another of its batch fills.
 
     So batches give what their crops one after the other give. A crop may come before one of the
     same scale that was earlier, and before none of a larger scale that it meets.
@@ -118,116 +116,96 @@ def independent(crops: list[Crop], most: int) -> Iterator[list[Crop]]:
         passed: list[Crop] = []
         largest = 0.0  # scale among `passed`
         for crop in left[:LOOK_AHEAD]:
-            if len(batch) == most:
-                break
-            larger = passed if crop.scale < largest else []
-            if any(crop.meets(other) for other in batch + larger):
+            before = batch + (passed if crop.scale < largest else [])
+            if len(batch) < most and not any(map(crop.meets, before)):
+                batch.append(crop)
+            else:
                 passed.append(crop)
                 largest = max(largest, crop.scale)
-            else:
-                batch.append(crop)
         yield batch
-        left = passed + left[len(batch) + len(passed) :]
+        left = passed + left[LOOK_AHEAD:]
 
 
-def look(crop: Crop, photo: Photo, known: Missing, sight: Sight) -> View:
-    """What a crop shows, unknown pixels that stay visible by Telea's method from the known ones.
+def crop_input(crop: Crop, photo: Photo, known: Missing) -> CropInput:
+    """What the model is given; unknown pixels outside its mask are filled by Telea's method.
 
     Raises:
         UserError: all that is known is where the model does not see it.
     """
     colours, share = crop.reduce(photo, known)
-    mask = share < MISSING_SHARE if sight.whole else _box(crop, sight)
+    if crop.window.whole:
+        mask = share < MISSING_SHARE
+    else:
+        mask = np.zeros(share.shape, bool)
+        (top, left), (height, width) = crop.box, crop.window.box
+        mask[top : top + height, left : left + width] = True
     unknown = share < LEAST_SHARE
     if (unknown | mask).all():
-        hole = crop.hole
-        raise UserError(
-            f"around the hole of {hole.width}×{hole.height} pixels at {hole.left},{hole.top} "
-            "nothing is left to see"
-        )
-    colours = np.broadcast_to(colours, (*share.shape, 3))
+        raise UserError(f"around the hole of {crop.hole} nothing is left to see")
+    colours = np.repeat(colours, 3 // colours.shape[2], axis=2)
     if (unknown & ~mask).any():
-        known_colours = np.round(np.where(unknown[..., None], 0, colours)).astype(np.uint8)
-        stand_in = cv2.inpaint(
-            known_colours, unknown.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA
-        )
-        colours = np.where(unknown[..., None], stand_in, colours)
-    return View(np.ascontiguousarray(colours, np.float32), share, mask)
+        seen = np.round(np.where(unknown[..., None], 0, colours)).astype(np.uint8)
+        telea = cv2.inpaint(seen, unknown.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
+        colours = np.where(unknown[..., None], telea, colours)
+    return CropInput(colours, share, mask)
 
 
-def _box(crop: Crop, sight: Sight) -> Bool[np.ndarray, "size size"]:
-    """The box that a model of holes fills in a crop."""
-    inside = np.zeros((sight.size, sight.size), bool)
-    top, left = crop.rows.box, crop.columns.box
-    inside[top : top + sight.box[0], left : left + sight.box[1]] = True
-    return inside
-
-
-def _fills(trained: TrainedModel, views: list[View]) -> Float[np.ndarray, "views size size 3"]:
+def _fills(trained: TrainedModel, inputs: list[CropInput]) -> Float[np.ndarray, "n size size 3"]:
     """The model's composites, 0 to 255."""
-    size = trained.config.image_size
-    images = np.zeros((BATCH, size, size, 3), np.uint8)
-    mask = np.zeros((BATCH, size, size, 1), np.float32)
-    for i in range(BATCH):
-        view = views[min(i, len(views) - 1)]
-        images[i], mask[i, ..., 0] = np.round(view.colours), view.mask
-    filled: Array = _fill(trained.model, trained.variables, images, mask, trained.fill_value)
-    return (np.asarray(filled[: len(views)], np.float32) + 1) * 127.5
+    given = inputs + inputs[-1:] * (BATCH - len(inputs))
+    images = np.stack([np.round(one.colours).astype(np.uint8) for one in given])
+    mask = np.stack([one.mask[..., None].astype(np.float32) for one in given])
+    filled = _fill(trained.model, trained.variables, images, mask, trained.fill_value)
+    return (np.asarray(filled[: len(inputs)], np.float32) + 1) * 127.5
 
 
-def blend(crop: Crop, view: View, fill: ModelImage) -> ModelImage:
-    """The fill where pixels are missing, drawn to the colours around it by a membrane."""
+def blend(given: CropInput, fill: ModelImage) -> ModelImage:
+    """The fill where nothing is known, drawn to the colours around it by a membrane."""
     # Not at the top: it is slow to import, and a program's --help does not need it.
     from scipy.ndimage import distance_transform_edt
 
-    missing = view.mask & (view.share < MISSING_SHARE)
-    if not view.mask.any():  # thinner than half a model pixel: the colours beside it go on
-        return view.colours
+    missing = given.mask & (given.share < MISSING_SHARE)
+    if not missing.any():  # thinner than half a model pixel: the colours beside it go on
+        return given.colours
     # Beside the mask the colours of its edge go on. A model of whole images predicts those pixels
     # too, but worse: on 12 photographs of BSDS500 the seam then cost 0.3 to 0.6 dB.
-    row, column = distance_transform_edt(~view.mask, return_distances=False, return_indices=True)
+    row, column = distance_transform_edt(~given.mask, return_distances=False, return_indices=True)
     predicted = fill[row, column]
-    in_photo = crop.rows.inside()[:, None] & crop.columns.inside()[None, :]
-    border = (view.share >= LEAST_SHARE) & in_photo & ~missing
-    correction = seam.membrane(view.colours - predicted, missing, border)
-    image = np.where(missing[..., None], predicted + correction, view.colours)
-    # What mirrors the hole beyond the photo's edge takes part where the hole is enlarged.
-    beyond = (view.share < LEAST_SHARE) & ~view.mask
-    return np.where(beyond[..., None], image[row, column], image)
+    known = (given.share >= LEAST_SHARE) & ~missing
+    return predicted + seam.membrane(given.colours - predicted, known)
 
 
 def paste(crop: Crop, image: ModelImage, photo: Photo, known: Missing) -> None:
     """Put the model's image into the hole's missing pixels, which are known from then on."""
-    hole = crop.hole
-    if photo.shape[2] == 1:
-        image = image.mean(axis=2, keepdims=True)
+    hole, colours = crop.hole, np.clip(np.round(image), 0, 255).astype(np.uint8)
     for top in range(hole.top, hole.bottom, TILE):
         for left in range(hole.left, hole.right, TILE):
             bottom, right = min(top + TILE, hole.bottom), min(left + TILE, hole.right)
             tile = slice(top, bottom), slice(left, right)
             new = ~known[tile]
             if new.any():
-                photo[tile][new] = _tile(crop, image, photo, known, tile)[new]
+                photo[tile][new] = _tile(crop, colours, photo, known, tile)[new]
     known[hole.top : hole.bottom, hole.left : hole.right] = True
 
 
 def _tile(
-    crop: Crop, image: ModelImage, photo: Photo, known: Missing, tile: tuple[slice, slice]
-) -> Photo:
+    crop: Crop,
+    image: UInt8[np.ndarray, "size size 3"],
+    photo: Photo,
+    known: Missing,
+    tile: tuple[slice, slice],
+) -> UInt8[np.ndarray, "rows columns c"]:
     """A part of the photograph with the fill at full resolution."""
     widths = seam.feather_widths(crop.scale)
-    halo = int(2 * widths[0]) + 1
-    around = tuple(
-        slice(max(0, part.start - halo), min(length, part.stop + halo))
-        for part, length in zip(tile, known.shape, strict=True)
-    )
-    fill = crop.enlarge(image, *around)
-    there = known[around]
-    real = photo[around].astype(np.float32)
+    halo = widths[0] + 1
+    low = [max(0, part.start - halo) for part in tile]
+    high = [min(length, part.stop + halo) for part, length in zip(tile, known.shape, strict=True)]
+    around = slice(low[0], high[0]), slice(low[1], high[1])
+    there, real = known[around], photo[around].astype(np.float32)
+    fill = crop.enlarge(image, *around).astype(np.float32)
+    if photo.shape[2] == 1:
+        fill = fill.mean(axis=2, keepdims=True)
     for width in widths:
         fill = seam.feather(fill, real, ~there, there, width)
-    inner = tuple(
-        slice(part.start - outer.start, part.stop - outer.start)
-        for part, outer in zip(tile, around, strict=True)
-    )
-    return np.clip(np.round(fill[inner]), 0, 255).astype(np.uint8)
+    rows, columns = (slice(t.start - a, t.stop - a) for t, a in zip(tile, low, strict=True))
+    return np.clip(np.round(fill[rows, columns]), 0, 255).astype(np.uint8)

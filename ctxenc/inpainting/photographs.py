@@ -1,4 +1,4 @@
-"""A user's photographs and masks, read safely; results, written whole or not at all."""
+"""Photographs and masks of a user's, read safely; results, written whole or not at all."""
 
 import contextlib
 import warnings
@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
+from ctxenc.inpainting import Missing, Photo
 from ctxenc.runs.atomic_write import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
@@ -30,6 +31,13 @@ JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
 LOSSY = {".jpg": JPEG, ".jpeg": JPEG}
 SUFFIXES = (*LOSSLESS, *LOSSY)
 ORIENTATION = 0x0112  # EXIF's tag
+REFUSALS: dict[type[Exception], str] = {
+    FileNotFoundError: "no such file",
+    IsADirectoryError: "a folder; expected an image file",
+    PermissionError: "this file may not be read",
+    Image.UnidentifiedImageError: "not an image that can be read here",
+    Image.DecompressionBombError: f"expected at most {MOST_PIXELS // 10**6} million pixels",
+}
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,7 @@ class Photograph:
         exif: without the orientation, which the pixels have taken.
     """
 
-    pixels: UInt8[np.ndarray, "height width c"]
+    pixels: Photo
     alpha: UInt8[np.ndarray, "height width"] | None = None
     icc: bytes | None = None
     exif: bytes | None = None
@@ -53,11 +61,7 @@ class Photograph:
         """Width × height, as people write it."""
         return f"{self.pixels.shape[1]}×{self.pixels.shape[0]}"
 
-    def with_pixels(
-        self,
-        pixels: UInt8[np.ndarray, "height width c"],
-        filled: Bool[np.ndarray, "height width"],
-    ) -> "Photograph":
+    def with_pixels(self, pixels: Photo, filled: Missing) -> "Photograph":
         """The same with other colours; what was `filled` and could not be seen is opaque now."""
         alpha = self.alpha
         if alpha is not None:
@@ -73,9 +77,9 @@ def read(file: Path) -> Photograph:
     """
     with _opened(file) as image:
         if _deep(image):
-            raise UserError(f"{file}: 16 bits a channel; it takes 8: convert it first")
+            raise UserError("16 bits a channel; expected 8: convert it first")
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-            raise UserError(f"{file}: its colours are {image.mode}; it takes grey or RGB")
+            raise UserError(f"its colours are {image.mode}; expected grey or RGB")
         upright = _upright(image)
         grey = upright.mode in ("1", "L", "LA")
         transparent = upright.has_transparency_data
@@ -91,7 +95,7 @@ def read(file: Path) -> Photograph:
     return Photograph(array, None, icc, exif)
 
 
-def read_mask(file: Path, *, invert: bool = False) -> Bool[np.ndarray, "height width"]:
+def read_mask(file: Path, *, invert: bool = False) -> Missing:
     """Which pixels a mask says are missing: the white ones (above half); with `invert` the others.
 
     Where a mask has transparency that varies, the transparent pixels are missing instead.
@@ -148,7 +152,7 @@ def options_of(file: Path) -> dict[str, Any]:
     """
     suffix = file.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UserError(f"{file}: it takes a name that ends in {', '.join(SUFFIXES)}")
+        raise UserError(f"{file}: expected a name that ends in {', '.join(SUFFIXES)}")
     return (LOSSLESS | LOSSY)[suffix]
 
 
@@ -157,7 +161,7 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     """The file, decoded when first used; whatever Pillow finds wrong with it becomes one line."""
     try:
         if file.exists() and not (file.is_file() or file.is_dir()):
-            raise UserError(f"{file}: a pipe or a device; it takes an image file")
+            raise UserError("a pipe or a device; expected an image file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # large is not yet too large; odd metadata is no matter
             with Image.open(file, formats=FORMATS) as image:
@@ -165,24 +169,16 @@ def _opened(file: Path) -> Iterator[Image.Image]:
                     raise Image.DecompressionBombError
                 # `n_frames` would look for each of a file's hundred thousand pages.
                 if image.format != "MPO" and getattr(image, "is_animated", False):
-                    raise UserError(f"{file}: an animation or several pages; it takes one image")
+                    raise UserError("an animation or several pages; expected one image")
                 yield image
-    except FileNotFoundError:
-        raise UserError(f"{file}: no such file") from None
-    except IsADirectoryError:
-        raise UserError(f"{file}: a folder; it takes an image file") from None
-    except Image.UnidentifiedImageError:
-        raise UserError(f"{file}: not an image that can be read here") from None
-    except Image.DecompressionBombError:
-        millions = MOST_PIXELS // 10**6
-        raise UserError(f"{file}: it takes images of at most {millions} million pixels") from None
-    except UserError:
-        raise
-    except PermissionError:
-        raise UserError(f"{file}: this file may not be read") from None
+    except UserError as error:
+        raise UserError(f"{file}: {error}") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        words = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise UserError(f"{file}: damaged, or of a kind that cannot be read ({words})") from None
+        words = next((words for kind, words in REFUSALS.items() if isinstance(error, kind)), None)
+        if words is None:
+            what = f"{type(error).__name__}: {error}".splitlines()[0]
+            words = f"damaged, or of a kind that cannot be read ({what})"
+        raise UserError(f"{file}: {words}") from None
 
 
 def _deep(image: Image.Image) -> bool:
@@ -196,7 +192,7 @@ def _upright(image: Image.Image) -> Image.Image:
     return ImageOps.exif_transpose(image) if turned else image
 
 
-def _array(image: Image.Image) -> UInt8[np.ndarray, "height width c"]:
+def _array(image: Image.Image) -> Photo:
     """Pillow's pixels, in strips."""
     channels = len(image.getbands())
     array = np.empty((image.height, image.width, channels), np.uint8)

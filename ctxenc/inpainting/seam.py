@@ -9,56 +9,37 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-LEAST_PULL = 1e-6  # keeps a shape without any border solvable; its membrane is then 0
-WIDEST_FEATHER = 256.0  # pixels: bounds the memory
+from ctxenc.baselines.harmonic import Laplace
+
+WIDEST_FEATHER = 256  # pixels: bounds the memory
 
 
 def membrane(
-    difference: Float[np.ndarray, "height width c"],
-    inside: Bool[np.ndarray, "height width"],
-    border: Bool[np.ndarray, "height width"],
+    difference: Float[np.ndarray, "height width c"], known: Bool[np.ndarray, "height width"]
 ) -> Float[np.ndarray, "height width c"]:
-    """The harmonic function on `inside` that has the values of `difference` on `border`.
+    """The difference where it is known, and in between the harmonic function that continues it.
 
-    Pixels that are neither pull nothing (a free boundary). The result is 0 outside `inside`.
+    Args:
+        difference: of photograph and fill.
+        known: where it is: somewhere, and not everywhere.
     """
-    # Not at the top: it is slow to import, and a program's --help does not need it.
-    from scipy import sparse
-    from scipy.sparse.linalg import splu
-
-    height, width = inside.shape
-    count = int(inside.sum())
-    result = np.zeros(difference.shape, np.float32)
-    if not count:
-        return result
-    number = np.full((height + 2, width + 2), -1)
-    number[1:-1, 1:-1][inside] = np.arange(count)
-    value = np.pad(difference, ((1, 1), (1, 1), (0, 0)))
-    fixed = np.pad(border & ~inside, 1)
-    y, x = np.nonzero(np.pad(inside, 1))
-    diagonal = np.full(count, LEAST_PULL)
-    right = np.zeros((count, difference.shape[2]))
-    pairs = []
-    for dy, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
-        beside = y + dy, x + dx
-        free, pulled = number[beside] >= 0, fixed[beside]
-        diagonal += free | pulled
-        right[pulled] += value[beside][pulled]
-        pairs.append((np.flatnonzero(free), number[beside][free]))
-    rows, columns = (np.concatenate(part) for part in zip(*pairs, strict=True))
-    minus = sparse.coo_array((-np.ones(len(rows)), (rows, columns)), shape=(count, count))
-    result[inside] = splu((minus + sparse.diags_array(diagonal)).tocsc()).solve(right)
-    return result
+    whole = difference.copy()
+    whole[~known] = Laplace(~known).solve(difference.reshape(known.size, -1))
+    return whole
 
 
-def feather_widths(scale: float) -> tuple[float, ...]:
-    """How far the feathers reach into the hole, in pixels: a model pixel, then a quarter of one.
+def feather_widths(scale: float) -> tuple[int, int]:
+    """How far the feathers reach into the hole, in pixels: 0.7 model pixels, then a quarter of it.
 
-    On 40 photographs of BSDS500 the two gave more PSNR, and less of a step at the hole's edge,
-    than one of any width.
+    On 40 photographs of BSDS500 two feathers gave more PSNR, and less of a step at the hole's edge,
+    than one of any width. Those were Gaussian, of 1 and 1/4 model pixels; in 80 holes of two other
+    photographs these give 0.01 dB less and the same step.
+
+    Args:
+        scale: photograph pixels to a model pixel.
     """
-    widest = min(max(scale, 1.0), WIDEST_FEATHER)
-    return widest, max(widest / 4, 1.0)
+    widest = round(min(max(0.7 * scale, 1), WIDEST_FEATHER))
+    return widest, max(round(widest / 4), 1)
 
 
 def feather(
@@ -66,33 +47,18 @@ def feather(
     photo: Float[np.ndarray, "height width c"],
     missing: Bool[np.ndarray, "height width"],
     known: Bool[np.ndarray, "height width"],
-    width: float,
+    width: int,
 ) -> Float[np.ndarray, "height width c"]:
     """The fill with the detail that it lacks just outside the hole carried a little way into it.
 
-    The difference between photograph and fill on the `known` pixels, averaged by a Gaussian over
-    those within reach, is added with a weight that falls to 0 at `width` pixels from the edge.
+    The difference between photograph and fill on the `known` pixels, averaged over those at most
+    `width` pixels away, is added with a weight that falls to 0 at `width` pixels from the edge. The
+    average is OpenCV's stackBlur: near a Gaussian, and as fast where it is wide.
     """
     there = known.astype(np.float32)[..., None]
-    weight, spread = (_blur(part, width / 2) for part in (there, (photo - fill) * there))
+    kernel = 2 * width + 1, 2 * width + 1
+    blurred = cv2.stackBlur(np.concatenate([there, (photo - fill) * there], axis=2), kernel)
+    weight, spread = blurred[..., :1], blurred[..., 1:]
     depth = cv2.distanceTransform(missing.astype(np.uint8), cv2.DIST_L2, 5)[..., None]
     strength = np.clip(1 - depth / (width + 1), 0, 1) * (weight > 1e-3)
     return fill + spread * (strength / np.maximum(weight, 1e-3))
-
-
-def _blur(
-    image: Float[np.ndarray, "height width c"], sigma: float
-) -> Float[np.ndarray, "height width c"]:
-    """A Gaussian blur, with zeros beyond the edge; wide ones on fewer pixels, which nobody sees."""
-    height, width, channels = image.shape
-    times = max(1, int(sigma / 4))
-    small = (-(-width // times), -(-height // times))
-    if times > 1:
-        padding = (0, small[1] * times - height, 0, small[0] * times - width)
-        image = cv2.copyMakeBorder(image, *padding, cv2.BORDER_CONSTANT, value=0)
-        full = image.shape[1], image.shape[0]
-        image = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
-    image = cv2.GaussianBlur(image, (0, 0), sigma / times, borderType=cv2.BORDER_CONSTANT)
-    if times > 1:
-        image = cv2.resize(image, full, interpolation=cv2.INTER_LINEAR)
-    return image.reshape(*image.shape[:2], channels)[:height, :width]

@@ -14,17 +14,15 @@ SMALLEST_TILE = 96  # pixels: smaller images are enlarged by a whole factor, so 
 
 def grid(rows: list[Float[np.ndarray, "n h w 3"]]) -> UInt8[np.ndarray, "height width 3"]:
     """Images in [-1, 1], one list entry a row, side by side with white gaps, enlarged if small."""
-    tiles = [np.round((np.clip(row, -1, 1) + 1) * 127.5).astype(np.uint8) for row in rows]
-    count, height, width, _ = tiles[0].shape
-    canvas = np.full(
-        (len(tiles) * (height + GAP) + GAP, count * (width + GAP) + GAP, 3), 255, np.uint8
-    )
-    for r, row in enumerate(tiles):
-        for c, tile in enumerate(row):
-            top, left = GAP + r * (height + GAP), GAP + c * (width + GAP)
-            canvas[top : top + height, left : left + width] = tile
-    scale = max(1, -(-SMALLEST_TILE // height))
-    return canvas.repeat(scale, axis=0).repeat(scale, axis=1)
+    below_and_right = ((0, 0), (0, GAP), (0, GAP), (0, 0))
+    bands = []
+    for row in rows:
+        tiles = np.round((np.clip(row, -1, 1) + 1) * 127.5).astype(np.uint8)
+        bands.append(np.concatenate(np.pad(tiles, below_and_right, constant_values=255), axis=1))
+    above_and_left = ((GAP, 0), (GAP, 0), (0, 0))
+    picture = np.pad(np.concatenate(bands), above_and_left, constant_values=255)
+    scale = max(1, -(-SMALLEST_TILE // rows[0].shape[1]))
+    return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def save(file: Path, rows: list[Float[np.ndarray, "n h w 3"]]) -> None:

@@ -1,17 +1,16 @@
-"""The text of ``python -m ctxenc.train --help``, from the schema and the files of ``conf/``."""
+"""The text of ``python -m ctxenc.train --help``, from the schema and the YAML files."""
 
-import textwrap
+import argparse
+import functools
 
 from omegaconf import OmegaConf
 
 from ctxenc.config import schema
-from ctxenc.config.compose import compose
+from ctxenc.config.compose import PRIMARY, compose
 from ctxenc.config.search_path import choices
 
-WIDTH = 96
-
 USAGE = """\
-usage: python -m ctxenc.train [GROUP=CHOICE] [KEY=VALUE] [+experiment=RECIPE] [--multirun]
+python -m ctxenc.train [GROUP=CHOICE] [KEY=VALUE] [+experiment=RECIPE] [--multirun]
 
 Trains a context encoder: a generator that fills the hole of an image from its context, and a
 discriminator that judges the fill. Prints the run folder's path as its last line.
@@ -20,43 +19,45 @@ discriminator that judges the fill. Prints the run folder's path as its last lin
   python -m ctxenc.train mask=random lambda_adv=1e-2      change what you like
   python -m ctxenc.train --multirun lambda_adv=0,1e-3     one run a value
   python -m ctxenc.train resume=experiments/…             go on with a run that was stopped
-"""
+  python -m ctxenc.train --config-dir DIR mask=mine       DIR/mask/mine.yaml, a choice of your own
+  python -m ctxenc.train --config-dir DIR --config-name mine      begin with DIR/mine.yaml"""
 
 FOOTER = """\
 The options of a choice are keys too: dataset.path=…, model.generator.widths=[64,128,256].
---cfg job shows the whole configuration of a command; --hydra-help lists Hydra's own options."""
+--help --config-dir DIR lists the choices in DIR as well. --cfg job shows the whole configuration
+of a command; --hydra-help lists Hydra's own options."""
 
 
-def help_text() -> str:
-    """Every knob with its meaning, range and default; every group with its choices."""
-    chosen = compose(with_hydra=True).hydra.runtime.choices
-    defaults = OmegaConf.to_container(compose(), resolve=True)
-    assert isinstance(defaults, dict)
-    lines = [USAGE, "groups (* is the default):"]
+def help_text(config_name: str = PRIMARY) -> str:
+    """Every key with its meaning, range and default; every group with its choices.
+
+    Args:
+        config_name: the file whose defaults are shown.
+    """
+    layout = functools.partial(
+        argparse.RawDescriptionHelpFormatter, max_help_position=34, width=100
+    )
+    parser = argparse.ArgumentParser(
+        usage=USAGE, epilog=FOOTER, add_help=False, formatter_class=layout
+    )
+    chosen = compose(with_hydra=True, config_name=config_name).hydra.runtime.choices
+    section = parser.add_argument_group("groups (* is the default)")
     for group in (*schema.groups(), "experiment"):
         for choice, description in choices(group).items():
-            sign = "+" if group == "experiment" else ""
-            star = " *" if choice == chosen.get(group) else ""
-            lines += _row(f"{sign}{group}={choice}{star}", description)
-    lines += ["", "keys:"]
+            sign, star = "+" * (group == "experiment"), " *" * (choice == chosen.get(group))
+            _row(section, f"{sign}{group}={choice}{star}", description)
+    defaults = OmegaConf.to_container(compose(config_name=config_name), resolve=True)
+    assert isinstance(defaults, dict)
+    section = parser.add_argument_group("keys")
     for name, field in schema.fields().items():
-        if name in schema.groups():
-            continue
-        value, key = defaults[name], field.metadata["key"]
-        shown = "null" if value is None else str(value).lower() if value in (True, False) else value
-        null = f"; null: {key.null}" if key.null else ""
-        lines += _row(f"{name}={shown}", f"{key.meaning} ({schema.expected(field)}{null})")
-    return "\n".join([*lines, "", FOOTER])
+        if name not in schema.groups():
+            value, key = defaults[name], field.metadata["key"]
+            shown = "null" if value is None else str(value)
+            null = f"; null: {key.null}" if key.null else ""
+            meaning = f"{key.meaning} ({schema.expected(field)}{null})"
+            _row(section, f"{name}={shown.lower() if isinstance(value, bool) else shown}", meaning)
+    return parser.format_help().rstrip()
 
 
-def _row(left: str, right: str) -> list[str]:
-    indent = " " * 34
-    wrapped = textwrap.wrap(
-        right, WIDTH, initial_indent=f"  {left}".ljust(34), subsequent_indent=indent
-    )
-    if len(left) > 30:
-        return [
-            f"  {left}",
-            *textwrap.wrap(right, WIDTH, initial_indent=indent, subsequent_indent=indent),
-        ]
-    return wrapped
+def _row(section: argparse._ArgumentGroup, left: str, right: str) -> None:
+    section.add_argument("row", metavar=left, help=right.replace("%", "%%"))

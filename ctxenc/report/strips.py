@@ -15,18 +15,14 @@ def strip(
     colour: Float[np.ndarray, " 3"],
 ) -> UInt8[np.ndarray, "rows columns 3"]:
     """The three as one RGB picture, missing pixels in `colour` (0 to 255) in the second."""
-    height, width = missing.shape
-    scale = min(1.0, LONGEST / max(height, width))
-    size = max(1, round(width * scale)), max(1, round(height * scale))
+    scale = min(1.0, LONGEST / max(missing.shape))
+    height, width = (max(1, round(side * scale)) for side in missing.shape)
 
-    def small(image: np.ndarray) -> np.ndarray:
-        return cv2.resize(image, size, interpolation=cv2.INTER_AREA) if scale < 1 else image
+    def small(image: UInt8[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+        resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+        return np.broadcast_to(resized.reshape(height, width, -1), (height, width, 3))
 
-    def rgb(image: np.ndarray) -> np.ndarray:
-        small_image = small(image).reshape(size[1], size[0], -1)
-        return np.broadcast_to(small_image, (size[1], size[0], 3))
-
-    holes = small(missing.astype(np.uint8) * 255)[..., None] >= 128
-    masked = np.where(holes, np.round(colour).astype(np.uint8), rgb(before))
-    gap = np.full((size[1], GAP, 3), 255, np.uint8)
-    return np.concatenate([rgb(before), gap, masked, gap, rgb(after)], axis=1)
+    holes = small(missing.astype(np.uint8) * 255) >= 128
+    masked = np.where(holes, np.round(colour).astype(np.uint8), small(before))
+    gap = np.full((height, GAP, 3), 255, np.uint8)
+    return np.concatenate([small(before), gap, masked, gap, small(after)], axis=1)

@@ -21,11 +21,18 @@ def _here(tmp_path, monkeypatch):
 
 def test_the_command_is_kept_as_it_will_mean_the_same_jobs_again(tmp_path):
     sweep, arguments = start.begin(
-        ["seed=shuffle(range(3))", "mask=glob(c*)", "dataset.data_dir=here", "lambda_adv=0,1e-3"]
+        [
+            *("seed=shuffle(range(3))", "mask=glob(c*)"),
+            *("dataset=cifar10", "dataset.data_dir=here", "lambda_adv=0,1e-3"),
+        ]
     )
     seeds, *others = sweep.command
     assert sorted(seeds.removeprefix("seed=").split(",")) == ["0", "1", "2"]
-    assert others[1:] == [f"dataset.data_dir='{tmp_path}/here'", "lambda_adv=0,0.001"]
+    assert others[1:] == [
+        "dataset=cifar10",
+        f"dataset.data_dir='{tmp_path}/here'",
+        "lambda_adv=0,0.001",
+    ]
     assert others[0].startswith("mask=center")
     assert sweep.planned == 3 * 2 * len(others[0].split(","))
     assert arguments[:4] == sweep.command
