@@ -18,6 +18,7 @@ POINTS = 400_000  # numbers on one page
 FEWEST, MOST = 40, 600  # points of one curve
 USUAL = 20  # curves of a run
 MOST_NAMES = 100  # curves of a run; the others are left out
+FIRST = "generator_loss"  # of the training scalars, the one that a page opens with
 OTHER = ("split", "step", "epoch")  # what a line has beside its scalars
 
 Series = dict[str, list[float | None]]
@@ -33,7 +34,8 @@ def points(runs: int) -> int:
 def titles(runs: Sequence[dict[str, Series]]) -> dict[str, dict[str, str]]:
     """What each split's curves are called, by their names in the lines."""
     test = figures.names(run["test"] for run in runs)
-    train = dict.fromkeys(name for run in runs for name in run["train"])
+    train = list(dict.fromkeys(name for run in runs for name in run["train"]))
+    train.sort(key=lambda name: name != FIRST)
     return {
         "test": {name: f"test {figures.heading(name)}" for name in test if name not in OTHER},
         "train": {name: name.replace("_", " ") for name in train if name not in OTHER},
