@@ -391,7 +391,7 @@ def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missi
 
 
 BAD = {
-    "mask_height=4": "mask_height=4: must be 8, the hole that this generator fills",
+    "mask_height=4": "mask: expected one box of 8 × 8 pixels missing in every image",
     "mask.mask_height=4": "mask: expected one box of 8 × 8 pixels missing in every image",
     "mask=border": "predict=image",
     "image_size=32": "image_size=32: must be 16, as this generator's weights are for images of 16",

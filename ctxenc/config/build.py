@@ -120,15 +120,18 @@ def _dataset(node_json: str, image_size: int) -> Dataset:
     node = json.loads(node_json)
     opened = made(node, "dataset", image_size=image_size)
     for split in ("train", "test"):
-        lacks = [
-            a
-            for a in ("image_size", "__len__", "__getitem__", "identity")
-            if not hasattr(getattr(opened, split, None), a)
-        ]
-        if lacks:
+        images: Any = getattr(opened, split, None)
+        breaks = f"dataset._target_={node['_target_']}: its"
+        for needed in ("image_size", "__len__", "__getitem__"):
+            if not hasattr(images, needed):
+                raise UserError(
+                    f"{breaks} {split} split has no {needed}; expected a ctxenc.data.images.Dataset"
+                )
+        first = np.asarray(images[0] if len(images) else ())
+        if first.dtype != np.uint8 or first.shape != (image_size, image_size, 3):
             raise UserError(
-                f"dataset._target_={node['_target_']}: its {split} split has no {lacks[0]}; "
-                "expected a ctxenc.data.images.Dataset"
+                f"{breaks} {split} split begins with {first.dtype} {first.shape}; expected images "
+                f"of uint8 ({image_size}, {image_size}, 3)"
             )
     return Dataset(opened.name, in_memory(opened.train), in_memory(opened.test))
 

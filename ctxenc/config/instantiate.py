@@ -38,7 +38,8 @@ ROOMS = {  # where ctxenc's own targets are, by group
     "optimizer": "ctxenc.optim",
     "schedule": "ctxenc.optim",
 }
-GIVEN = ("image_size", "output_size", "dtype", "learning_rate", "parent", "name")  # by us or Flax
+GIVEN = ("image_size", "output_size", "dtype", "learning_rate")  # by us
+FLAX = ("parent", "name")  # fields that every module of Flax has
 
 
 def target(
@@ -199,7 +200,8 @@ def _options(
         parameters = parameters[positional:]
     variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = {p.name: p for p in parameters if p.kind not in variable}
-    options = {name: p for name, p in found.items() if name not in (*GIVEN, *given)}
+    not_options = (*GIVEN, *given, *(FLAX if "parent" in found else ()))
+    options = {name: p for name, p in found.items() if name not in not_options}
     return options, any(p.kind is p.VAR_KEYWORD for p in parameters)
 
 

@@ -30,14 +30,14 @@ def square(
         return image
     least = short_side or size
     longest = min(image.shape[:2]) * (LONGEST if short_side else 1)
-    top, left = (max(0, side - longest) // 2 for side in image.shape[:2])
+    top, left = [max(0, side - longest) // 2 for side in image.shape[:2]]
     image = image[top : top + longest, left : left + longest]
     image = resize(image, least / min(image.shape[:2]), at_least=least)
     spare = [side - size for side in image.shape[:2]]
     if place is None:
-        top, left = (pixels // 2 for pixels in spare)
+        top, left = [pixels // 2 for pixels in spare]
     else:
-        top, left = (int(at * (pixels + 1)) for at, pixels in zip(place, spare, strict=True))
+        top, left = [int(at * (pixels + 1)) for at, pixels in zip(place, spare, strict=True)]
     return image[top : top + size, left : left + size]
 
 
@@ -48,6 +48,6 @@ def resize(
 
     Area averaging where it shrinks, so that fine detail does not alias; cubic where it grows.
     """
-    height, width = (max(at_least, round(side * scale)) for side in image.shape[:2])
+    height, width = [max(at_least, round(side * scale)) for side in image.shape[:2]]
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)

@@ -28,7 +28,8 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Images(Protocol):
     """RGB images of one square size, by index.
 
-    They may also have ``identity(index) -> bytes``: see `identity`.
+    They may also have ``identity(index) -> bytes``: what tells an image from others. Without, its
+    pixels do.
     """
 
     @property
@@ -40,12 +41,6 @@ class Images(Protocol):
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
         """One image; the same index always gives the same image."""
-
-
-def identity(images: Images, index: int) -> bytes:
-    """What tells an image from others: its own ``identity`` where it has one, else its pixels."""
-    own = getattr(images, "identity", None)
-    return own(index) if own else images[index].tobytes()
 
 
 @dataclass(frozen=True, eq=False)

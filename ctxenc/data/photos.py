@@ -86,10 +86,10 @@ def _corners(
 ) -> Int[np.ndarray, "corners 2"]:
     """The top left corners of crops that are not flat, on a grid as coarse as gives `count`."""
     # Every crop's standard deviation at once, from the sums over all rectangles at the top left.
-    sums, squares = (
+    sums, squares = [
         table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
         for table in cv2.integral2(image, sdepth=cv2.CV_64F)
-    )
+    ]
     variance = squares / size**2 - (sums / size**2) ** 2
     shown = np.sqrt(variance.clip(0)).mean(axis=-1) >= FLATTEST
     stride = size // 2

@@ -175,18 +175,15 @@ def _filling(
 
 def _save_extremes(file: Path, setup: Setup, psnr: Float[np.ndarray, " images"]) -> None:
     """Draw the images that the model fills best, as usual and worst."""
-    chosen = extremes.choose(psnr)
+    chosen = extremes.choose(psnr, min(extremes.EACH, setup.config.batch_size))
     groups = {name: _pictures(setup, indices) for name, indices in chosen.items()}
     extremes.save(file, groups, {name: psnr[indices] for name, indices in chosen.items()})
 
 
 def _pictures(setup: Setup, indices: Int[np.ndarray, " n"]) -> list[Float[np.ndarray, "n h w 3"]]:
     """Some test images: real, masked and filled, through the program that tested them."""
-    at_once, parts = setup.config.batch_size, []
-    for start in range(0, len(indices), at_once):
-        batch = setup.test.batch(indices[start : start + at_once])
-        real = masks.to_float(batch.images)
-        masked = masks.apply(real, batch.mask, setup.trained.fill_value)
-        rows = (real, masked, _generator(setup)(batch))
-        parts.append([np.asarray(row)[: batch.valid] for row in rows])
-    return [np.concatenate(row) for row in zip(*parts, strict=True)]
+    batch = setup.test.batch(indices)
+    real = masks.to_float(batch.images)
+    masked = masks.apply(real, batch.mask, setup.trained.fill_value)
+    rows = (real, masked, _generator(setup)(batch))
+    return [np.asarray(row)[: batch.valid] for row in rows]

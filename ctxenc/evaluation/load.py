@@ -71,11 +71,6 @@ def load(
     devices.check_batch(config.batch_size)
     trained = TrainedModel.load(path, checkpoint, raw=raw)
     model, box = trained.model, (config.mask_height, config.mask_width)
-    for key, got, needed in zip(
-        ("mask_height", "mask_width"), box, model.prediction.window, strict=True
-    ):
-        if got != needed and not model.prediction.whole:
-            raise UserError(f"{key}={got}: must be {needed}, the hole that this generator fills")
     if config.mask != trained.config.mask:
         mask = instantiate.strategy(config.mask)
         prediction = build.prediction_of_masks(model.prediction, mask, box, config.image_size)

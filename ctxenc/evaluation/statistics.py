@@ -3,13 +3,10 @@
 from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float
 
 from ctxenc import baselines
-from ctxenc.metrics.bootstrap import LEVEL, Figure, figure, means, resampled_means
-from ctxenc.metrics.registry import METRICS, figures
-
-Columns = Mapping[str, Float[np.ndarray, " images"]]  # as the metrics' entries name them
+from ctxenc.metrics.bootstrap import LEVEL, Columns, Figure, Samples, figure, resampled_figures
+from ctxenc.metrics.registry import METRICS
 
 VERDICT = "psnr_db"  # the metric that says which method is better
 FEWEST = 10  # test images for a verdict: below, a bootstrap knows nothing of the spread
@@ -25,16 +22,9 @@ class Standing:
     """
 
     def __init__(self, rows: Mapping[str, Columns], *, seed: int = 0):
-        table = np.stack([v for columns in rows.values() for v in columns.values()], axis=1)
-        # All rows are resampled together: the same images are drawn for each.
-        of_all = iter(zip(means(table), resampled_means(table, seed=seed).T, strict=True))
         self._images = {row: _images(columns) for row, columns in rows.items()}
-        self._found: dict[str, dict[str, tuple[float, np.ndarray]]] = {}
-        for row, columns in rows.items():
-            mean, samples = zip(*(next(of_all) for _ in columns), strict=True)
-            value = figures(dict(zip(columns, mean, strict=True)))
-            resampled = figures(dict(zip(columns, samples, strict=True)))
-            self._found[row] = {name: (value[name], resampled[name]) for name in value}
+        found = resampled_figures(list(rows.values()), seed=seed)
+        self._found = dict(zip(rows, found, strict=True))
 
     def figures(self, row: str) -> dict[str, Figure]:
         """A row's figures.
@@ -43,7 +33,7 @@ class Standing:
         images that a resample may have none of them.
         """
         images = self._images[row]
-        return {name: {**f, "images": images[name]} for name, f in _kept(self._found[row]).items()}
+        return {n: {**f, "images": images[n]} for n, f in _finite(self._found[row]).items()}
 
     @property
     def best_baseline(self) -> str | None:
@@ -55,8 +45,7 @@ class Standing:
     def lead(self, over: str) -> dict[str, Figure]:
         """The model's figures minus another row's, image by image."""
         ours, theirs = self._found["model"], self._found[over]
-        both = [name for name in ours if name in theirs]
-        return _kept({n: (ours[n][0] - theirs[n][0], ours[n][1] - theirs[n][1]) for n in both})
+        return _finite({name: ours[name] - theirs[name] for name in ours if name in theirs})
 
 
 def _images(columns: Columns) -> dict[str, int]:
@@ -69,12 +58,8 @@ def _images(columns: Columns) -> dict[str, int]:
     }
 
 
-def _kept(found: Mapping[str, tuple[float, np.ndarray]]) -> dict[str, Figure]:
-    return {
-        name: figure(value, samples)
-        for name, (value, samples) in found.items()
-        if np.isfinite(value) and np.isfinite(samples).all()
-    }
+def _finite(found: Mapping[str, Samples]) -> dict[str, Figure]:
+    return {name: figure(values) for name, values in found.items() if np.isfinite(values).all()}
 
 
 def sentence(best: str | None, lead: Mapping[str, Figure], images: int) -> str:

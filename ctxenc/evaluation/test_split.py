@@ -33,21 +33,14 @@ class Batch:
         mask: Likewise.
         valid: How many of its images count; the others only fill it up.
         own: The images that this process's devices hold, on the host.
-        rows: Which of the batch they are.
-        drawn: The masks of the whole batch, as every process draws them.
+        missing: Which of their pixels are missing.
     """
 
     images: UInt8[Array, "batch height width 3"]
     mask: masks.Mask
     valid: int
     own: UInt8[np.ndarray, "rows height width 3"]
-    rows: Int[np.ndarray, " rows"]
-    drawn: masks.Mask
-
-    @property
-    def missing(self) -> Bool[np.ndarray, "rows height width"]:
-        """Which pixels of `own` are missing."""
-        return np.asarray(self.drawn)[self.rows, ..., 0] > 0
+    missing: Bool[np.ndarray, "rows height width"]
 
     def filled(self, fill: Fill) -> Float[Array, "batch height width 3"]:
         """The composites of a baseline, which fills each process's own images on the host."""
@@ -83,21 +76,19 @@ class TestSplit:
         Raises:
             UserError: an image cannot be read.
         """
-        padded, size = np.resize(indices, self.batch_size), self.images.image_size
-        rows = own_rows(self.sharding, self.batch_size)
-        own = decode(self.images, padded[rows].tolist())
-        drawn = masks.frozen(self.model.mask, jnp.asarray(padded), size, size)
+        rows, size = own_rows(self.sharding, self.batch_size), self.images.image_size
+        wanted = np.resize(indices, self.batch_size)[rows]
+        own = decode(self.images, wanted.tolist())
+        drawn = np.asarray(masks.frozen(self.model.mask, jnp.asarray(wanted), size, size))
         images = to_devices(own, self.sharding, self.batch_size)
-        mask = devices.put(drawn, self.sharding)
-        return Batch(images, mask, len(indices), own, rows, drawn)
+        mask = to_devices(drawn, self.sharding, self.batch_size)
+        return Batch(images, mask, len(indices), own, drawn[..., 0] > 0)
 
     def generator(self, variables: Variables, fill_value: Float[Array, " 3"]) -> Columns:
         """Every image's metrics for the generator's fill."""
-
-        def measure(batch: Batch) -> dict[str, Array]:
-            return eval_step(self.model, variables, batch.images, batch.mask, fill_value)[1]
-
-        return self._each(measure)
+        return self._each(
+            lambda b: eval_step(self.model, variables, b.images, b.mask, fill_value)[1]
+        )
 
     def baseline(self, fill: Fill) -> Columns:
         """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""

@@ -9,12 +9,17 @@ An interval speaks of the choice of test images alone. That another training run
 configuration would give other weights is not in it.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from ctxenc.metrics.registry import figures
+
 Figure = dict[str, Any]  # mean, and where they are known low, high, images
+Columns = Mapping[str, Float[np.ndarray, " images"]]  # as the metrics' entries name them
+Samples = Float[np.ndarray, " samples"]
 
 RESAMPLES = 2000
 LEVEL = 95  # per cent
@@ -56,14 +61,24 @@ def _weighted(
         return sums / (counts @ ~absent)
 
 
-def percentiles(samples: Float[np.ndarray, " resamples"]) -> tuple[float, float]:
+def percentiles(samples: Samples) -> tuple[float, float]:
     """(low, high): the middle 95 % of a statistic's values over the resamples."""
     tail = (100 - LEVEL) / 2
     low, high = np.percentile(samples, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def figure(value: float, samples: Float[np.ndarray, " resamples"]) -> Figure:
-    """A statistic with its interval: `mean`, `low` and `high`."""
-    low, high = percentiles(samples)
-    return {"mean": float(value), "low": low, "high": high}
+def resampled_figures(rows: Sequence[Columns], *, seed: int = 0) -> list[dict[str, Samples]]:
+    """Each row's figures: of all images first, then of every resample.
+
+    All rows, which have as many images, are resampled together: the same images are drawn for each.
+    """
+    table = np.stack([values for columns in rows for values in columns.values()], axis=1)
+    samples = iter(np.vstack([means(table), resampled_means(table, seed=seed)]).T)
+    return [figures({column: next(samples) for column in columns}) for columns in rows]
+
+
+def figure(samples: Samples) -> Figure:
+    """The `mean`, a figure of all images, with the `low` and `high` end of its interval."""
+    low, high = percentiles(samples[1:])
+    return {"mean": float(samples[0]), "low": low, "high": high}

@@ -4,8 +4,7 @@ It sees blur and false colours, and does not know whether the right thing is in 
 beside the errors. ``docs/metrics.md`` says what it can and cannot tell.
 """
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,35 +49,32 @@ def patches(level: Images, per_image: int, rng: np.random.Generator) -> Points:
     return np.moveaxis(picked.reshape(count * per_image, 3, size * size), 1, 2)
 
 
-class Sliced:
-    """The sliced Wasserstein distance to one set of patches, times 1,000.
+def distances(
+    real: Points, fakes: Sequence[Points], *, directions: int = DIRECTIONS, seed: int = 0
+) -> list[float]:
+    """The sliced Wasserstein distance of each set of patches to as many real ones, times 1,000.
 
     As in progressive GANs (Karras et al., 2018): patches are points, normalised by channel; along
     a random direction the earth mover's distance is that of the sorted projections; the result is
     the mean over directions. Unlike there, both sets are normalised by the real one's mean and
     standard deviation, so that a fill which is too flat or of another colour is not forgiven.
     """
+    mean, deviation = real.mean((0, 1)), real.std((0, 1)) + 1e-8
+    axes = np.random.default_rng(seed).standard_normal((directions, real[0].size))
+    axes = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).astype(np.float32)
 
-    def __init__(self, real: Points, *, directions: int = DIRECTIONS, seed: int = 0):
-        self._mean, self._deviation = real.mean((0, 1)), real.std((0, 1)) + 1e-8
-        axes = np.random.default_rng(seed).standard_normal((directions, real[0].size))
-        self._axes = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).astype(np.float32)
-        self._real = list(self._sorted(real))
+    def projected(points: Points, some: Float[np.ndarray, "axes values"]) -> np.ndarray:
+        """Sorted, along some of the axes."""
+        normalised = ((points - mean) / deviation).reshape(len(points), -1)
+        return np.sort(some @ normalised.astype(np.float32).T, axis=1)
 
-    def to(self, fake: Points) -> float:
-        """The distance of as many other patches."""
-        pairs = zip(self._real, self._sorted(fake), strict=True)
-        total = sum(np.abs(a - b).mean(axis=1, dtype=np.float64).sum() for a, b in pairs)
-        return 1000 * float(total) / len(self._axes)
-
-    def _sorted(self, points: Points) -> Iterator[Float[np.ndarray, "directions n"]]:
-        """Sorted projections, some directions at a time."""
-        normalised = ((points - self._mean) / self._deviation).reshape(len(points), -1)
-        normalised = normalised.astype(np.float32, copy=False)
-        for start in range(0, len(self._axes), _AT_ONCE):
-            projected = self._axes[start : start + _AT_ONCE] @ normalised.T
-            projected.sort(axis=1)
-            yield projected
+    totals = np.zeros(len(fakes))
+    for some in np.split(axes, range(_AT_ONCE, directions, _AT_ONCE)):
+        right = projected(real, some)
+        for i, fake in enumerate(fakes):
+            apart = np.abs(right - projected(fake, some))
+            totals[i] += apart.mean(axis=1, dtype=np.float64).sum()
+    return [1000 * float(total) / directions for total in totals]
 
 
 class SlicedWasserstein:
@@ -116,17 +112,14 @@ class SlicedWasserstein:
             for row, cuts in self._levels.items()
         }
         real, found = whole.pop("real"), {}
-
-        @functools.cache
-        def sliced(count: int) -> list[Sliced]:
-            """Of a row that may be of the first images only."""
-            return [Sliced(level[:count]) for level in real]
-
-        for row, fake in whole.items():
-            count = len(fake[0])
-            levels = [one.to(level) for one, level in zip(sliced(count), fake, strict=True)]
-            images = count // self._per_image
-            found[row] = {
-                "swd": {"mean": float(np.mean(levels)), "levels": levels, "images": images}
-            }
+        for count in {len(levels[0]) for levels in whole.values()}:
+            rows = [row for row, levels in whole.items() if len(levels[0]) == count]
+            by_level = [
+                distances(level[:count], [whole[row][i] for row in rows])
+                for i, level in enumerate(real)
+            ]
+            for row, levels in zip(rows, zip(*by_level, strict=True), strict=True):
+                images = count // self._per_image
+                mean = float(np.mean(levels))
+                found[row] = {"swd": {"mean": mean, "levels": list(levels), "images": images}}
         return found

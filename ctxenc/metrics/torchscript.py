@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from ctxenc.errors import UserError
-from ctxenc.metrics.bootstrap import Figure, figure, resampled_means
+from ctxenc.metrics.bootstrap import Figure, figure, means, resampled_means
 from ctxenc.metrics.fid_kid import frechet_distance, kernel_distance
 
 FEWEST_FOR_FID = 10_000  # images, as Heusel et al. advise
@@ -147,8 +147,8 @@ class Networks:
         """
         found: dict[str, dict[str, Figure]] = {}
         for row, parts in self._distances.items():
-            each = np.concatenate(parts)
-            interval = figure(each.mean(), resampled_means(each[:, None])[:, 0])
+            each = np.concatenate(parts)[:, None]
+            interval = figure(np.append(means(each), resampled_means(each)))
             found[row] = {"lpips": {**interval, "images": len(each)}}
         features = {row: np.concatenate(parts) for row, parts in self._features.items()}
         real = features.pop("real", np.empty((0, 0)))

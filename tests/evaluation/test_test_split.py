@@ -25,7 +25,7 @@ MODEL = tiny_model()
 
 
 def split(batch_size=8, mask=MODEL.mask):
-    sharding = devices.split(devices.mesh())
+    _, sharding = devices.shardings()
     return TestSplit(IMAGES, dataclasses.replace(MODEL, mask=mask), batch_size, sharding)
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc.comparison import sections
+from ctxenc.comparison import comparison_table, page, sections
+from ctxenc.comparison.page import curves, samples
 from ctxenc.comparison.records import read
-from ctxenc.report import comparison_table, page, page_curves, page_parts, page_samples
+from tests.comparison.page.runs import fill
 from tests.fake_runs import damage, fake_run, fake_samples
-from tests.report.page_runs import fill
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def made(folder, **options):
 def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path):
     run = fake_run(tmp_path / "run")
     fake_samples(run, shade=-1.0)
-    strips = page_samples.strips(read(run.path, "run"))
+    strips = samples.last_strips(read(run.path, "run"))
     rows = []
     for row in (strips.real, strips.masked, strips.filled):
-        data = base64.b64decode(page_samples.uri(row).removeprefix("data:image/png;base64,"))
+        data = base64.b64decode(samples.uri(row).removeprefix("data:image/png;base64,"))
         rows.append(np.asarray(Image.open(io.BytesIO(data))).astype(int))
     assert {tuple(np.flatnonzero(row[0, :, 3] == 0)) for row in rows} == {(32, 33, 66, 67)}  # gaps
     rows = [row[..., :3] for row in rows]
@@ -48,7 +48,7 @@ def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path):
         assert np.abs(real[:, left : left + 32] - expected[i]).max() <= 1
         assert (masked[8:24, left + 8 : left + 24] == 255).all()
         assert (filled[8:24, left + 8 : left + 24] == 0).all()
-    assert (strips.width, strips.height, strips.step) == (100, 32, 100)
+    assert (strips.width, strips.size, strips.step) == (100, 32, 100)
 
 
 def test_large_images_are_not_enlarged_and_odd_pictures_are_left_out(tmp_path):
@@ -60,20 +60,20 @@ def test_large_images_are_not_enlarged_and_odd_pictures_are_left_out(tmp_path):
             file.write_bytes(content)
         else:
             Image.fromarray(content).save(file)
-        assert page_samples.strips(read(run.path, "run")) is None
+        assert samples.last_strips(read(run.path, "run")) is None
     fake_samples(run)  # an earlier step's, which is whole
-    assert page_samples.strips(read(run.path, "run")).step == 100
+    assert samples.last_strips(read(run.path, "run")).step == 100
 
 
 def test_curves_are_thinned_to_means_and_keep_the_last_test(tmp_path):
     run = fake_run(tmp_path)
     damage(run, "metrics.jsonl", "")
     for step in range(1, 101):
-        run.append_metrics({"split": "train", "step": step, "generator": float(step)})
+        run.append_metrics({"split": "train", "step": step, "generator_loss": float(step)})
         run.append_metrics({"split": "test", "step": step, "psnr_db": step, "ssim": "damaged"})
-    found = page_curves.series(read(run.path, "run"), 10)
+    found = curves.series(read(run.path, "run"), 10)
     assert found["train"]["step"] == [10 * i for i in range(1, 11)]
-    assert found["train"]["generator"] == [10 * i - 4.5 for i in range(1, 11)]
+    assert found["train"]["generator_loss"] == [10 * i - 4.5 for i in range(1, 11)]
     assert found["test"]["step"][-1] == found["test"]["psnr_db"][-1] == 100
     assert len(found["test"]["step"]) <= 11
     assert "ssim" not in found["test"]
@@ -83,7 +83,7 @@ def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
     overrides = ["max_steps=10", "mask=random", "name=it's"]
     run = fake_run(tmp_path, overrides=overrides, max_steps=50)
     expected = "python -m ctxenc.train mask=random 'name=it'\"'\"'s' max_steps=50"
-    assert page_parts.command(read(run.path, "run")) == expected
+    assert page.command(read(run.path, "run")) == expected
 
 
 class Links(HTMLParser):

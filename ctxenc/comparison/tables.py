@@ -7,10 +7,11 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -19,7 +20,7 @@ from ctxenc.errors import printable
 
 FORMATS = ("table", "md", "csv", "json")
 NARROWEST, WITHOUT_TERMINAL = 60, 2000  # columns of text
-GAP = 2  # columns between columns
+GAP, INDENT = 2, 2  # columns between columns, and before those below a name
 
 Value = float | str | None
 
@@ -28,7 +29,7 @@ Value = float | str | None
 class Column:
     """`key` names it in CSV and JSON, `title` for people; a hidden one is in those two only.
 
-    A `setting` is a key of the configuration.
+    A `setting` is a key of the configuration; `metric` names the metric that the values are of.
     """
 
     key: str
@@ -36,6 +37,7 @@ class Column:
     number: bool = False
     hidden: bool = False
     setting: bool = False
+    metric: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,23 +57,43 @@ class Cell:
         return cls(printable(value), value.encode("utf-8", "replace").decode())
 
 
+Row = dict[str, Cell]
+"""A row's cells by the keys of their columns; those that it lacks are blank."""
+
+
 @dataclass(frozen=True)
 class Table:
-    """One table with its notes. `labels` names the run of each row, where a row is one run."""
+    """One table with its notes."""
 
     key: str
     title: str
     notes: tuple[str, ...]
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
-    labels: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        key: str,
+        title: str,
+        notes: Iterable[str],
+        columns: Sequence[Column],
+        rows: Iterable[Row],
+    ) -> "Table":
+        """The table of rows that may have more cells than there are columns, or fewer."""
+        cells = tuple(tuple(row.get(column.key, Cell()) for column in columns) for row in rows)
+        return cls(key, title, tuple(notes), tuple(columns), cells)
 
     def shown(self) -> "Table":
         """The same without the hidden columns."""
-        keep = [i for i, column in enumerate(self.columns) if not column.hidden]
+        return self.only(i for i, column in enumerate(self.columns) if not column.hidden)
+
+    def only(self, places: Iterable[int]) -> "Table":
+        """The same with these columns alone."""
+        keep = list(places)
         columns = tuple(self.columns[i] for i in keep)
         rows = tuple(tuple(row[i] for i in keep) for row in self.rows)
-        return Table(self.key, self.title, self.notes, columns, rows, self.labels)
+        return replace(self, columns=columns, rows=rows)
 
 
 def render(tables: Sequence[Table], form: str) -> str:
@@ -87,51 +109,64 @@ def _terminal(tables: Sequence[Table]) -> str:
         width = max(NARROWEST, shutil.get_terminal_size().columns)
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=inside, highlight=False)
-    for number, table in enumerate(map(Table.shown, tables)):
-        if number:
-            console.print()
-        fitting = table if _width(table) <= width else _short(table)
-        console.print(Text(printable(fitting.title), style="bold"))
-        for note in fitting.notes:
+    for table in map(Table.shown, tables):
+        console.print(Text(printable(table.title), style="bold"))
+        narrow, names, usual = _narrow(table)
+        stacked = _width(table) > width >= INDENT + _width(narrow)
+        for note in (*table.notes, *(usual if stacked else ())):
             console.print(Text(printable(note), style="dim"))
-        drawn = RichTable(box=None, padding=(0, GAP, 0, 0), header_style="dim")
-        for column in fitting.columns:
-            justify: Literal["left", "right"] = "right" if column.number else "left"
-            drawn.add_column(
-                Text(column.title), justify=justify, overflow="fold", no_wrap=column.number
-            )
-        for row in fitting.rows:
-            drawn.add_row(*(Text(cell.text) for cell in row))
-        console.print(drawn)
-    return "\n".join(line.rstrip() for line in file.getvalue().splitlines())
+        if stacked:
+            with console.capture() as captured:
+                console.print(_drawn(narrow))
+            lines = captured.get().splitlines()
+            file.write(f"{' ' * INDENT}{lines[0]}\n")
+            for name, line in zip(names, lines[1:], strict=True):
+                console.print(Text(name))
+                file.write(f"{' ' * INDENT}{line}\n")
+        else:
+            console.print(_drawn(table))
+        console.print()
+    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
+
+
+def _drawn(table: Table) -> RichTable:
+    drawn = RichTable(box=None, padding=(0, GAP, 0, 0), header_style="dim")
+    for column in table.columns:
+        justify: Literal["left", "right"] = "right" if column.number else "left"
+        title = Text(printable(column.title))
+        drawn.add_column(title, justify=justify, overflow="fold", no_wrap=column.number)
+    for row in table.rows:
+        drawn.add_row(*(Text(cell.text) for cell in row))
+    return drawn
 
 
 def _width(table: Table) -> int:
     """How wide it is where nothing is folded."""
     titles = [Cell(column.title) for column in table.columns]
     return sum(
-        GAP + max(len(cell.text) for cell in column)
+        GAP + max(cell_len(cell.text) for cell in column)
         for column in zip(titles, *table.rows, strict=True)
     )
 
 
-def _short(table: Table) -> Table:
-    """The same with the settings in one column: of each row, those that are not as most rows'."""
+def _narrow(table: Table) -> tuple[Table, list[str], list[str]]:
+    """For a narrow terminal: (the table without names and settings, these by row, a note).
+
+    A row's settings are those in which it is not like most rows; what most rows have is in the
+    note.
+    """
     inside = [i for i, column in enumerate(table.columns) if column.setting]
-    if len(inside) < 2:
-        return table
+    named = {i: printable(table.columns[i].key) for i in inside}
     usual = {i: Counter(row[i].text for row in table.rows).most_common(1)[0][0] for i in inside}
-    rows = []
-    for row in table.rows:
-        own = [(table.columns[i].key, row[i].text) for i in inside if row[i].text != usual[i]]
-        cells = [cell for i, cell in enumerate(row) if i not in inside]
-        cells.insert(inside[0], Cell("\n".join(f"{key}={text}" for key, text in own)))
-        rows.append(tuple(cells))
-    columns = [column for column in table.columns if not column.setting]
-    columns.insert(inside[0], Column("differs", "differs"))
-    most = "  ".join(f"{table.columns[i].key}={usual[i]}" for i in inside if usual[i])
-    notes = (*table.notes, f"Where not said otherwise: {most}")
-    return Table(table.key, table.title, notes, tuple(columns), tuple(rows), table.labels)
+    names = [
+        "  ".join(
+            [row[0].text, *(f"{named[i]}={row[i].text}" for i in inside if row[i].text != usual[i])]
+        )
+        for row in table.rows
+    ]
+    most = "  ".join(f"{named[i]}={usual[i]}" for i in inside if usual[i])
+    note = [f"Where not said otherwise: {most}"] if most else []
+    return table.only(i for i in range(1, len(table.columns)) if i not in inside), names, note
 
 
 def _markdown(tables: Sequence[Table]) -> str:
@@ -157,16 +192,15 @@ def _md(text: str) -> str:
 
 
 def _csv(tables: Sequence[Table]) -> str:
-    """One CSV for all tables: ``table`` tells them apart, columns that one has not are blank."""
+    """One CSV for all tables: ``table`` tells them apart, columns that one lacks are blank."""
     keys = list(dict.fromkeys(column.key for table in tables for column in table.columns))
     file = io.StringIO()
-    writer = csv.DictWriter(file, ["table", *keys], lineterminator="\n")
-    writer.writeheader()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(printable, ["table", *keys]))
     for table in tables:
         for record in _records(table):
-            named = {"table": table.title, **record}
-            plain = {k: printable(v) if isinstance(v, str) else v for k, v in named.items()}
-            writer.writerow(plain)
+            values = [table.title, *map(record.get, keys)]
+            writer.writerow(printable(v) if isinstance(v, str) else v for v in values)
     return file.getvalue().rstrip("\n")
 
 

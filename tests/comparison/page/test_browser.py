@@ -6,9 +6,8 @@ import shutil
 
 import pytest
 
-from ctxenc.comparison import pairing, sections
-from ctxenc.report import comparison_table, page
-from tests.report.page_runs import HOSTILE, fill
+from ctxenc.comparison import comparison_table, page, paired, sections
+from tests.comparison.page.runs import HOSTILE, fill
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -44,7 +43,7 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def opened(browser, folder, tmp_path):
     found = sections.compare(sections.load([folder]))
-    pairs, _ = pairing.pairs(found.ranked, found.baselines)
+    pairs, _ = paired.pairs(found.ranked, found.baselines)
     file = tmp_path / "page.html"
     page.save(file, found, comparison_table.tables(found, pairs))
     browser.get(file.as_uri())
@@ -101,12 +100,12 @@ def test_metrics_and_runs_can_be_chosen(opened):
         select.dispatchEvent(new Event('change', {bubbles: true}))"""
     )
     assert traces(opened)["seed=2"] == [12.25, 12.75]
-    click(opened, ".legend [data-run]", 0)
+    click(opened, ".legend [aria-pressed]", 0)
     assert "seed=2" not in traces(opened)
     assert "seed=0" in traces(opened)
-    click(opened, "[data-several=none]")
+    click(opened, "[data-every=false]")
     assert set(traces(opened)) == {"context mean", "mean colour"}
-    click(opened, "[data-several=all]")
+    click(opened, "[data-every=true]")
     assert len(traces(opened)) == 6
 
 
@@ -147,13 +146,14 @@ def test_samples_are_below_each_other_and_enlarge(opened):
     assert len(lefts) == 5  # real, masked and three runs
     assert len({tuple(place) for place in lefts}) == 1
     click(opened, ".strip.filled button", 1)
-    assert opened.find_element("id", "enlarged-title").text == "seed=0, step 100"
+    caption = "return document.querySelector('dialog figure:last-child').textContent"
+    assert opened.execute_script(caption) == "seed=0, step 100"
     shapes = opened.execute_script(
-        "return [...document.querySelectorAll('#enlarged img')].map(i => i.width / i.height)"
+        "return [...document.querySelectorAll('dialog img')].map(i => i.width / i.height)"
     )
     assert shapes == pytest.approx([100 / 32] * 3, rel=0.02)
-    click(opened, "#enlarged-next")
-    assert opened.find_element("id", "enlarged-title").text == "seed=1, step 100"
+    click(opened, "[data-by='1']")
+    assert opened.execute_script(caption) == "seed=1, step 100"
 
 
 def test_copy_copies_the_command(opened):

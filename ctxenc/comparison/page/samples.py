@@ -7,6 +7,7 @@ import base64
 import hashlib
 import io
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,32 +23,43 @@ WIDEST = 1024  # pixels of one strip
 LARGEST = 50_000_000  # pixels of a grid that is still opened
 BUDGET = 24_000_000  # bytes of pixels on one page
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Grid = UInt8[np.ndarray, "rows columns 3"]
+Strip = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)
 class Strips:
-    """One run's last sample grid, a row of images each. `same` is equal where the real ones are."""
+    """One run's last sample grid, a row of square images each, at the images' own `size`.
+
+    `same` is equal where the real images are.
+    """
 
     step: int
+    size: int
     same: str
-    real: Picture
-    masked: Picture
-    filled: Picture
+    real: Strip
+    masked: Strip
+    filled: Strip
 
     @property
     def width(self) -> int:
         """Pixels of a row."""
         return self.real.shape[1]
 
-    @property
-    def height(self) -> int:
-        """Pixels of a row."""
-        return self.real.shape[0]
+
+def strips_of(runs: Sequence[Record]) -> dict[Record, Strips]:
+    """The strips of the runs, in their order, until the page would be too large."""
+    found, pixels = {}, 0
+    for run in runs:
+        if pixels < BUDGET and (strips := last_strips(run)) is not None:
+            found[run] = strips
+            pixels += strips.filled.nbytes
+    return found
 
 
-def strips(record: Record) -> Strips | None:
+def last_strips(record: Record) -> Strips | None:
     """The rows of a run's last sample grid; None where there is none that can be read."""
+    size = record.dataset.get("image_size")
     try:
         inside = Path(record.settings.values.get("samples_dir", "samples")).expanduser()
         folder = record.run.path / inside
@@ -57,41 +69,33 @@ def strips(record: Record) -> Strips | None:
     except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of nobody
         return None
     for step, file in reversed(steps):
-        picture = _read(file)
-        rows = None if picture is None else cut(picture)
-        if rows is not None:
+        grid = _read(file)
+        if grid is not None and (rows := _cut(grid, size)):
             same = hashlib.sha256(rows[0].tobytes()).hexdigest()
-            return Strips(step, same, *rows)
+            return Strips(step, rows[0].shape[0], same, *rows)
     return None
 
 
-def cut(picture: Picture) -> list[Picture] | None:
-    """The three rows of a grid at the images' own size; None if it is no such grid.
+def _cut(grid: Grid, size: object) -> list[Strip]:
+    """The rows of a grid of images of that size, where it is one.
 
-    Small images are enlarged in a grid by repeating pixels; here that is undone, exactly.
+    A grid repeats the pixels of small images to enlarge them; here that is undone.
     """
-    factor = _repeats(picture)
-    small = picture[::factor, ::factor]
-    height, left = divmod(len(small) - GAP, ROWS)
-    if left or height <= GAP:
-        return None
-    found = [small[GAP + row * height : (row + 1) * height, GAP:-GAP] for row in range(ROWS)]
-    return found if found[0].size else None
+    if not isinstance(size, int) or size < 1:
+        return []
+    repeats, left = divmod(len(grid), ROWS * (size + GAP) + GAP)
+    if left or not repeats or grid.shape[1] <= 2 * GAP * repeats:
+        return []
+    small = grid[::repeats, ::repeats]
+    tops = (GAP + row * (size + GAP) for row in range(ROWS))
+    return [small[top : top + size, GAP:-GAP] for top in tops]
 
 
-def _repeats(picture: Picture) -> int:
-    """How many times the grid's white border is repeated, by which all of it is."""
-    border = int((picture == 255).all(axis=(1, 2)).argmin())
-    factor = max(1, border // GAP)
-    height, width = (side - side % factor for side in picture.shape[:2])
-    tiles = picture[:height, :width].reshape(height // factor, factor, width // factor, factor, 3)
-    alike = (height, width) == picture.shape[:2] and (tiles == tiles[:, :1, :, :1]).all()
-    return factor if alike else 1
-
-
-def uri(row: Picture) -> str:
+def uri(row: Strip) -> str:
     """A row as a PNG in a data URI, its gaps clear so that they have the colour of the page."""
-    image = Image.fromarray(_see_through(row))
+    size, width = row.shape[:2]
+    clear = np.where(np.arange(width) % (size + GAP) < size, 255, 0).astype(np.uint8)
+    image = Image.fromarray(np.dstack([row, np.broadcast_to(clear, (size, width))]))
     if image.width > WIDEST:
         height = max(1, round(image.height * WIDEST / image.width))
         image = image.resize((WIDEST, height), Image.Resampling.LANCZOS)
@@ -100,16 +104,7 @@ def uri(row: Picture) -> str:
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def _see_through(row: Picture) -> UInt8[np.ndarray, "height width 4"]:
-    height, width = row.shape[:2]
-    clear = np.full((height, width, 1), 255, np.uint8)
-    if (width + GAP) % (height + GAP) == 0:  # images are square
-        for left in range(height, width, height + GAP):
-            clear[:, left : left + GAP] = 0
-    return np.concatenate([row, clear], axis=2)
-
-
-def _read(file: Path) -> Picture | None:
+def _read(file: Path) -> Grid | None:
     """The picture, unless it is damaged or far too large."""
     try:
         with warnings.catch_warnings():

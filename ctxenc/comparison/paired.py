@@ -7,19 +7,21 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from ctxenc.comparison import figures
 from ctxenc.comparison.records import Record
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.metrics import bootstrap
+from ctxenc.metrics import bootstrap, registry
+from ctxenc.metrics.registry import METRICS
 
-SCALES = {"psnr": 1.0, "ssim": 1.0, "l1": 100.0, "l2": 100.0}  # dB, none, per cent, per cent
 T = TypeVar("T")
-NAMES = {"psnr": "psnr_db", "ssim": "ssim", "l1": "l1_percent", "l2": "l2_percent"}
+Columns = dict[str, Float[np.ndarray, " images"]]
+Samples = dict[str, Float[np.ndarray, " samples"]]
 
 
 @dataclass(frozen=True)
 class Difference:
-    """The mean of one metric's differences over images, and its 95 % bootstrap interval."""
+    """One run's figure minus another's over the same images, and its bootstrap interval."""
 
     mean: float
     low: float
@@ -57,9 +59,9 @@ class _Side:
     def name(self) -> str:
         which, _, weights = self.checkpoint
         averaged = self.record.settings.values.get("ema_decay", "null") != "null"
-        told = [] if which in ("", "best") else [which]
-        told += ["raw"] if averaged and weights == "raw" else []
-        return f"{self.record.label} ({', '.join(told)})" if told else self.record.label
+        words = [] if which in ("", "best") else [which]
+        words += ["raw"] if averaged and weights == "raw" else []
+        return f"{self.record.label} ({', '.join(words)})" if words else self.record.label
 
 
 def pairs(
@@ -72,62 +74,70 @@ def pairs(
         baselines: the runs that the others are compared with, among `records` or not.
 
     Returns:
-        (the pairs, best PSNR first within an evaluation; what could not be used, and why).
+        (the pairs, best first within an evaluation; what could not be used, and why).
     """
     sides: dict[tuple[str, str], dict[tuple[Record, tuple[str, ...]], _Side]] = {}
-    told: list[str] = []
+    left_out: list[str] = []
     for record in dict.fromkeys([*baselines, *records]):
         for evaluation in Evaluation.all_of(record.run):
-            if (side := _told(told, record, _side, record, evaluation)) is not None:
+            side = _usable(left_out, record, _side, record, evaluation)
+            if side is not None:
                 # The same checkpoint on the same images twice is the same.
                 sides.setdefault(side.tested_on, {}).setdefault((record, side.checkpoint), side)
     found = []
     for same in sides.values():
         if len(same) > 1:
-            found += _differences(list(same.values()), told)
-    return found, told
+            found += _differences(list(same.values()), left_out)
+    return found, left_out
 
 
-def _differences(sides: list[_Side], told: list[str]) -> list[Pair]:
+def _differences(sides: list[_Side], left_out: list[str]) -> list[Pair]:
     """All but the first against the first: a baseline, since they come first, or its stand-in."""
-    read = [(side, _told(told, side.record, _images, side.evaluation)) for side in sides]
-    whole = [(side, values) for side, values in read if values is not None]
+    read = [(side, _usable(left_out, side.record, _columns, side.evaluation)) for side in sides]
+    whole = [(side, columns) for side, columns in read if columns]
     if len(whole) < 2:
         return []
     first, subtracted = whole[0]
-    fitting = []
-    for side, values in whole[1:]:
-        if len(values) == len(subtracted):
-            fitting.append((side, values))
+    images, fitting = len(next(iter(subtracted.values()))), whole[:1]
+    for side, columns in whole[1:]:
+        if (count := len(next(iter(columns.values())))) == images:
+            fitting.append((side, columns))
         else:
-            told.append(
-                f"{side.name}: evaluation {side.evaluation.name} has {len(values)} images "
-                f"and that of {first.name} {len(subtracted)}"
+            left_out.append(
+                f"{side.name}: evaluation {side.evaluation.name} has {count} images "
+                f"and that of {first.name} {images}"
             )
-    if not fitting:
-        return []
-    # All pairs are resampled together: the same images are drawn for each.
-    columns = np.concatenate([values - subtracted for _, values in fitting], axis=1)
-    means = columns.mean(axis=0)
-    samples = bootstrap.resampled_means(columns)
+    baseline, *others = _figures([columns for _, columns in fitting])
     found = []
-    for i, (side, _) in enumerate(fitting):
+    for (side, _), own in zip(fitting[1:], others, strict=True):
         differences = {}
-        for j, (metric, scale) in enumerate(SCALES.items()):
-            column = i * len(SCALES) + j
-            low, high = bootstrap.percentiles(samples[:, column] * scale)
-            differences[NAMES[metric]] = Difference(float(means[column]) * scale, low, high)
+        for metric in own.keys() & baseline.keys():
+            mean, *resampled = own[metric] - baseline[metric]
+            if np.isfinite([mean, *resampled]).all():
+                low, high = bootstrap.percentiles(np.asarray(resampled))
+                differences[metric] = Difference(float(mean), low, high)
         names = side.evaluation.name, side.name, first.name
-        found.append(Pair(side.tested_on, *names, len(subtracted), differences))
-    return sorted(found, key=lambda pair: pair.differences["psnr_db"].mean, reverse=True)
+        if differences:
+            found.append(Pair(side.tested_on, *names, images, differences))
+    return sorted(
+        found, key=lambda p: figures.badness({n: d.mean for n, d in p.differences.items()})
+    )
 
 
-def _told(told: list[str], record: Record, read: Callable[..., T], *arguments: Any) -> T | None:
-    """What `read` gives; where the file is damaged None, and a line in `told`."""
+def _figures(sides: Sequence[Columns]) -> list[Samples]:
+    """Each side's figures of all images, then of every resample, the same ones for all sides."""
+    values = np.stack([column for side in sides for column in side.values()], axis=1)
+    means = np.vstack([bootstrap.means(values), bootstrap.resampled_means(values)])
+    columns = iter(means.T)
+    return [registry.figures({name: next(columns) for name in side}) for side in sides]
+
+
+def _usable(left_out: list[str], record: Record, read: Callable[..., T], *given: Any) -> T | None:
+    """What `read` gives; where a file is damaged None, and a line in `left_out`."""
     try:
-        return read(*arguments)
+        return read(*given)
     except UserError as error:
-        told.append(str(error).replace(str(record.run.path), record.label))
+        left_out.append(str(error).replace(str(record.run.path), record.label))
         return None
 
 
@@ -142,14 +152,15 @@ def _side(record: Record, evaluation: Evaluation) -> _Side:
     return _Side(record, evaluation, (mask_hash, fingerprint), _checkpoint(metrics))
 
 
-def _images(evaluation: Evaluation) -> Float[np.ndarray, "images metrics"]:
-    file, values = evaluation.path / "per_image.csv", evaluation.per_image("model")
-    if absent := [f"model.{m}" for m in SCALES if f"model.{m}" not in values]:
-        raise UserError(f"{file}: it has no column {absent[0]}")
-    images = np.stack([values[f"model.{m}"] for m in SCALES], axis=1)
-    if not len(images) or not np.isfinite(images).all():
-        raise UserError(f"{file}: the model's columns take a finite number for every image")
-    return images
+def _columns(evaluation: Evaluation) -> Columns:
+    """The model's columns of ``per_image.csv`` that this version's metrics are made of."""
+    known = registry.columns(tuple(METRICS))
+    found = {n.removeprefix("model."): v for n, v in evaluation.per_image("model").items()}
+    columns = {name: values for name, values in found.items() if name in known}
+    if any(np.isinf(values).any() for values in columns.values()) or not columns:
+        file = evaluation.path / "per_image.csv"
+        raise UserError(f"{file}: expected columns model.<metric> of finite numbers")
+    return columns
 
 
 def _checkpoint(metrics: dict[str, Any]) -> tuple[str, str, str]:
