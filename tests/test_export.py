@@ -80,7 +80,7 @@ def test_the_contract_says_what_there_is(run, exported):
     assert (contract["mask_height"], contract["mask_width"]) == (8, 8)
     assert contract["box_tops"] == {"first": 4, "last": 4}
     assert contract["step"] == trained.step
-    np.testing.assert_allclose(contract["colour"], trained.fill_value)
+    np.testing.assert_allclose(contract["fill_value"], trained.fill_value)
     assert {"cpu", "cuda", "tpu"} <= set(contract["platforms"])
     for name, described in contract["files"].items():
         data = (exported / name).read_bytes()
@@ -109,8 +109,8 @@ def test_its_own_example_runs(exported):
     assert done.stdout.startswith("filled (1, 16, 16, 3)")
 
 
-def test_a_model_of_whole_images_takes_any_mask(tmp_path):
-    """Told the mask, its weights averaged."""
+def test_a_model_of_whole_images_fills_any_mask(tmp_path):
+    """One that is given the mask, and whose weights are averaged."""
     kind = ("predict=image", "mask=random", "mask_channel=true", "ema_decay=0.9")
     with contextlib.chdir(tmp_path):
         trained = TrainedModel.load(
@@ -142,7 +142,7 @@ def test_a_folder_with_something_in_it_is_refused(run, exported, monkeypatch, ca
     before = {file.name: file.read_bytes() for file in exported.iterdir()}
     status, out, (line,) = leave(monkeypatch, capsys, run, "-o", exported)
     assert (status, out) == (1, "")
-    assert line == f"ctxenc.export: {exported}: not empty; it takes a new or empty folder"
+    assert line == f"ctxenc.export: {exported}: not empty; expected a new or empty folder"
     assert {file.name: file.read_bytes() for file in exported.iterdir()} == before
 
 

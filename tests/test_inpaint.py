@@ -63,7 +63,7 @@ def test_as_a_user_starts_it(run, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "out.png\n"
-    assert done.stderr == "photo.png 70×50: 1 hole, 5.5 % missing, crop 32 px at scale 2.0\n"
+    assert done.stderr == "photo.png 70×50: 1 hole, 5.5 % missing, 1 crop of 32 px at scale 2.0\n"
     hole = missing((20, 10, 16, 12))
     np.testing.assert_array_equal(pixels("out.png")[~hole], PHOTO[~hole])
     assert (pixels("out.png")[hole] != PHOTO[hole]).mean() > 0.9
@@ -75,7 +75,7 @@ def test_help_needs_no_run(program):
     assert any("--mask" in line for line in out)
 
 
-def test_a_mask_boxes_and_its_inverse_mean_the_same(program, run):
+def test_a_mask_the_same_as_boxes_and_its_inverse_give_the_same_fill(program, run):
     hole = missing((20, 10, 16, 12), (60, 40, 10, 10))
     Image.fromarray(hole).save("mask.png")
     Image.fromarray(~hole).save("not.png")
@@ -87,8 +87,10 @@ def test_a_mask_boxes_and_its_inverse_mean_the_same(program, run):
     ):
         status, out, err = program(run, "photo.png", *how, "-o", f"{name}.png")
         assert (status, out) == (0, [f"{name}.png"])
-    said = "photo.png 70×50: 2 holes, 8.3 % missing, 2 crops of 20 to 32 px at scale 1.2 to 2.0"
-    assert err == [said]
+    assert err == [
+        "photo.png 70×50: 2 holes, 8.3 % missing, 2 crops of 20 px at scale 1.2 to 32 px at "
+        "scale 2.0"
+    ]
     np.testing.assert_array_equal(pixels("a.png"), pixels("b.png"))
     np.testing.assert_array_equal(pixels("a.png"), pixels("c.png"))
     np.testing.assert_array_equal(pixels("a.png")[~hole], PHOTO[~hole])
@@ -134,7 +136,7 @@ def test_a_folder_of_masks_has_one_for_each_name(program, run, tmp_path):
     Image.fromarray(PHOTO).save("lonely.png")
     status, out, err = program(run, "photo.png", "lonely.png", "--mask", "masks", "-o", "out")
     assert (status, out) == (1, ["out/photo.png"])
-    assert err[-1] == "ctxenc.inpaint: masks: 0 images are called lonely; it takes one"
+    assert err[-1] == "ctxenc.inpaint: masks: 0 images are called lonely; expected one"
 
 
 def test_a_hole_that_was_cut_out_can_be_seen_once_it_is_filled(program, run):
@@ -148,11 +150,19 @@ def test_a_hole_that_was_cut_out_can_be_seen_once_it_is_filled(program, run):
     assert alpha[30, 30] == 7
 
 
-def test_a_grid_and_a_result_of_the_same_name_are_refused(tmp_path):
+def test_results_that_would_share_a_file_are_refused(tmp_path):
     photos = [tmp_path / "a.jpg", tmp_path / "a-grid.jpg"]
     assert len(pairs(photos, tmp_path / "out")) == 2
-    with pytest.raises(UserError, match=r"a\.png: two photos would go there"):
+    with pytest.raises(UserError, match=r"a-grid\.png: two photos would go there"):
         pairs(photos, tmp_path / "out", grid=True)
+    with pytest.raises(UserError, match=r"a\.jpg\.png: two photos would go there"):
+        pairs([tmp_path / "b" / "a.jpg", tmp_path / "c" / "a.jpg"], tmp_path / "out")
+
+
+def test_a_folder_without_an_image_is_refused_wherever_it_is_in_the_list(tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty: no image in this folder"):
+        pairs([tmp_path / "photo.png", tmp_path / "empty"], tmp_path / "out")
 
 
 def test_alpha_and_profile_stay(program, run):
@@ -164,10 +174,10 @@ def test_alpha_and_profile_stay(program, run):
     np.testing.assert_array_equal(pixels("out.png")[~hole], photo[~hole])
 
 
-def test_jpeg_says_that_it_encodes_anew(program, run):
+def test_a_jpeg_result_comes_with_a_warning_that_every_pixel_is_encoded_anew(program, run):
     status, out, err = program(run, "photo.png", *BOX, "-o", "out.jpg")
     assert (status, out) == (0, ["out.jpg"])
-    assert err[-1].startswith("out.jpg: JPEG encodes every pixel anew")
+    assert "; out.jpg: JPEG encodes every pixel anew" in err[-1]
 
 
 BAD = {
@@ -209,7 +219,7 @@ def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(
     assert after == before
 
 
-def test_a_mask_of_another_size_is_told_with_both_sizes(program, run):
+def test_a_mask_of_another_size_is_refused_with_both_sizes(program, run):
     Image.fromarray(np.full((5, 7), 255, np.uint8)).save("small.png")
     _, _, (line,) = program(run, "photo.png", "--mask", "small.png", "-o", "o.png")
     assert "7×5" in line

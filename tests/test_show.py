@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ctxenc import show
-from ctxenc.report import contact_sheet
+from ctxenc.report import mask_sheet
 
 
 @pytest.fixture
@@ -40,11 +40,11 @@ def test_it_says_what_is_missing_and_writes_the_sheet(program, tmp_path):
 
 
 REFUSED = {
-    "mask=nope": "mask=nope: it takes blocks, border",
-    "mask=border mask.visible=2": "mask.visible=2: it takes",
-    "lambda_adv=-1": "lambda_adv=-1: it takes",
-    "-n 0": "--images 0: it takes 1 or more",
-    "-o sheet.jpg": "--output sheet.jpg: it takes a .png file",
+    "mask=nope": "mask=nope: expected blocks, border",
+    "mask=border mask.visible=2": "mask.visible=2: ",
+    "lambda_adv=-1": "lambda_adv=-1: expected",
+    "-n 0": "--images 0: must be at least 1",
+    "-o sheet.jpg": "--output sheet.jpg: expected a .png file",
 }
 
 
@@ -59,6 +59,19 @@ def test_bad_input_is_one_line_and_writes_nothing(program, tmp_path, arguments):
 
 
 def test_a_narrow_sheet_breaks_its_title():
-    made = contact_sheet.sheet(np.ones((1, 8, 8, 1)), np.zeros((1, 8, 8, 3)), "word " * 30)
+    made = mask_sheet.sheet(np.ones((1, 8, 8, 1)), np.zeros((1, 8, 8, 3)), "word " * 30)
     assert made.width == (8 + 4) * 12 + 16
     assert made.height > (2 * 10 + 2) * 12 + 4 * 22
+
+
+def test_a_mask_of_the_users_own_folder_is_shown(program, tmp_path):
+    own = tmp_path / "own" / "mask"
+    own.mkdir(parents=True)
+    (own / "edge.yaml").write_text(
+        "# A frame.\n_target_: ctxenc.masks.border.border\nvisible: 0.75\n"
+    )
+    arguments = ("-cd", "own", "mask=edge", "image_size=16", "-n", 2, "-o", "edge.png")
+    status, output, errors = program(*arguments)
+    assert status == 0, errors
+    assert output.splitlines()[-1] == "edge.png"
+    assert Image.open(tmp_path / "edge.png").width == 2 * 18 * 6 + 2 * 6 + 16

@@ -11,7 +11,7 @@ from functools import cached_property
 import cv2
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from PIL import Image
 
 from ctxenc import masks
@@ -124,8 +124,8 @@ class Crop:
         return total[..., :-1] / np.maximum(share, 1e-6)[..., None], share
 
     def enlarge(
-        self, image: UInt8[np.ndarray, "size size 3"], rows: slice, columns: slice
-    ) -> UInt8[np.ndarray, "height width 3"]:
+        self, image: Float[np.ndarray, "size size c"], rows: slice, columns: slice
+    ) -> Float[np.ndarray, "height width c"]:
         """A part of the photograph as the model's image shows it, at full resolution.
 
         By cubic interpolation (Keys, 1981, a = -1/2), up to `PADDING` beyond the crop. It is
@@ -137,9 +137,13 @@ class Crop:
             for part, start in ((columns, self.left), (rows, self.top))
             for edge in (part.start, part.stop)
         )
-        size = columns.stop - columns.start, rows.stop - rows.start
-        how = Image.Resampling.BICUBIC
-        return np.asarray(Image.fromarray(padded).resize(size, how, (left, top, right, bottom)))
+        size, box = (
+            (columns.stop - columns.start, rows.stop - rows.start),
+            (left, top, right, bottom),
+        )
+        channels = (Image.fromarray(channel) for channel in padded.transpose(2, 0, 1).copy())
+        enlarged = [channel.resize(size, Image.Resampling.BICUBIC, box) for channel in channels]
+        return np.stack([np.asarray(channel) for channel in enlarged], axis=2)
 
     def _shown(self, first: int, last: int) -> list[np.ndarray]:
         """The photograph's rows that its rows first … last - 1 show, and its columns' columns."""

@@ -177,7 +177,8 @@ def blend(given: CropInput, fill: ModelImage) -> ModelImage:
 
 def paste(crop: Crop, image: ModelImage, photo: Photo, known: Missing) -> None:
     """Put the model's image into the hole's missing pixels, which are known from then on."""
-    hole, colours = crop.hole, np.clip(np.round(image), 0, 255).astype(np.uint8)
+    hole = crop.hole
+    colours = image if photo.shape[2] == 3 else image.mean(axis=2, keepdims=True)
     for top in range(hole.top, hole.bottom, TILE):
         for left in range(hole.left, hole.right, TILE):
             bottom, right = min(top + TILE, hole.bottom), min(left + TILE, hole.right)
@@ -190,7 +191,7 @@ def paste(crop: Crop, image: ModelImage, photo: Photo, known: Missing) -> None:
 
 def _tile(
     crop: Crop,
-    image: UInt8[np.ndarray, "size size 3"],
+    image: Float[np.ndarray, "size size c"],
     photo: Photo,
     known: Missing,
     tile: tuple[slice, slice],
@@ -202,9 +203,7 @@ def _tile(
     high = [min(length, part.stop + halo) for part, length in zip(tile, known.shape, strict=True)]
     around = slice(low[0], high[0]), slice(low[1], high[1])
     there, real = known[around], photo[around].astype(np.float32)
-    fill = crop.enlarge(image, *around).astype(np.float32)
-    if photo.shape[2] == 1:
-        fill = fill.mean(axis=2, keepdims=True)
+    fill = crop.enlarge(image, *around)
     for width in widths:
         fill = seam.feather(fill, real, ~there, there, width)
     rows, columns = (slice(t.start - a, t.stop - a) for t, a in zip(tile, low, strict=True))

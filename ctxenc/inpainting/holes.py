@@ -121,16 +121,16 @@ def _joined(holes: list[Hole], box: tuple[int, int]) -> list[Hole]:
     # Lower right corners are negative, so that the rectangle around several is their minimum.
     corners = np.array([(h.top, h.left, -h.bottom, -h.right) for h in small]).reshape(-1, 4)
 
-    def fits(around: Int[np.ndarray, "*n 4"]) -> Bool[np.ndarray, "*n"]:
-        return np.asarray(-around[..., 2:] - around[..., :2] <= box).all(axis=-1)
+    def fits(around: Int[np.ndarray, "n 4"]) -> Bool[np.ndarray, " n"]:
+        return (-around[:, 2:] - around[:, :2] <= np.array(box)).all(axis=1)
 
     while len(corners):
-        group, apart = corners[0], np.ones(len(corners), bool)
+        group, apart = corners[:1], np.ones(len(corners), bool)
         for other in np.flatnonzero(fits(np.minimum(group, corners))):
-            together = np.minimum(group, corners[other])
+            together = np.minimum(group, corners[[other]])
             if fits(together):
                 group, apart[other] = together, False
-        top, left, bottom, right = np.abs(group).tolist()
+        top, left, bottom, right = np.abs(group[0]).tolist()
         joined.append(Hole(top, left, bottom - top, right - left))
         corners = corners[apart]
     return joined

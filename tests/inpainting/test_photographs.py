@@ -174,7 +174,7 @@ def test_masks_of_every_mode_mean_the_same(tmp_path, image, invert):
 
 
 def test_names_of_no_format_are_refused(tmp_path):
-    with pytest.raises(UserError, match=r"a\.xyz: it takes a name that ends in \.png"):
+    with pytest.raises(UserError, match=r"a\.xyz: expected a name that ends in \.png"):
         write(tmp_path / "a.xyz", Photograph(RGB))
     with pytest.raises(UserError, match="JPEG keeps no transparency"):
         write(tmp_path / "a.jpg", Photograph(RGB, ALPHA))
