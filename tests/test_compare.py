@@ -96,6 +96,17 @@ def test_a_narrow_terminal_has_each_runs_name_and_settings_above_its_figures(swe
     assert lines[name + 1].split()[:3] == ["16.10", "16.60", "+1.10"]
 
 
+def test_a_narrow_terminal_has_every_column_whole(sweep):
+    out = ctxenc_compare(sweep, "--all", COLUMNS="80").stdout
+    assert max(map(len, out.splitlines())) <= 80
+    wide = ctxenc_compare(sweep, "--all").stdout
+    figures = [word for word in wide.split() if word.startswith(("[+", "[−", "+", "−"))]
+    assert len(figures) > 20
+    assert not set(figures) - set(out.split())
+    for heading in ("best pooled PSNR dB", "best L1 %", "status"):
+        assert heading in out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,6 +1,7 @@
 """A comparison as tables: what differs in the configurations, what differs in the results."""
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from ctxenc.comparison import figures, grouping, settings
 from ctxenc.comparison.figures import MAIN, Figures
@@ -32,7 +33,7 @@ def tables(
 
     Args:
         comparison: the sections and the runs without figures.
-        pairs: paired differences, if any.
+        pairs: paired differences, as `ctxenc.comparison.paired.pairs` gives them.
         group_by: a key of the configuration to take means over, instead of a row a run.
         top: how many groups of a section are kept; None for all.
         everything: every key and every metric, not only those that differ or matter most.
@@ -43,7 +44,8 @@ def tables(
             found.append(_section_table(section, f"section-{number}", everything))
         else:
             found.append(_group_table(section, f"section-{number}", group_by, top))
-    found += _pair_tables(pairs, everything)
+    sets = groupby(pairs, key=lambda pair: pair.tested_on)
+    found += [_pair_table(f"paired-{i}", list(p), everything) for i, (_, p) in enumerate(sets)]
     if troubled := comparison.troubled:
         columns = (Column("run", "run"), *HOW_IT_WENT, Column("problem", "reason"))
         rows = [_run(run, None) for run in troubled]
@@ -139,18 +141,8 @@ def _group(group: Group) -> Row:
     return row
 
 
-def _pair_tables(pairs: Sequence[Pair], everything: bool) -> list[Table]:
-    """Paired differences of evaluations, image by image: a table for each set of images and masks.
-
-    Each has one run that is subtracted from the others.
-    """
-    sets: dict[tuple[str, str], list[Pair]] = {}
-    for pair in pairs:
-        sets.setdefault(pair.tested_on, []).append(pair)
-    return [_pair_table(f"paired-{i}", p, everything) for i, p in enumerate(sets.values())]
-
-
 def _pair_table(key: str, pairs: Sequence[Pair], everything: bool) -> Table:
+    """Differences on one set of images and masks, all from the same run."""
     names = {pair.evaluation for pair in pairs}
     columns = [Column("run", "run"), Column("evaluation", "evaluation", hidden=len(names) == 1)]
     columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]

@@ -14,7 +14,7 @@ from ctxenc.comparison.figures import Figures
 from ctxenc.comparison.settings import Settings, read_yaml
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
-from ctxenc.runs.folder import Run
+from ctxenc.runs.folder import FORMAT, Run
 
 SILENT_AFTER = 3600  # seconds without a line: a run that says it runs may have been killed
 MOST = 2**53  # steps and seconds beyond this are no count
@@ -103,12 +103,14 @@ def _status(record: Record) -> dict[str, Any]:
     known = {"step": None if step is None else int(step), "seconds": seconds}
     if state is None:
         return {**known, "problem": "status.json: no state"}
-    problem = None
+    problems = []
+    if (version := _given("status.json", status, "format", NUMBER) or 0) > FORMAT:
+        problems.append(f"format {version:g} of a newer ctxenc: there may be more to it than this")
     if state == "running":
-        problem = _running(record.run.path)
+        problems.append(_running(record.run.path))
     elif state != "finished":
-        problem = " ".join((error or "").split()) or f"{state} at step {step or 0:.0f}"
-    return {**known, "state": state[:40], "problem": problem}
+        problems.append(" ".join((error or "").split()) or f"{state} at step {step or 0:.0f}")
+    return {**known, "state": state[:40], "problem": "; ".join(problems) or None}
 
 
 def _running(path: Path) -> str:

@@ -110,19 +110,18 @@ def _terminal(tables: Sequence[Table]) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=inside, highlight=False)
     for table in map(Table.shown, tables):
+        short, names, usual = _split(table)
+        stacked = sum(_widths(table)) > width >= INDENT + max(_widths(short), default=width)
         console.print(Text(printable(table.title), style="bold"))
-        narrow, names, usual = _narrow(table)
-        stacked = _width(table) > width >= INDENT + _width(narrow)
         for note in (*table.notes, *(usual if stacked else ())):
             console.print(Text(printable(note), style="dim"))
         if stacked:
-            with console.capture() as captured:
-                console.print(_drawn(narrow))
-            lines = captured.get().splitlines()
-            file.write(f"{' ' * INDENT}{lines[0]}\n")
-            for name, line in zip(names, lines[1:], strict=True):
-                console.print(Text(name))
-                file.write(f"{' ' * INDENT}{line}\n")
+            for part in _parts(short, width - INDENT):
+                with console.capture() as captured:
+                    console.print(_drawn(part))
+                for name, line in zip(["", *names], captured.get().splitlines(), strict=True):
+                    console.print(Text(name), end="\n" if name else "")
+                    file.write(f"{' ' * INDENT}{line}\n")
         else:
             console.print(_drawn(table))
         console.print()
@@ -140,16 +139,16 @@ def _drawn(table: Table) -> RichTable:
     return drawn
 
 
-def _width(table: Table) -> int:
-    """How wide it is where nothing is folded."""
-    titles = [Cell(column.title) for column in table.columns]
-    return sum(
+def _widths(table: Table) -> list[int]:
+    """How wide each column is where nothing is folded."""
+    titles = [Cell(printable(column.title)) for column in table.columns]
+    return [
         GAP + max(cell_len(cell.text) for cell in column)
         for column in zip(titles, *table.rows, strict=True)
-    )
+    ]
 
 
-def _narrow(table: Table) -> tuple[Table, list[str], list[str]]:
+def _split(table: Table) -> tuple[Table, list[str], list[str]]:
     """For a narrow terminal: (the table without names and settings, these by row, a note).
 
     A row's settings are those in which it is not like most rows; what most rows have is in the
@@ -167,6 +166,19 @@ def _narrow(table: Table) -> tuple[Table, list[str], list[str]]:
     most = "  ".join(f"{named[i]}={usual[i]}" for i in inside if usual[i])
     note = [f"Where not said otherwise: {most}"] if most else []
     return table.only(i for i in range(1, len(table.columns)) if i not in inside), names, note
+
+
+def _parts(table: Table, width: int) -> list[Table]:
+    """The table's columns, as many at a time as fit."""
+    parts: list[list[int]] = []
+    left = 0
+    for place, needed in enumerate(_widths(table)):
+        if needed > left:
+            parts.append([])
+            left = width
+        parts[-1].append(place)
+        left -= needed
+    return [table.only(part) for part in parts]
 
 
 def _markdown(tables: Sequence[Table]) -> str:

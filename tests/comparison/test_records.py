@@ -56,6 +56,7 @@ def test_a_damaged_run_says_what_is_wrong_and_is_not_ranked(tmp_path, file, cont
         ("status.json", None, "unknown", True, "status.json: missing"),
         ("status.json", {}, "unknown", True, "status.json: no state"),
         ("status.json", {"state": "paused"}, "paused", True, "paused at step 0"),
+        ("status.json", {"state": "finished", "format": 99}, "finished", True, "a newer ctxenc"),
         ("dataset.json", None, "finished", False, "dataset.json: missing"),
         ("dataset.json", {"name": "photos"}, "finished", False, "dataset.json: no mask_hash"),
         (".hydra/config.yaml", None, "finished", True, "config.yaml: missing"),

@@ -41,11 +41,6 @@ class Strips:
     masked: Strip
     filled: Strip
 
-    @property
-    def width(self) -> int:
-        """Pixels of a row."""
-        return self.real.shape[1]
-
 
 def strips_of(runs: Sequence[Record]) -> dict[Record, Strips]:
     """The strips of the runs, in their order, until the page would be too large."""

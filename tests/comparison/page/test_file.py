@@ -48,7 +48,7 @@ def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path):
         assert np.abs(real[:, left : left + 32] - expected[i]).max() <= 1
         assert (masked[8:24, left + 8 : left + 24] == 255).all()
         assert (filled[8:24, left + 8 : left + 24] == 0).all()
-    assert (strips.width, strips.size, strips.step) == (100, 32, 100)
+    assert (strips.size, strips.step) == (32, 100)
 
 
 def test_large_images_are_not_enlarged_and_odd_pictures_are_left_out(tmp_path):
