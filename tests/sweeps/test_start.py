@@ -29,18 +29,14 @@ def saved(plan, folder):
 
 
 def test_the_command_is_saved_as_it_will_mean_the_same_jobs_again(tmp_path):
-    given = [
-        "seed=shuffle(range(3))",
-        "mask=glob(c*)",
-        "dataset.data_dir=here",
-        "lambda_adv=0,1e-3",
-    ]
-    plan = start.new(given)
-    seeds, *others = plan.saved
+    data = ["dataset=cifar10", "dataset.data_dir=here"]
+    plan = start.new([*data, "seed=shuffle(range(3))", "mask=glob(c*)", "lambda_adv=0,1e-3"])
+    *fixed, seeds, masks, rates = plan.saved
+    assert fixed == ["dataset=cifar10", f"dataset.data_dir='{tmp_path}/here'"]
     assert sorted(seeds.removeprefix("seed=").split(",")) == ["0", "1", "2"]
-    assert others[1:] == [f"dataset.data_dir='{tmp_path}/here'", "lambda_adv=0,0.001"]
-    assert others[0].startswith("mask=center")
-    assert plan.planned == 3 * 2 * len(others[0].split(","))
+    assert masks.startswith("mask=center")
+    assert rates == "lambda_adv=0,0.001"
+    assert plan.planned == 3 * 2 * len(masks.split(","))
     again = start.resumed(saved(plan, tmp_path), [])
     assert again.arguments(tmp_path) == plan.arguments(tmp_path)
 
