@@ -20,7 +20,7 @@ Conv = partial(
     kernel_init=GAUSSIAN,
     conv_general_dilated=conv_general_dilated,
 )
-"""Flax's convolution, computed by `ctxenc.ops`; unless told otherwise, it halves a map."""
+"""Flax's convolution, computed by `ctxenc.ops`; with these defaults it halves a map."""
 
 
 class ConvTranspose(nn.Module):
@@ -32,7 +32,7 @@ class ConvTranspose(nn.Module):
         strides: Output pixels to one input pixel: (down, right).
         padding: As `ctxenc.ops.conv_transpose` has it.
         use_bias: Whether a bias is added.
-        kernel_init: Where the weights start; the bias starts at zero.
+        kernel_init: Of the weights; the bias starts at zero.
         dtype: Of the computation; the parameters are float32.
     """
 
@@ -62,12 +62,12 @@ class ConvTranspose(nn.Module):
     def applied(
         self, kernel: Float[Array, "rows columns channels features"]
     ) -> Float[Array, "_ _ channels features"]:
-        """The kernel that is used, from the one that is learned."""
+        """The kernel that is applied, from the one that is learned."""
         return kernel
 
 
 class ResizeConv(ConvTranspose):
-    """Each pixel repeated 2×2, then a 3×3 convolution: every output pixel sees alike.
+    """Each pixel repeated 2×2, then a 3×3 convolution, so that all output pixels are made alike.
 
     A 4×4 up-convolution has other weights for each of the four output pixels of an input pixel,
     and where they differ in the sum a checkerboard shows (Odena et al., "Deconvolution and
@@ -127,15 +127,15 @@ class ChannelwiseDense(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation with momentum 0.9, as in the authors' Torch code, and Keras's epsilon.
 
-    Keras's momentum, 0.99, is what the TensorFlow original has. It forgets the moving variance's
-    start, 1, so slowly (initial activations have variances near 0.01) that after 420 steps a test
-    with it shows a network 10 dB worse than it is.
+    The TensorFlow original has Keras's momentum, 0.99. With it the moving variance leaves its start
+    at 1 so slowly (initial activations have variances near 0.01) that a test after 420 steps shows
+    a network 10 dB worse than it is.
 
     The statistics are float32, and over the whole batch however many devices share it.
 
     Attributes:
         epsilon: Added to the variance.
-        scale_init: Where the gain starts; the bias starts at zero.
+        scale_init: Of the gain; the bias starts at zero.
         dtype: Of the output; statistics and parameters are float32.
     """
 

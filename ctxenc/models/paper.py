@@ -52,8 +52,8 @@ class PaperGenerator(EncoderDecoder):
         """Predicts the hole, or the whole image, as `ctxenc.models` says.
 
         Raises:
-            UserError: The image or the hole has a size that these widths cannot work with, or there
-                is one image to train on.
+            UserError: The image or the hole has a size that these widths cannot work with, or a
+                training batch is one image.
         """
         self._check((x.shape[1], x.shape[2]), x.shape[0] if train else None)
         plain: dict[str, Any] = {"use_bias": False, "dtype": self.dtype}
