@@ -55,10 +55,9 @@ class Segments:
             pasted, missing, last, done = state
             shape = self._shape(uniform[pasted], height, width)
             area = areas.area(missing | shape)
-            missing = jnp.where(
-                (~done & (area <= within.most))[:, None, None], missing | shape, missing
-            )
-            last = jnp.where((~done & (area > within.most))[:, None, None], shape, last)
+            fits = (area <= within.most)[:, None, None]
+            last = jnp.where(fits | done[:, None, None], last, shape)
+            missing = missing | (shape & fits & ~done[:, None, None])
             return pasted + 1, missing, last, done | (area >= wanted)
 
         # Where no shape reaches the area, the whole image is what is cropped.

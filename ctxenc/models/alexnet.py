@@ -17,11 +17,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder
-from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv
+from ctxenc.models.base import RGB, EncoderDecoder, Pixels
+from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, Maps
 
 SMALLEST = 99
 """Pixels of the smallest image of which 2×2 are left; the decoder would leave 1×1 as it is."""
@@ -47,9 +47,7 @@ class AlexNetGenerator(EncoderDecoder):
     decoder_widths: tuple[int, ...] = (128, 64, 64, 32)
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width 3"]:
+    def __call__(self, x: Maps, *, train: bool) -> Pixels:
         """Predicts the whole image, as `ctxenc.models` says, from one of 99×99 pixels or more.
 
         Raises:

@@ -5,11 +5,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
 from ctxenc.models.layers import ConvTranspose, ResizeConv
 from ctxenc.ops import Padding
 
+Pixels = Float[Array, "batch out_height out_width 3"]
 RGB = 3
 UPSAMPLINGS = ("deconv", "resize_conv")
 

@@ -8,7 +8,9 @@ from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
 from ctxenc.models.base import check_widths
-from ctxenc.models.layers import GLOROT, BatchNorm, Conv
+from ctxenc.models.layers import GLOROT, BatchNorm, Conv, Maps
+
+Logits = Float[Array, " batch"]
 
 
 class Discriminator(nn.Module):
@@ -27,9 +29,7 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, " batch"]:
+    def __call__(self, x: Maps, *, train: bool) -> Logits:
         """Judges pixels, as `ctxenc.models` says.
 
         Raises:

@@ -10,6 +10,9 @@ from jaxtyping import Array, Float
 
 from ctxenc.ops import Padding, conv_general_dilated, conv_transpose
 
+Maps = Float[Array, "batch height width channels"]
+NewMaps = Float[Array, "batch out_height out_width features"]
+
 GAUSSIAN: Initializer = nn.initializers.normal(0.02)
 GLOROT: Initializer = nn.initializers.glorot_uniform()
 
@@ -45,9 +48,7 @@ class ConvTranspose(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch out_height out_width features"]:
+    def __call__(self, x: Maps) -> NewMaps:
         """Up-convolves."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.applied(self.param("kernel", self.kernel_init, shape, jnp.float32))
@@ -107,9 +108,7 @@ class ChannelwiseDense(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch out_height out_width channels"]:
+    def __call__(self, x: Maps) -> Float[Array, "batch out_height out_width channels"]:
         """Carries each channel's map to `output_size`."""
         batch, height, width, channels = x.shape
         positions, out = height * width, self.output_size[0] * self.output_size[1]
@@ -144,9 +143,7 @@ class BatchNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch height width channels"]:
+    def __call__(self, x: Maps, *, train: bool) -> Maps:
         """Normalises by this batch's statistics in training, by the moving ones otherwise."""
         norm = nn.BatchNorm(
             use_running_average=not train,
