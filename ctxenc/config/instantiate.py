@@ -92,7 +92,7 @@ def made(node: Any, key: str, **given: Any) -> Any:
         ) from None
 
 
-def strategy(node: dict[str, Any], key: str = "mask") -> MaskStrategy:
+def strategy(node: Any, key: str = "mask") -> MaskStrategy:
     """The mask strategy of a configuration's node: a function, or an object of a class.
 
     Equal nodes give the same object, so that what is compiled for it is compiled once.

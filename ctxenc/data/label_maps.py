@@ -1,4 +1,4 @@
-"""Shapes from a folder of segmentation maps: PNG files with one label a pixel."""
+"""Shapes from a folder of segmentation maps: PNG files with one label per pixel."""
 
 import os
 from collections.abc import Iterator
@@ -84,7 +84,7 @@ def _labels(file: Path) -> Int[np.ndarray, "height width"]:
             if image.mode not in MODES:
                 raise UserError(
                     f"{file}: a picture of {image.mode} pixels; expected a label map, with one "
-                    "whole number a pixel (grey or palette)"
+                    "whole number per pixel (grey or palette)"
                 )
             step = max(1, min(image.size) // FINEST)
             return np.asarray(image)[::step, ::step].astype(np.int32)

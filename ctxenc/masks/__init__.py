@@ -1,18 +1,17 @@
-"""Mask strategies, the contract that one of your own keeps, and what is done with masks.
+"""Mask strategies, what a strategy of your own must be, and what is done with masks.
 
-A mask is (batch, height, width, 1) float32 with 1 where a pixel is missing and 0 where it is seen.
-A strategy draws masks: it is a function, or a class whose objects are called so::
+A mask is (batch, height, width, 1) float32: 1 where a pixel is missing, 0 where it is visible.
+A strategy draws masks. It is a function, or a class whose objects are called in the same way::
 
     def corner_box(key, batch, height, width, *, side: float = 0.5) -> Mask:
         rows, columns = jnp.arange(height)[:, None], jnp.arange(width)
         missing = (rows < side * height) & (columns < side * width)
         return jnp.ones((batch, 1, 1, 1)) * missing[None, :, :, None]
 
-`key` is a key of `jax.random`, the rest are numbers: how many masks, and the image's height and
-width in pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask``
-sets. Calls are traced, so everything that depends on the key is JAX; test masks are drawn one at a
-time, so a mask may not depend on the others of its batch. Options that cannot be are refused by a
-`UserError`: ``mask.side=2: expected …``.
+`key` is a `jax.random` key; `batch` is how many masks, `height` and `width` are the image's, in
+pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask`` sets. Calls
+are traced, so whatever depends on the key must be pure JAX. Test masks are drawn one at a time (see
+`frozen`). For options that cannot work a `UserError` is raised: ``mask.side=2: expected …``.
 """
 
 import functools

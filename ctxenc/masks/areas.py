@@ -1,7 +1,7 @@
-"""Bounds on how much of an image is missing, and ways of holding them to the pixel.
+"""Bounds on how much of an image is missing, and ways to keep within them exactly.
 
-Options give bounds as shares of the image, `min_area` and `max_area`; strategies hold them in whole
-pixels, for every image. Here masks are boolean, without the channel axis.
+Options give the bounds as shares of the image, `min_area` and `max_area`; strategies keep within
+them for every image, in whole pixels. Here masks are boolean, without the channel axis.
 """
 
 import math
@@ -25,20 +25,20 @@ class Bounds(NamedTuple):
     most: int
 
     def hold(self, area: Int[Array, " batch"]) -> Bool[Array, " batch"]:
-        """Which areas are within them."""
+        """Which areas are within the bounds."""
         return (self.least <= area) & (area <= self.most)
 
     def draw(self, key: PRNGKeyArray, batch: int) -> Int[Array, " batch"]:
-        """Areas within them, each equally likely."""
+        """Random areas within the bounds, each equally likely."""
         share = jax.random.uniform(key, (batch,))  # randint's program is larger by far
         return self.least + jnp.floor(share * (self.most + 1 - self.least)).astype(jnp.int32)
 
 
 def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
-    """Shares of an image as whole pixels; at least one pixel is missing, and one is not.
+    """Shares of an image as whole pixels; at least one pixel is missing and one is visible.
 
     Raises:
-        UserError: They are no shares, the wrong way round, or too close for this image.
+        UserError: They are not shares, the wrong way round, or too close for this image.
     """
     check_shares(min_area=min_area, max_area=max_area)
     pixels, rounding = height * width, 1e-6  # 0.29 × 100 is a little less than 29
@@ -53,7 +53,7 @@ def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
 
 
 def check_shares(least: float = 0.0, most: float = 1.0, **options: float) -> None:
-    """Refuses options that are no shares of something, and a `min_…` above its `max_…`.
+    """Refuses options that are not shares of something, and a `min_…` above its `max_…`.
 
     Args:
         least: The lowest share that is allowed.
@@ -81,7 +81,7 @@ def area(missing: Missing) -> Int[Array, " batch"]:
 def first_within(
     draw: Callable[[PRNGKeyArray], Missing], key: PRNGKeyArray, within: Bounds, tries: int
 ) -> tuple[Missing, Bool[Array, " batch"]]:
-    """Each image's first draw within bounds; all are drawn until every image has one.
+    """Each image's first draw within bounds; all are drawn again until every image has one.
 
     Returns:
         (the masks, which of them are within bounds). Only after `tries` draws can one be outside.
@@ -120,8 +120,8 @@ def _limit(
 ) -> tuple[Int[Array, "batch 1 1"], Int[Array, " batch"]]:
     """(the highest limit with at most `count` values of 0 or more below it, how many there are).
 
-    It is found bit by bit, in at most 31 passes, and lower where it need not be higher. XLA takes
-    many times as long to sort on CPU.
+    It is found bit by bit, in at most 31 passes, fewer where a lower limit does. On CPU sorting
+    takes XLA many times as long.
     """
 
     def raised(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -146,7 +146,7 @@ def with_lowest(
     score: Float[Array, "batch height width"],
     count: Int[Array, " batch"],
 ) -> Mask:
-    """The masks that are done, and of the others the `count` pixels with the lowest scores."""
+    """The masks that are done; in the others, the `count` pixels with the lowest scores."""
     forced = lowest(score, jnp.where(done, 0, count))
     return as_mask(jnp.where(done[:, None, None], missing, forced))
 

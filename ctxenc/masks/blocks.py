@@ -1,4 +1,4 @@
-"""Several random blocks an image, which may overlap: the paper's second kind of region."""
+"""Several random blocks per image, which may overlap: the paper's second kind of region."""
 
 import math
 
@@ -26,9 +26,9 @@ def random_blocks(
 ) -> Mask:
     """Blocks of random sizes at random places, inside the image, until `max_area` is reached.
 
-    Of the blocks drawn, those count that do not take the missing area beyond `max_area`; all are
-    drawn anew until it is at least `min_area`. Should that fail `TRIES` times, the image gets one
-    block within bounds, as square as can be, at a random place.
+    Blocks that would take the missing area beyond `max_area` are left out; all are drawn again
+    until it is at least `min_area`. If that fails `TRIES` times, the image gets one block within
+    bounds, as square as possible, at a random place.
 
     Options:
         min_area: The least share of the image that is missing.
@@ -38,7 +38,7 @@ def random_blocks(
         max_side: The most.
 
     Raises:
-        UserError: Bounds that no area meets, or that such blocks cannot meet.
+        UserError: No area, or no such blocks, are within the bounds.
     """
     within = areas.bounds(min_area, max_area, height, width)
     areas.check_shares(min_side=min_side, max_side=max_side)

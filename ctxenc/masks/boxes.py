@@ -1,4 +1,4 @@
-"""One box an image: the masks of the paper's centre model and of the TensorFlow original."""
+"""One box per image: the masks of the paper's centre model and of the TensorFlow original."""
 
 import jax
 import jax.numpy as jnp
@@ -43,7 +43,7 @@ def random_box(
     mask_width: int,
     overlap: float = 0.0,
 ) -> Mask:
-    """One mask_height × mask_width box an image, every offset that fits equally likely.
+    """One mask_height × mask_width box per image, every offset that fits equally likely.
 
     `overlap` is as in `center_box`.
 
@@ -63,7 +63,8 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
     The authors' code has 4 in a box of 64, the paper 7.
 
     Raises:
-        UserError: `overlap` is no share below one half, less than a pixel, or all of the box.
+        UserError: `overlap` is not a share below one half, is less than a pixel, or is all of the
+            box.
     """
     if not 0 <= overlap < 0.5:
         raise UserError(f"overlap={overlap}: expected a share of the box's side, from 0 to 0.49")
@@ -110,10 +111,10 @@ def boxes(
 
 
 def check_box(height: int, width: int, mask_height: int, mask_width: int) -> None:
-    """Refuses a box that is larger than the image or that leaves no context around it.
+    """Checks that a box fits the image and leaves some context around it.
 
     Raises:
-        UserError: It is, or does.
+        UserError: It does not.
     """
     sizes = {"mask_height": (mask_height, height), "mask_width": (mask_width, width)}
     for name, (size, limit) in sizes.items():

@@ -1,7 +1,7 @@
 """Brush strokes: what a user paints over a photograph, as in free-form inpainting.
 
-The kind of mask, not the code, of Yu et al., "Free-Form Image Inpainting with Gated Convolution"
-(2019), here with areas within bounds.
+Masks like those of Yu et al., "Free-Form Image Inpainting with Gated Convolution" (2019), here with
+areas within bounds.
 """
 
 import itertools
@@ -33,8 +33,8 @@ def brush_strokes(
     """Strokes with round ends, each a chain of straight segments, until an area is reached.
 
     For each image an area within bounds is drawn, and strokes are added until it is reached. Where
-    that leaves bounds, or the strokes do not suffice, all of the image's strokes become thinner
-    or wider by one factor, until the area is the one that was drawn.
+    they exceed the bounds or do not suffice, all of the image's strokes become thinner or wider by
+    one factor, so that the area is the one that was drawn.
 
     Options:
         min_area: The least share of the image that is missing.
@@ -46,7 +46,7 @@ def brush_strokes(
         max_width: The widest.
 
     Raises:
-        UserError: Bounds that no area meets, or an option out of its range.
+        UserError: No area is within the bounds, or an option is out of its range.
     """
     within = areas.bounds(min_area, max_area, height, width)
     areas.check_shares(length=length)
@@ -77,9 +77,9 @@ def brush_strokes(
 def _paths(
     uniform: Float[Array, "numbers strokes batch"], size: Int[Array, " 2"], length: float
 ) -> Float[Array, "corners strokes batch 2"]:
-    """Chains' corners in pixels (row, column) from numbers of 0 to 1: four, and two a segment.
+    """Corners of chains, (row, column) in pixels, from numbers in [0, 1): 4, and 2 per segment.
 
-    Segments that are not used have no length. At the image's edges a chain is mirrored back.
+    Segments that are not used have length 0. At the image's edges a chain is mirrored back.
     """
     start = jnp.moveaxis(uniform[:2], 0, -1) * size
     turns, longs = jnp.split(uniform[4:], 2)

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from ctxenc.data.label_maps import SIDE, read_shapes
 from ctxenc.masks import Mask, areas
 
-PASTES = 64  # shapes an image at most
+PASTES = 64  # the most shapes of an image
 
 
 class Segments:
@@ -44,7 +44,7 @@ class Segments:
         """Masks of pasted shapes.
 
         Raises:
-            UserError: Bounds that no area meets.
+            UserError: No area is within the bounds.
         """
         within = areas.bounds(self.min_area, self.max_area, height, width)
         key_area, key_shapes, key_cut = jax.random.split(key, 3)
@@ -55,13 +55,12 @@ class Segments:
             pasted, missing, last, done = state
             shape = self._shape(uniform[pasted], height, width)
             area = areas.area(missing | shape)
-            missing = jnp.where(
-                (~done & (area <= within.most))[:, None, None], missing | shape, missing
-            )
-            last = jnp.where((~done & (area > within.most))[:, None, None], shape, last)
+            fits = (area <= within.most)[:, None, None]
+            last = jnp.where(fits | done[:, None, None], last, shape)
+            missing = missing | (shape & fits & ~done[:, None, None])
             return pasted + 1, missing, last, done | (area >= wanted)
 
-        # Should no shape reach the area, what is cropped is the whole image.
+        # Where no shape reaches the area, the whole image is what is cropped.
         none = jnp.zeros((batch, height, width), bool)
         start = jnp.zeros((), int), none, ~none, jnp.zeros(batch, bool)
         _, missing, last, _ = jax.lax.while_loop(
@@ -71,7 +70,7 @@ class Segments:
         return areas.with_lowest(missing, areas.area(missing) >= wanted, score, wanted)
 
     def _shape(self, uniform: Float[Array, "6 batch"], height: int, width: int) -> areas.Missing:
-        """One shape an image from numbers of 0 to 1, its centre anywhere in the image."""
+        """One shape per image from numbers in [0, 1), its centre anywhere in the image."""
         which, size, y, x, upside_down, mirrored = uniform
         number = jnp.floor(which * len(self.shapes.bits)).astype(jnp.int32)
         pixels = jnp.unpackbits(jnp.asarray(self.shapes.bits)[number], axis=-1).astype(jnp.float32)

@@ -1,7 +1,7 @@
-"""The networks, and the contract that one of your own keeps.
+"""The networks, and what a network of your own must be.
 
-Both are Flax modules. Their attributes are the options that a file in ``conf/model`` sets; they
-are hashed, as static arguments of jitted functions, and lists become tuples. A generator::
+Both networks are Flax modules. Their attributes are the options that a file in ``conf/model`` sets;
+lists become tuples, as modules are static arguments of jitted functions. A generator::
 
     class Mine(nn.Module):
         output_size: tuple[int, int]  # given by keyword: height and width of what is predicted
@@ -20,7 +20,7 @@ are hashed, as static arguments of jitted functions, and lists become tuples. A 
 float32 in [-1, 1], of `output_size`: the hole's pixels or the whole image's, as ``predict`` says.
 
 A discriminator is given `dtype`. It is called with (batch, height, width, 3) in [-1, 1], real or
-filled, and `train`, and returns (batch,) float32 logits: above zero for what it takes for real.
+filled, and `train`, and returns (batch,) float32 logits: above zero for what looks real.
 
 Parameters are float32. What changes without a gradient (moving statistics) is in the collection
 "batch_stats", updated where `train` is true and used where it is not. Sizes that cannot work are

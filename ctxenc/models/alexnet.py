@@ -1,14 +1,14 @@
 """The paper's network for learning features: AlexNet to its last pooling, and a decoder.
 
 AlexNet is Krizhevsky et al.'s (2012). Two things differ from it and from the paper: batch
-normalisation stands after each convolution where AlexNet has local response normalisation after
-two, since weights from N(0, 0.02) do not train through ten layers without; and as everywhere in
-the authors' code convolutions have no biases.
+normalisation follows each convolution where AlexNet has local response normalisation after two,
+since ten layers with weights from N(0, 0.02) do not train without it; and as everywhere in the
+authors' code convolutions have no biases.
 
-What the paper's figures say of the decoder (five up-convolutions of 5×5 and stride 2; 11×11×128,
-21×21×64, 41×41×64, 81×81×32, 161×161×3, resized to 227×227) is given here from memory, as is that
-a 1×1 convolution with as many channels follows the channel-wise layer. Bilinear resizing, and tanh
-before it, are choices of this file.
+The decoder is that of the paper's figure, from memory: a 1×1 convolution with as many channels
+after the channel-wise layer, then five up-convolutions of 5×5 with stride 2 (11×11×128, 21×21×64,
+41×41×64, 81×81×32, 161×161×3), resized to 227×227. Bilinear resizing, and tanh before it, are
+choices of this file.
 """
 
 from functools import partial
@@ -17,25 +17,25 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder
-from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv
+from ctxenc.models.base import RGB, EncoderDecoder, Pixels
+from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, Maps
 
 SMALLEST = 99
-"""Pixels of the smallest image of which 2×2 are left; of 1×1 the decoder could make but 1×1."""
+"""Pixels of the smallest image of which 2×2 are left; the decoder would leave 1×1 as it is."""
 
 
 class AlexNetGenerator(EncoderDecoder):
     """AlexNet to pool5, a channel-wise fully connected layer, a 1×1 convolution, a decoder.
 
-    Of 227×227 pixels the encoder leaves 6×6×256 = 9216 numbers. Two of five layers see all
-    channels of the one before; the others are two convolutions side by side, each on half the
+    The encoder reduces 227×227 pixels to 6×6×256 = 9216 numbers. Two of its five layers see all
+    channels of the layer before; the others are two convolutions side by side, each on half the
     channels.
 
-    The decoder's up-convolutions of 5×5 make n pixels 2n - 1, with `upsample="resize_conv"` 2n; its
-    last map, 161×161 for images of 227×227, is resized to `output_size`.
+    The decoder's 5×5 up-convolutions turn n pixels into 2n - 1, `upsample="resize_conv"` into 2n.
+    Its last map, 161×161 for images of 227×227, is resized to `output_size`.
 
     Attributes:
         widths: Channels after each of AlexNet's five convolutions, all of them even.
@@ -47,13 +47,11 @@ class AlexNetGenerator(EncoderDecoder):
     decoder_widths: tuple[int, ...] = (128, 64, 64, 32)
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width 3"]:
-        """Predicts the whole image, as `ctxenc.models` says; its images are of 99×99 or more.
+    def __call__(self, x: Maps, *, train: bool) -> Pixels:
+        """Predicts the whole image, as `ctxenc.models` says, from one of 99×99 pixels or more.
 
         Raises:
-            UserError: The image is too small, or there are not so many widths as layers.
+            UserError: The image is too small, or there are fewer or more widths than layers.
         """
         self._check((x.shape[1], x.shape[2]))
         plain: dict[str, Any] = {"use_bias": False, "dtype": self.dtype}

@@ -1,29 +1,31 @@
-"""What the generators share: their options, and what these cannot be."""
+"""What the generators share: their options, and the checks of these."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
 from ctxenc.models.layers import ConvTranspose, ResizeConv
 from ctxenc.ops import Padding
 
+Pixels = Float[Array, "batch out_height out_width 3"]
 RGB = 3
 UPSAMPLINGS = ("deconv", "resize_conv")
 
 
 class EncoderDecoder(nn.Module):
-    """An encoder that makes small maps of an image, and a decoder that makes large ones of them.
+    """An encoder from an image to small maps, and a decoder from these to pixels.
 
     Attributes:
         output_size: Height and width of what is predicted, in pixels: the hole or the image.
         widths: Channels after each of the encoder's convolutions.
         decoder_widths: Channels of the decoder's maps, smallest map first; three (red, green,
             blue) follow at the full size.
-        upsample: How the decoder doubles its maps: "deconv" for up-convolutions with stride 2, or
-            "resize_conv" (see `layers.ResizeConv`).
+        upsample: How the decoder doubles its maps: "deconv" for up-convolutions with stride 2,
+            "resize_conv" for `layers.ResizeConv`.
         dtype: Of the computation; parameters, statistics and output are float32.
     """
 
@@ -41,7 +43,7 @@ class EncoderDecoder(nn.Module):
         padding: Padding = "SAME",
         use_bias: bool = True,
     ) -> nn.Module:
-        """The layer that doubles a map; kernel size and padding are of up-convolutions only."""
+        """The layer that doubles a map; only an up-convolution has the kernel size and padding."""
         options: dict[str, Any] = {"use_bias": use_bias, "dtype": self.dtype}
         if self.upsample == "resize_conv":
             return ResizeConv(features, **options)
@@ -49,15 +51,15 @@ class EncoderDecoder(nn.Module):
 
     @property
     def start(self) -> tuple[int, int]:
-        """Height and width of the map from which doublings lead to `output_size`."""
+        """Height and width of the decoder's first map, which is doubled up to `output_size`."""
         doublings = 2 ** len(self.decoder_widths)
         return self.output_size[0] // doublings, self.output_size[1] // doublings
 
     def check_options(self, encoder: int | None = None, decoder: int | None = None) -> None:
-        """Refuses widths below 1, or not so many as layers, and ways to double that there are not.
+        """Checks the widths, and how many there are where a network has a fixed number of layers.
 
         Raises:
-            UserError: One of them.
+            UserError: There are too few or too many, one is below 1, or `upsample` is unknown.
         """
         check_widths("model.generator.widths", self.widths, encoder)
         check_widths("model.generator.decoder_widths", self.decoder_widths, decoder)
@@ -67,10 +69,10 @@ class EncoderDecoder(nn.Module):
             )
 
     def check_sizes(self, image: tuple[int, int]) -> None:
-        """Refuses an image (height, width) that cannot be halved, an output that cannot be doubled.
+        """Checks that an image (height, width) can be halved, and the output reached by doubling.
 
         Raises:
-            UserError: It names the image where the output is as large.
+            UserError: They cannot; an output as large as the image is named `image_size`.
         """
         keys = ("image_size",) * 2 if self.output_size == image else ("mask_height", "mask_width")
         for name, size in zip(("image_size",) * 2, image, strict=True):
@@ -80,7 +82,7 @@ class EncoderDecoder(nn.Module):
 
 
 def check_widths(key: str, widths: Sequence[int], count: int | None = None) -> None:
-    """Refuses a list of channels that is empty, or not of `count` numbers, or has one below 1."""
+    """Refuses a list of channels that is empty, has one below 1, or not `count` of them."""
     if not widths or min(widths) < 1 or count not in (None, len(widths)):
         numbers = "one or more" if count is None else str(count)
         raise UserError(f"{key}={list(widths)}: expected {numbers} numbers, each 1 or more")

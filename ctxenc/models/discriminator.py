@@ -8,7 +8,9 @@ from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
 from ctxenc.models.base import check_widths
-from ctxenc.models.layers import GLOROT, BatchNorm, Conv
+from ctxenc.models.layers import GLOROT, BatchNorm, Conv, Maps
+
+Logits = Float[Array, " batch"]
 
 
 class Discriminator(nn.Module):
@@ -27,9 +29,7 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, " batch"]:
+    def __call__(self, x: Maps, *, train: bool) -> Logits:
         """Judges pixels, as `ctxenc.models` says.
 
         Raises:
@@ -48,20 +48,23 @@ class Discriminator(nn.Module):
     def through(
         self, layer: nn.Module, x: Float[Array, "batch *size channels"], *, train: bool
     ) -> Float[Array, "batch *out_size features"]:
-        """What a layer makes of `x`, with `spectral_norm` after spectral normalisation.
+        """A layer applied to `x`, with `spectral_norm` after spectral normalisation.
 
-        Then the layer's kernel, as a matrix from (rows, columns, channels) to features, is divided
-        by its largest singular value (Miyato et al., 2018), which one power iteration a training
-        pass follows. Its vector is kept among the "batch_stats".
+        That divides the layer's kernel, as a matrix from (rows, columns, channels) to features, by
+        its largest singular value (Miyato et al., 2018), estimated by one power iteration in each
+        training pass. The iteration's vector is kept in "batch_stats".
         """
         if self.spectral_norm:
             return nn.SpectralNorm(layer)(x, update_stats=train)
         return layer(x)
 
     def check_options(self) -> None:
-        """Refuses a width that is none, and both normalisations together.
+        """Checks the widths, and that at most one normalisation is used.
 
-        Batch normalisation would take away the scale that spectral normalisation gives a kernel.
+        Batch normalisation would undo the scale that spectral normalisation gives a kernel.
+
+        Raises:
+            UserError: A width is not a positive number, or both normalisations are asked for.
         """
         check_widths("model.discriminator.widths", self.widths)
         if self.batch_norm and self.spectral_norm:

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder
-from ctxenc.models.layers import GLOROT, BatchNorm, ChannelwiseDense, Conv, ConvTranspose
+from ctxenc.models.base import RGB, EncoderDecoder, Pixels
+from ctxenc.models.layers import GLOROT, BatchNorm, ChannelwiseDense, Conv, ConvTranspose, Maps
 
 
 class Generator(EncoderDecoder):
@@ -32,9 +32,7 @@ class Generator(EncoderDecoder):
     mix_channels: bool = False
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width 3"]:
+    def __call__(self, x: Maps, *, train: bool) -> Pixels:
         """Predicts the hole, as `ctxenc.models` says.
 
         Raises:
@@ -52,9 +50,7 @@ class Generator(EncoderDecoder):
         x = self.up(RGB)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
-    def _join(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch start_height start_width start_channels"]:
+    def _join(self, x: Maps) -> Float[Array, "batch start_height start_width start_channels"]:
         """Carries the encoder's maps to the decoder's first."""
         whole: dict[str, Any] = {"strides": (1, 1), "padding": "VALID"}
         whole |= {"kernel_init": GLOROT, "dtype": self.dtype}

@@ -10,6 +10,9 @@ from jaxtyping import Array, Float
 
 from ctxenc.ops import Padding, conv_general_dilated, conv_transpose
 
+Maps = Float[Array, "batch height width channels"]
+NewMaps = Float[Array, "batch out_height out_width features"]
+
 GAUSSIAN: Initializer = nn.initializers.normal(0.02)
 GLOROT: Initializer = nn.initializers.glorot_uniform()
 
@@ -20,7 +23,7 @@ Conv = partial(
     kernel_init=GAUSSIAN,
     conv_general_dilated=conv_general_dilated,
 )
-"""Flax's convolution, computed by `ctxenc.ops`; unless told otherwise, it halves a map."""
+"""Flax's convolution, computed by `ctxenc.ops`; with these defaults it halves a map."""
 
 
 class ConvTranspose(nn.Module):
@@ -32,7 +35,7 @@ class ConvTranspose(nn.Module):
         strides: Output pixels to one input pixel: (down, right).
         padding: As `ctxenc.ops.conv_transpose` has it.
         use_bias: Whether a bias is added.
-        kernel_init: Where the weights start; the bias starts at zero.
+        kernel_init: Of the weights; the bias starts at zero.
         dtype: Of the computation; the parameters are float32.
     """
 
@@ -45,9 +48,7 @@ class ConvTranspose(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch out_height out_width features"]:
+    def __call__(self, x: Maps) -> NewMaps:
         """Up-convolves."""
         shape = (*self.kernel_size, x.shape[-1], self.features)
         kernel = self.applied(self.param("kernel", self.kernel_init, shape, jnp.float32))
@@ -62,12 +63,12 @@ class ConvTranspose(nn.Module):
     def applied(
         self, kernel: Float[Array, "rows columns channels features"]
     ) -> Float[Array, "_ _ channels features"]:
-        """The kernel that is used, from the one that is learned."""
+        """The kernel that is applied, from the one that is learned."""
         return kernel
 
 
 class ResizeConv(ConvTranspose):
-    """Each pixel repeated 2×2, then a 3×3 convolution: every output pixel sees alike.
+    """Each pixel repeated 2×2, then a 3×3 convolution, so that all output pixels are made alike.
 
     A 4×4 up-convolution has other weights for each of the four output pixels of an input pixel,
     and where they differ in the sum a checkerboard shows (Odena et al., "Deconvolution and
@@ -107,9 +108,7 @@ class ChannelwiseDense(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"]
-    ) -> Float[Array, "batch out_height out_width channels"]:
+    def __call__(self, x: Maps) -> Float[Array, "batch out_height out_width channels"]:
         """Carries each channel's map to `output_size`."""
         batch, height, width, channels = x.shape
         positions, out = height * width, self.output_size[0] * self.output_size[1]
@@ -127,15 +126,15 @@ class ChannelwiseDense(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation with momentum 0.9, as in the authors' Torch code, and Keras's epsilon.
 
-    Keras's momentum, 0.99, is what the TensorFlow original has. It forgets the moving variance's
-    start, 1, so slowly (initial activations have variances near 0.01) that after 420 steps a test
-    with it shows a network 10 dB worse than it is.
+    The TensorFlow original has Keras's momentum, 0.99. With it the moving variance leaves its start
+    at 1 so slowly (initial activations have variances near 0.01) that a test after 420 steps shows
+    a network 10 dB worse than it is.
 
     The statistics are float32, and over the whole batch however many devices share it.
 
     Attributes:
         epsilon: Added to the variance.
-        scale_init: Where the gain starts; the bias starts at zero.
+        scale_init: Of the gain; the bias starts at zero.
         dtype: Of the output; statistics and parameters are float32.
     """
 
@@ -144,9 +143,7 @@ class BatchNorm(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch height width channels"]:
+    def __call__(self, x: Maps, *, train: bool) -> Maps:
         """Normalises by this batch's statistics in training, by the moving ones otherwise."""
         norm = nn.BatchNorm(
             use_running_average=not train,

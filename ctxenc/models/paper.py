@@ -11,12 +11,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.typing import Initializer
-from jaxtyping import Array, Float
+from jaxtyping import Array
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder
-from ctxenc.models.discriminator import Discriminator
-from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose
+from ctxenc.models.base import RGB, EncoderDecoder, Pixels
+from ctxenc.models.discriminator import Discriminator, Logits
+from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose, Maps
 
 
 def _around_one(*args: Any) -> Array:
@@ -46,14 +46,12 @@ class PaperGenerator(EncoderDecoder):
     bottleneck: int = 4000
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, "batch out_height out_width 3"]:
+    def __call__(self, x: Maps, *, train: bool) -> Pixels:
         """Predicts the hole, or the whole image, as `ctxenc.models` says.
 
         Raises:
-            UserError: The image or the hole has a size that these widths cannot work with, or there
-                is one image to train on.
+            UserError: The image or the hole has a size that these widths cannot work with, or a
+                training batch is one image.
         """
         self._check((x.shape[1], x.shape[2]), x.shape[0] if train else None)
         plain: dict[str, Any] = {"use_bias": False, "dtype": self.dtype}
@@ -93,9 +91,7 @@ class PaperDiscriminator(Discriminator):
     widths: tuple[int, ...] = (64, 128, 256, 512)
 
     @nn.compact
-    def __call__(
-        self, x: Float[Array, "batch height width channels"], *, train: bool
-    ) -> Float[Array, " batch"]:
+    def __call__(self, x: Maps, *, train: bool) -> Logits:
         """Judges pixels, as `ctxenc.models` says.
 
         Raises:

@@ -74,7 +74,7 @@ REFUSED = {
     "damaged": (save_damaged, "a.png: cannot be read as a label map"),
     "colours": (
         lambda folder: Image.new("RGB", (9, 9)).save(folder / "a.png"),
-        "a.png: a picture of RGB pixels; expected a label map, with one whole number a pixel",
+        "a.png: a picture of RGB pixels; expected a label map, with one whole number per pixel",
     ),
     "background": (
         lambda folder: Image.new("L", (9, 9)).save(folder / "a.png"),
