@@ -4,10 +4,11 @@ import argparse
 import sys
 
 from ctxenc.cli import one_line_errors
-from ctxenc.comparison import pairing, sections, selection
+from ctxenc.comparison import comparison_table, paired, sections, selection
+from ctxenc.comparison.figures import MAIN
+from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.errors import printable
-from ctxenc.report import comparison_table
-from ctxenc.report.tables import FORMATS, render
+from ctxenc.metrics.registry import METRICS
 
 
 def main() -> None:
@@ -16,7 +17,7 @@ def main() -> None:
     with one_line_errors("ctxenc.compare"):
         records = sections.load(options.folders)
         if options.group_by is not None:
-            selection.check_key(options.group_by, records, "--group-by", ())
+            selection.check_key(options.group_by, records, "--group-by", sorts=False)
         compared = sections.compare(
             records,
             sort=options.sort,
@@ -24,7 +25,7 @@ def main() -> None:
             filters=options.filter,
             baseline=options.baseline,
         )
-        pairs, left_out = pairing.pairs(compared.ranked, compared.baselines)
+        pairs, left_out = paired.pairs(compared.ranked, compared.baselines)
         for line in left_out:
             print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
         tables = comparison_table.tables(
@@ -35,7 +36,7 @@ def main() -> None:
             everything=options.all,
         )
         if options.html is not None:
-            from ctxenc.report import page  # Pillow and plotly, half a second
+            from ctxenc.comparison import page  # Jinja, Pillow and plotly, half a second
 
             page.save(options.html, compared, tables)
             print(options.html, file=sys.stdout if options.format is None else sys.stderr)
@@ -54,10 +55,11 @@ def _options() -> argparse.Namespace:
     add("folders", nargs="+", metavar="DIR", help="run folders, sweeps, or folders of them")
     add(
         "--sort",
-        default=selection.DEFAULT_SORT,
+        default=MAIN,
         metavar="KEY",
-        help="psnr_db (default), ssim, l1_percent, l2_percent, psnr_pooled_db; best.psnr_db …; "
-        "run, state, step, seconds, or a key of the configuration; --sort=-KEY reverses",
+        help=f"a metric of the last test ({', '.join(METRICS)}; default: %(default)s) or, as "
+        f"best.{MAIN}, of the best; {', '.join(selection.OWN_KEYS)}, or a key of the "
+        "configuration; --sort=-KEY reverses",
     )
     add("--top", type=int, metavar="N", help="only the first N of each table")
     add("--filter", action="append", default=[], metavar="KEY=VALUE", help="only such runs; repeat")

@@ -18,10 +18,9 @@ from ctxenc.sweeps import run as sweep_run
 from ctxenc.sweeps.job import job
 
 # Hydra's options that show something and train nothing.
-SHOWING: tuple[tuple[str, ...], ...] = (
-    *(("-c", "--cfg"), ("-i", "--info"), ("-p", "--package")),
-    *(("--resolve",), ("--hydra-help",), ("--version",)),
-)
+SHOWING: tuple[tuple[str, ...], ...]
+SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("-p", "--package"), ("--resolve",))
+SHOWING += (("--hydra-help",), ("--version",))
 
 
 class _Parser(argparse.ArgumentParser):
@@ -46,17 +45,17 @@ def main() -> None:
     """Read the command line, train, and print the run folder's path last."""
     with one_line_errors("ctxenc.train"):
         asked = parser().parse_intermixed_args()
+        where = {"config_dir": asked.config_dir, "config_name": asked.config_name}
         search_path.add(asked.config_dir)
         if asked.help:
             print(help_text())
         elif asked.showing:
             hydra_main()  # it reads the command line by itself
         elif asked.multirun or sweep_run.is_resume(asked.overrides):
-            sweep, whole = sweep_run.run(asked.overrides, hydra_main, asked.config_name)
+            sweep, whole = sweep_run.run(asked.overrides, hydra_main, **where)
             print(sweep.path)
             sys.exit(0 if whole else 1)
         else:
-            where = {"config_dir": asked.config_dir, "config_name": asked.config_name}
             print(launch.run(*asked.overrides, **where).path)
 
 

@@ -3,10 +3,10 @@
 import json
 
 import numpy as np
-from ctxenc.metrics.per_image import NAMES
 from omegaconf import OmegaConf
 
 from ctxenc.evaluation.folder import Evaluation
+from ctxenc.metrics.registry import trained_on
 from ctxenc.report import grids
 from ctxenc.runs.folder import Run
 
@@ -20,7 +20,7 @@ CONFIG = {
     "num_workers": 2,
     "samples_dir": "samples",
     "save_dir": "checkpoints",
-    "dataset": {"_target_": "ctxenc.data.photos.photos", "data_dir": None},
+    "dataset": {"_target_": "ctxenc.data.photos.photos"},
     "mask": {
         "_target_": "ctxenc.masks.boxes.center_box",
         "mask_height": "${mask_height}",
@@ -32,7 +32,7 @@ RANDOM = {"mask": {**CONFIG["mask"], "_target_": "ctxenc.masks.boxes.random_box"
 
 def figures(psnr, step=100):
     values = {"psnr_db": psnr, "ssim": psnr / 100, "l1_percent": 30 - psnr, "l2_percent": 3.0}
-    return {"step": step, **dict.fromkeys(NAMES, psnr - 1), **values}
+    return {"step": step, **dict.fromkeys(trained_on(), psnr - 1), **values}
 
 
 def fake_run(
@@ -63,7 +63,7 @@ def fake_run(
     last, best = figures(psnr), figures(psnr + 0.5, step=50)
     run.write_summary({"step": 100, "last": last, "best": best, "baselines": baselines})
     for step in (25, 50, 75, 100):
-        losses = {"generator": 1 / step, "pixelwise": 0.9 / step, "discriminator": None}
+        losses = {"generator_loss": 1 / step, "reconstruction_loss": 0.9 / step}
         run.append_metrics({"split": "train", "step": step, **losses})
     for line in (best, last):
         run.append_metrics({"split": "test", **line})
@@ -79,13 +79,16 @@ def fake_samples(run, shade=0.0, step=100):
     grids.save(run.sample(step), [real, masked, filled])
 
 
-def fake_evaluation(run, psnr, name="test", masks="masks", images="images", weights="raw"):
-    """An evaluation with these per-image PSNRs, other metrics made from them."""
+def fake_evaluation(
+    run, psnr, name="test", masks="masks", images="images", weights="raw", **columns
+):
+    """An evaluation with these per-image PSNRs, other columns made from them, or given, or None."""
     psnr = np.asarray(psnr, float)
     metrics = {"mask_hash": masks, "dataset": {"test_fingerprint": images}}
     metrics["checkpoint"] = {"which": "best", "step": 100, "weights": weights}
-    columns = {"psnr": psnr, "ssim": psnr / 100, "l1": 1 / psnr, "l2": 0.1 / psnr}
-    Evaluation.of(run, name).write(metrics, {f"model.{m}": v for m, v in columns.items()})
+    made = {"psnr": psnr, "ssim": psnr / 100, "l1": 1 / psnr, "l2": 0.1 / psnr}
+    kept = {c: v for c, v in (made | columns).items() if v is not None}
+    Evaluation.of(run, name).write(metrics, {f"model.{c}": v for c, v in kept.items()})
 
 
 def damage(run, file, content):

@@ -87,10 +87,13 @@ def test_groups(sweep):
     assert "15.60 ± 0.71" in row
 
 
-def test_a_narrow_terminal_gets_the_settings_in_one_column(sweep):
+def test_a_narrow_terminal_has_each_runs_name_and_settings_above_its_figures(sweep):
     out = ctxenc_compare(sweep, COLUMNS="80").stdout
     assert max(map(len, out.splitlines())) <= 80
     assert "Where not said otherwise: seed=" in out
+    lines = out.splitlines()
+    name = next(i for i, line in enumerate(lines) if line.startswith("1-0.01"))
+    assert lines[name + 1].split()[:3] == ["16.10", "16.60", "+1.10"]
 
 
 @pytest.mark.parametrize(
@@ -115,6 +118,7 @@ def test_bad_input_is_one_line_and_a_non_zero_exit(arguments, sweep, tmp_path):
 def test_names_cannot_move_the_cursor_or_break_a_table(tmp_path):
     fake_run(tmp_path / "evil\x1b[2J|name\n<b>", 15.0)
     fake_run(tmp_path / os.fsdecode(b"no text \xff"), 14.0)  # as some archives leave them
+    fake_run(tmp_path / "[red]", 13.0, state="[b]漢字", overlap=0.25)
     for form in ("csv", "json", "table", "md"):
         done = ctxenc_compare(tmp_path, f"--format={form}")
         assert done.returncode == 0, done.stderr
@@ -125,6 +129,9 @@ def test_names_cannot_move_the_cursor_or_break_a_table(tmp_path):
         (line,) = [line for line in out.splitlines() if "evil" in line and "Change" not in line]
         assert "15.00" in line
     assert r"\|name \<b\>" in out
+    narrow = ctxenc_compare(tmp_path, COLUMNS="80").stdout
+    assert "\n[red]  overlap=0.25\n" in narrow
+    assert "[b]漢字" in narrow
 
 
 def test_two_hundred_runs_take_less_than_five_seconds(tmp_path):
@@ -142,6 +149,7 @@ def test_two_hundred_runs_take_less_than_five_seconds(tmp_path):
 
 
 def test_it_does_not_wait_for_jax():
-    code = "import sys, ctxenc.compare; print('jax' in sys.modules, 'plotly' in sys.modules)"
+    code = "import sys, ctxenc.compare; print([m in sys.modules for m in ('jax', 'plotly')]); "
+    code += "import ctxenc.comparison.page; print('jax' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["False", "False"]
+    assert done.stdout.splitlines() == ["[False, False]", "False"]

@@ -66,6 +66,9 @@ BAD = (
     ["--multirun", "lambda_adv=0,abc"],
     ["--multirun", "seed=0,1", "save_dir=/tmp/shared"],
     ["--multirun", "hydra/launcher=nope", "seed=0,1"],
+    ["--multirun", "resume=/nowhere"],
+    ["--multirun", "--config-name=nope", "seed=0,1"],
+    ["--multirun", "--config-dir=/nowhere", "seed=0,1"],
     ["--config-dir=/nowhere", "seed=1"],
     ["batch_size=0"],
 )
@@ -90,6 +93,57 @@ def swept(home):
     arguments = ["--multirun", *TINY, "max_steps=3", "name=sweep", "seed=range(1,3)", rates]
     done = ctxenc_train(*arguments, cwd=home, JAX_LOG_COMPILES="1")
     return done, Path(done.stdout.splitlines()[-1])
+
+
+OWN = {
+    "tiny.yaml": """
+defaults: [train, _self_]
+model:
+  generator: {widths: [4, 8], decoder_widths: [8]}
+  discriminator: {widths: [4, 8]}
+image_size: 16
+mask_height: 8
+mask_width: 8
+batch_size: 32
+num_img: 3
+max_steps: 3
+hydra: {sweeper: {params: {seed: "range(3)", lambda_adv: 0}}}
+""",
+    "mask/own.yaml": "_target_: ctxenc.masks.boxes.random_box\nmask_height: 8\nmask_width: 8\n",
+}
+
+
+def test_a_sweep_in_ones_own_yaml_runs_and_resumes_like_a_typed_one(home):
+    for name, text in OWN.items():
+        file = home / "own" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    own = ("--config-dir", "own", "--config-name", "tiny")
+    # What is typed wins: two seeds, not three.
+    typed = ("seed=1,2", "mask=center,own", "name=own")
+    done = ctxenc_train("--multirun", *own, *typed, cwd=home)
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.splitlines()[-1])
+    jobs = jobs_of(folder)
+    assert [job.path.name for job in jobs] == [
+        *("0-mask=center,seed=1", "1-mask=own,seed=1", "2-mask=center,seed=2", "3-mask=own,seed=2")
+    ]
+    assert {(job.config.lambda_adv, job.config.batch_size) for job in jobs} == {(0, 32)}
+    assert "4 of 4 jobs finished" in done.stderr
+
+    shutil.rmtree(jobs[3].path)
+    before = {file: file.stat().st_mtime_ns for file in jobs[0].path.rglob("*")}
+    refused = ctxenc_train(f"resume={folder}", cwd="/")
+    assert "--config-name=train: expected tiny" in refused.stderr
+    refused = ctxenc_train(f"resume={folder}", "--config-name=tiny", cwd="/")
+    assert "started with --config-dir" in refused.stderr
+    assert [refused.returncode, refused.stderr.count("\n")] == [1, 1]
+    again = (f"--config-dir={home / 'own'}", "--config-name=tiny")
+    done = ctxenc_train(f"resume={folder}", *again, cwd="/")
+    assert done.returncode == 0, done.stderr
+    assert [job.path.name for job in jobs_of(folder)] == [job.path.name for job in jobs]
+    assert jobs[3].summary["last"]["psnr_db"] > 0
+    assert {file: file.stat().st_mtime_ns for file in jobs[0].path.rglob("*")} == before
 
 
 def jobs_of(folder):
@@ -123,7 +177,7 @@ def test_a_sweep_over_numbers_and_seeds_compiles_once(swept):
     assert "Finished XLA compilation" not in later
 
 
-def test_a_sweep_that_is_taken_up_does_what_is_missing_or_unfinished(swept, home):
+def test_a_resumed_sweep_does_what_is_missing_or_unfinished(swept, home):
     folder = swept[1]
     jobs = jobs_of(folder)
     whole, half = (job for job in jobs if job.state == "finished")

@@ -15,7 +15,7 @@ DEEPEST = 12  # levels
 
 
 def find(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """The run folders at or below `folders`, each once, in the order a person would count them.
+    """The run folders at or below `folders`, each once, with 2 before 10.
 
     Run folders are not descended into, hidden folders are passed over, and links are followed but
     never in a circle.
@@ -28,21 +28,19 @@ def find(folders: Iterable[str | os.PathLike[str]]) -> list[Path]:
     found: list[Path] = []
     for folder in roots:
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; it takes run folders, or folders of them")
-        try:
-            next(os.scandir(folder), None)
-        except OSError as error:
-            raise UserError(f"{folder}: cannot be read ({error.strerror})") from None
+            raise UserError(f"{folder}: no such folder; expected run folders, or folders of them")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise UserError(f"{folder}: cannot be read (permission denied)")
         found += _walk(folder.absolute(), seen)
     if not found:
         names = ", ".join(map(str, roots))
         raise UserError(
             f"{names}: no run here or below; a run folder has .hydra/config.yaml and status.json"
         )
-    return sorted(found, key=lambda path: counted(str(path)))
+    return sorted(found, key=lambda path: natural(str(path)))
 
 
-def counted(text: str) -> list[tuple[int, int | str]]:
+def natural(text: str) -> list[tuple[int, int | str]]:
     """A sort key that puts 2 before 10."""
     parts = re.split(r"(\d{1,18})", text)
     return [(0, int(p)) if p.isascii() and p.isdigit() else (1, p) for p in parts]
@@ -55,34 +53,26 @@ def labels(paths: list[Path]) -> list[str]:
 
 
 def _walk(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
-    waiting = [(root, 0)]
-    while waiting:
-        folder, depth = waiting.pop()
-        try:
-            status = folder.stat()
-            if (identity := (status.st_dev, status.st_ino)) in seen:
-                continue
-            if len(seen) >= MOST_FOLDERS:
-                log.warning("%s: more than %d folders; the rest is left out", root, MOST_FOLDERS)
-                return
-            seen.add(identity)
-            with os.scandir(folder) as entries:
-                inside = sorted(entries, key=lambda e: (not e.is_symlink(), counted(e.name)))
-        except OSError as error:
-            log.warning("%s: left out (%s)", folder, error.strerror)
+    for place, names, files in os.walk(root, followlinks=True, onerror=_left_out):
+        folder, inside = Path(place), {*names, *files}
+        # Links last, so that a folder is named by its own path.
+        below = sorted(names, key=lambda n: ((folder / n).is_symlink(), natural(n)))
+        names.clear()  # of what is left here, os.walk goes on with
+        status = folder.stat()
+        if (identity := (status.st_dev, status.st_ino)) in seen:
             continue
-        if _is_run(folder, {entry.name for entry in inside}):
+        if len(seen) >= MOST_FOLDERS:
+            log.warning("%s: more than %d folders; the rest is left out", root, MOST_FOLDERS)
+            return
+        seen.add(identity)
+        if _is_run(folder, inside):
             yield folder
-        elif depth < DEEPEST:
-            # A stack: reversed, and links last, so that a folder is named by its own path.
-            waiting += [(folder / e.name, depth + 1) for e in inside if _is_folder(e)]
+        elif len(folder.parts) - len(root.parts) < DEEPEST:
+            names += [name for name in below if not name.startswith(".")]
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return not entry.name.startswith(".") and entry.is_dir()
-    except OSError:  # a link to itself
-        return False
+def _left_out(error: OSError) -> None:
+    log.warning("%s: left out (%s)", error.filename, error.strerror)
 
 
 def _is_run(folder: Path, names: set[str]) -> bool:

@@ -1,4 +1,8 @@
-"""One run as a comparison sees it: read without ever failing, whatever is in its folder."""
+"""One run as a comparison sees it: read without ever failing, whatever is in its folder.
+
+What is missing is a blank and a note. "Damaged" is only what is there and cannot be read: torn
+JSON, or a value of the wrong type. What a newer version wrote is kept.
+"""
 
 import time
 from collections.abc import Mapping
@@ -6,52 +10,29 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ctxenc.comparison.figures import Figures
 from ctxenc.comparison.settings import Settings, read_yaml
 from ctxenc.errors import UserError
+from ctxenc.metrics.registry import METRICS
 from ctxenc.runs.folder import Run
 
-STATES = ("finished", "running", "interrupted", "failed")
 SILENT_AFTER = 3600  # seconds without a line: a run that says it runs may have been killed
 MOST = 2**53  # steps and seconds beyond this are no count
-
-Figures = Mapping[str, float]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A test metric: what it is called, its unit, its decimals, and which way is better."""
-
-    title: str
-    unit: str
-    decimals: int
-    higher_is_better: bool
-
-    @property
-    def heading(self) -> str:
-        """Name and unit."""
-        return f"{self.title} {self.unit}".strip()
-
-
-METRICS = {  # those of `ctxenc.metrics.per_image.NAMES`, known here without importing JAX
-    "psnr_db": Metric("PSNR", "dB", 2, True),
-    "ssim": Metric("SSIM", "", 3, True),
-    "l1_percent": Metric("L1", "%", 2, False),
-    "l2_percent": Metric("L2", "%", 2, False),
-    "psnr_pooled_db": Metric("pooled PSNR", "dB", 2, True),
-}
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One run. `state` is one of `STATES` or ``damaged``; `problem` says why it is not finished.
+    """One run; what its folder does not say is None or empty.
 
-    `last`, `best` and `baselines` are empty where there is no test yet. `tested_on` is the hash of
-    the test masks and the fingerprint of the test images.
+    `state` is that of ``status.json``, ``damaged``, or ``unknown``; `problem` says what is missing
+    or damaged, and why it is not finished. `last`, `best` and `baselines` have the figures of
+    metrics that this version does not know too. `tested_on` is the hash of the test masks and the
+    fingerprint of the test images.
     """
 
     run: Run
     label: str
-    state: str
+    state: str = "unknown"
     problem: str | None = None
     step: int | None = None
     seconds: float | None = None
@@ -71,33 +52,44 @@ class Record:
 
 def read(path: Path, label: str) -> Record:
     """The record of a run folder; what is missing or damaged is in its `problem`."""
-    run, problems = Run(path), []
-    record = Record(run, label, "damaged")
-    for part in (_overrides, _config, _status, _summary, _dataset):
+    record, damage = Record(Run(path), label), []
+    for name, part in PARTS.items():
         try:
-            record = replace(record, **part(record))
+            if (path / name).exists():
+                record = replace(record, **part(record))
         except (UserError, OSError) as error:
-            problems.append(str(error).replace(f"{run.path}/", ""))
-    if problems:
-        told = [record.problem] if record.problem and record.state != "damaged" else []
-        return replace(record, state="damaged", problem="; ".join([*problems, *told]))
-    return record
+            damage.append(str(error).replace(f"{record.run.path}/", ""))
+    problems = [*damage, *([] if damage else _missing(record))]
+    problems += [record.problem] if record.problem else []
+    state = "damaged" if damage else record.state
+    return replace(record, state=state, problem="; ".join(problems) or None)
+
+
+def _missing(record: Record) -> list[str]:
+    """What a comparison would have liked to know."""
+    path, notes = record.run.path, []
+    for name in (".hydra/config.yaml", "status.json"):
+        notes += [] if (path / name).exists() else [f"{name}: missing"]
+    if record.state in ("finished", "unknown") and not record.last:
+        there = (path / "summary.json").exists()
+        notes.append(f"summary.json: {'no test figures' if there else 'missing'}")
+    if record.last and record.tested_on is None:
+        what = "no mask_hash and test_fingerprint" if record.dataset else "missing"
+        notes.append(f"dataset.json: {what}, so it is not known what was tested on")
+    return notes
 
 
 def _overrides(record: Record) -> dict[str, Any]:
-    file = record.run.path / ".hydra" / "overrides.yaml"
-    if not file.exists():
-        return {}
-    overrides = read_yaml(file)
+    overrides = read_yaml(record.run.path / ".hydra" / "overrides.yaml")
     if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
-        raise UserError(".hydra/overrides.yaml: it takes a list of overrides")
+        raise UserError(".hydra/overrides.yaml: expected a list of overrides")
     return {"overrides": tuple(overrides)}
 
 
 def _config(record: Record) -> dict[str, Any]:
     config = read_yaml(record.run.path / ".hydra" / "config.yaml")
     if not isinstance(config, dict):
-        raise UserError(".hydra/config.yaml: it takes a mapping of keys")
+        raise UserError(".hydra/config.yaml: expected a mapping of keys")
     try:
         return {"settings": Settings.of(config, record.overrides or ())}
     except (ValueError, RecursionError) as error:  # whole numbers of thousands of digits
@@ -105,20 +97,18 @@ def _config(record: Record) -> dict[str, Any]:
 
 
 def _status(record: Record) -> dict[str, Any]:
-    if not (record.run.path / "status.json").exists():
-        raise UserError("status.json: missing")
     status = record.run.status
-    state, error = status.get("state"), status.get("error")
-    if state not in STATES:
-        raise UserError(f"status.json: state={_shown(state)}: it takes {', '.join(STATES)}")
-    step, seconds = (_number("status.json", name, status) for name in ("step", "seconds"))
+    state, error = (_given("status.json", status, name, TEXT) for name in ("state", "error"))
+    step, seconds = (_given("status.json", status, name, NUMBER) for name in ("step", "seconds"))
+    known = {"step": None if step is None else int(step), "seconds": seconds}
+    if state is None:
+        return {**known, "problem": "status.json: no state"}
     problem = None
     if state == "running":
         problem = _running(record.run.path)
     elif state != "finished":
-        reason = " ".join(error.split()) if isinstance(error, str) else ""
-        problem = reason or f"stopped at step {step:.0f}"
-    return {"state": state, "problem": problem, "step": int(step), "seconds": seconds}
+        problem = " ".join((error or "").split()) or f"{state} at step {step or 0:.0f}"
+    return {**known, "state": state[:40], "problem": problem}
 
 
 def _running(path: Path) -> str:
@@ -131,51 +121,56 @@ def _running(path: Path) -> str:
 
 
 def _summary(record: Record) -> dict[str, Any]:
-    if not (record.run.path / "summary.json").exists():
-        if record.state == "finished":
-            raise UserError("summary.json: missing")
-        return {}
     summary = record.run.summary
-    figures = {name: _figures(name, summary.get(name)) for name in ("last", "best")}
-    baselines = summary.get("baselines", {})
-    if not isinstance(baselines, dict):
-        raise UserError(f"summary.json: baselines={_shown(baselines)}: it takes figures by name")
+    named = _given("summary.json", summary, "baselines", MAPPING) or {}
     return {
-        **figures,
-        "baselines": {n: _figures(f"baselines.{n}", found) for n, found in baselines.items()},
+        "last": _figures("summary.json", summary, "last"),
+        "best": _figures("summary.json", summary, "best"),
+        "baselines": {name: _figures("summary.json: baselines", named, name) for name in named},
     }
 
 
-def _figures(name: str, found: Any) -> dict[str, float]:
-    if not isinstance(found, dict):
-        raise UserError(f"summary.json: {name}={_shown(found)}: it takes the test figures")
-    values = {m: _number("summary.json", m, found, f"{name}.") for m in METRICS}
-    if "step" in found:
-        values["step"] = _number("summary.json", "step", found, f"{name}.")
-    return values
+def _figures(where: str, values: Mapping[str, Any], key: str) -> dict[str, float]:
+    """The metrics of one test; of those that this version does not know, the numbers."""
+    found = _given(where, values, key, MAPPING) or {}
+    for metric in found.keys() & METRICS.keys():
+        _given(f"{where}: {key}", found, metric, NUMBER)
+    return {m: float(v) for m, v in found.items() if m != "step" and _is_number(v)}
 
 
 def _dataset(record: Record) -> dict[str, Any]:
-    if not (record.run.path / "dataset.json").exists():
-        if record.last:
-            raise UserError("dataset.json: missing, so it is not known what was tested on")
-        return {}
     dataset = record.run.dataset
-    known = dataset.get("mask_hash"), dataset.get("test_fingerprint")
-    if not all(isinstance(part, str) and part for part in known):
-        if record.last:
-            raise UserError("dataset.json: mask_hash and test_fingerprint are not both there")
-        return {}
-    return {"dataset": dataset, "tested_on": known}
+    known = [_given("dataset.json", dataset, k, TEXT) for k in ("mask_hash", "test_fingerprint")]
+    return {"dataset": dataset, "tested_on": tuple(known) if all(known) else None}
 
 
-def _number(file: str, key: str, values: Mapping[str, Any], prefix: str = "") -> float:
+PARTS = {
+    ".hydra/overrides.yaml": _overrides,
+    ".hydra/config.yaml": _config,
+    "status.json": _status,
+    "summary.json": _summary,
+    "dataset.json": _dataset,
+}
+
+
+def _is_number(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= MOST  # which not-a-number is not
+
+
+TEXT, NUMBER, MAPPING = "text", "a finite number", "figures by name"
+KINDS = {
+    TEXT: lambda value: isinstance(value, str),
+    NUMBER: _is_number,
+    MAPPING: lambda value: isinstance(value, dict),
+}
+
+
+def _given(where: str, values: Mapping[str, Any], key: str, kind: str) -> Any:
+    """A key's value, None where it is missing; a `UserError` where it is of another kind."""
     value = values.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= MOST:
-        raise UserError(f"{file}: {prefix}{key}={_shown(value)}: it takes a number")
-    return float(value)
-
-
-def _shown(value: Any) -> str:
-    words = "missing" if value is None else repr(value)
-    return words if len(words) <= 40 else f"{words[:39]}…"
+    if value is None or KINDS[kind](value):
+        return value
+    words = repr(value)
+    words = words if len(words) <= 40 else f"{words[:39]}…"
+    raise UserError(f"{where}: {key}={words}: expected {kind}")

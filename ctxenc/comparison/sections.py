@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ctxenc.comparison import discovery, selection, settings
+from ctxenc.comparison import discovery, figures, selection, settings
 from ctxenc.comparison.records import Record, read
+from ctxenc.config import schema
 from ctxenc.errors import UserError
-
-TESTED_ON = ("dataset", "mask", "mask_height", "mask_width", "overlap")  # they decide on the test
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Comparison:
 
     @property
     def troubled(self) -> tuple[Record, ...]:
-        """The runs that did not finish or cannot be ranked, each with its `problem`."""
+        """The runs with a `problem`: unfinished, damaged, or lacking a file."""
         return (*self.unranked, *(run for run in self.ranked if run.problem))
 
     @property
@@ -67,7 +66,7 @@ def load(folders: Iterable[str | Path]) -> list[Record]:
 def compare(
     records: Sequence[Record],
     *,
-    sort: str = selection.DEFAULT_SORT,
+    sort: str = figures.MAIN,
     top: int | None = None,
     filters: Sequence[str] = (),
     baseline: str | None = None,
@@ -88,7 +87,7 @@ def compare(
     """
     selection.check_key(sort.removeprefix("-"), records, "--sort")
     if top is not None and top < 1:
-        raise UserError(f"--top={top}: it takes a whole number of at least 1")
+        raise UserError(f"--top={top}: expected a whole number of at least 1")
     against = named(baseline, records) if baseline is not None else None
     kept = selection.kept(records, filters)
     parts: dict[tuple[str, str], list[Record]] = {}
@@ -125,7 +124,7 @@ def named(name: str, records: Sequence[Record]) -> Record:
     found = found or [r for r in records if r.run.path.name == name]
     if len(found) != 1:
         what = "several runs have this name" if found else "no such run among those compared"
-        raise UserError(f"--baseline={name}: {what}; it takes one of the names in the table")
+        raise UserError(f"--baseline={name}: {what}; expected one of the names in the table")
     if not found[0].ranked:
         raise UserError(f"--baseline={name}: this run has no test figures ({found[0].problem})")
     return found[0]
@@ -138,8 +137,9 @@ def _title(part: list[Record], parts: list[list[Record]]) -> str:
     title += f" test images of {data.get('name', 'an unnamed set')}"
     title += f" at {data.get('image_size', '?')} px"
     everywhere = [run.settings for others in parts for run in others]
+    tested = schema.keys(lambda key: key.tested)
     for key in dict.fromkeys(["mask", *settings.differing(everywhere)]):
-        if key.split(".")[0] not in TESTED_ON:
+        if key.split(".")[0] not in tested:
             continue
         values = {run.settings.values.get(key) for run in part}
         value = values.pop() if len(values) == 1 else None

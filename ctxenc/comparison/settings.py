@@ -1,4 +1,4 @@
-"""What a run was told: its configuration as flat keys, each group by the name of its choice."""
+"""A run's settings: its configuration as flat keys, each group by the name of its choice."""
 
 import contextlib
 import functools
@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from ctxenc.config import schema
-from ctxenc.config.search_path import config_dir
+from ctxenc.config import schema, search_path
+from ctxenc.config.schema import Role
 from ctxenc.errors import UserError
 from ctxenc.runs import safe_read
-
-PLACES = ("name", "resume", "resume_step", "samples_dir", "save_dir", "dataset.data_dir")
-IDLE = (  # these change no result either
-    *PLACES,
-    *("num_workers", "distributed", "num_img", "n_update", "log_every", "eval_every", "monitor"),
-)
 
 
 @dataclass(frozen=True)
@@ -34,34 +30,46 @@ class Settings:
     changed: frozenset[str]
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], overrides: Sequence[str] = ()) -> "Settings":
-        """The settings of a composed configuration and of the overrides that made it."""
+    def of(cls, config: Mapping[Any, Any], overrides: Sequence[str] = ()) -> "Settings":
+        """The settings of a composed configuration and of the overrides that made it.
+
+        A key that did not exist yet when the configuration was saved has the value that stood for
+        it then; keys that this version does not know are kept.
+        """
         values: dict[str, str] = {}
         changed: set[str] = set()
-        for key, node in config.items():
-            if key in schema.groups() and isinstance(node, dict):
-                inside = flat(node)
-                name, expected = _choice(key, inside, overrides)
-                values[key] = name
-                values |= {f"{key}.{k}": v for k, v in inside.items()}
-                changed |= {
-                    f"{key}.{k}"
-                    for k in inside.keys() | expected.keys()
-                    if inside.get(k) != expected.get(k)
-                }
-            else:
-                values |= flat({str(key): node})
+        groups = schema.groups()
+        for key, node in {**_before(), **config}.items():
+            if key not in groups or not isinstance(node, dict):
+                values |= flat({key: node})
+                continue
+            inside = flat(node)
+            values[key], expected = _choice(key, inside, overrides)
+            values |= {f"{key}.{k}": v for k, v in inside.items()}
+            both = inside.keys() | expected.keys()
+            changed |= {f"{key}.{k}" for k in both if inside.get(k) != expected.get(k)}
         return cls(values, frozenset(changed))
+
+
+def role(key: str) -> Role | None:
+    """What a dotted key does to a run; None for one that this version does not know."""
+    top, _, option = key.partition(".")
+    if (known := schema.keys().get(top)) is None:
+        return None
+    return Role.PLACE if option in known.places else known.role
 
 
 def differing(runs: Sequence[Settings]) -> list[str]:
     """The keys that tell runs apart, in the configuration's order.
 
     A key inside a group counts where it differs between runs of the same choice, or from the
-    choice's file: that another mask has other options is said by its name.
+    choice's file: that another mask has other options is said by its name. Runs whose
+    configuration is missing do not count.
     """
-    keys = dict.fromkeys(key for run in runs for key in run.values)
-    return [key for key in keys if key not in PLACES and _tells_apart(key, runs)]
+    known = [run for run in runs if run.values]
+    keys = dict.fromkeys(key for run in known for key in run.values)
+    apart = [key for key in keys if _tells_apart(key, known)]
+    return [key for key in apart if role(key) is not Role.PLACE]
 
 
 def _tells_apart(key: str, runs: Sequence[Settings]) -> bool:
@@ -125,6 +133,13 @@ def read_yaml(file: Path) -> Any:
         raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
 
 
+def _before() -> dict[str, Any]:
+    """What runs did that were saved before a key existed, where it is known."""
+    known = schema.keys(lambda key: key.before is not schema.UNCHANGED)
+    keys = {name: f.default for name, f in schema.fields().items() if name not in schema.groups()}
+    return keys | {name: key.before for name, key in known.items()}
+
+
 def _choice(
     group: str, inside: Mapping[str, str], overrides: Sequence[str]
 ) -> tuple[str, Mapping[str, str]]:
@@ -134,7 +149,7 @@ def _choice(
     cats of CIFAR-10 and all of it), the override decides, then the number of equal values.
     """
     given = [o.split("=", 1)[1] for o in overrides if o.startswith(f"{group}=")]
-    alike = {n: e for n, e in _known(group).items() if _targets(e) == _targets(inside)}
+    alike = {n: e for n, e in _choices(group).items() if _targets(e) == _targets(inside)}
     if given and given[-1] in alike:
         return given[-1], alike[given[-1]]
     if alike:
@@ -146,42 +161,43 @@ def _choice(
 
 
 def _targets(values: Mapping[str, str]) -> dict[str, str]:
-    """What is built: the ``_target_`` keys, and the parts that are switched off with null."""
-    parts = {k for k in values if k.rsplit(".", 1)[-1] == "_target_"}
-    return {k: values[k] for k in sorted(parts)}
+    """What is built: the ``_target_`` keys."""
+    return {k: v for k, v in values.items() if k.rsplit(".", 1)[-1] == "_target_"}
+
+
+def _choices(group: str) -> dict[str, dict[str, str]]:
+    """Each choice of a group, of all folders that are searched, with its file's flat content."""
+    return _read_choices(group, tuple(search_path.folders()))
 
 
 @functools.cache
-def _known(group: str) -> dict[str, dict[str, str]]:
-    """Each choice of a group with the flat content of its file and of those it builds on."""
+def _read_choices(group: str, folders: tuple[Path, ...]) -> dict[str, dict[str, str]]:
+    # As in Hydra, the first folder that has a choice counts.
+    files = {f.stem: f for folder in reversed(folders) for f in (folder / group).glob("*.yaml")}
     found = {}
-    for file in sorted((config_dir() / group).glob("*.yaml")):
-        with contextlib.suppress(UserError):
-            found[file.stem] = flat(_content(group, file.stem))
+    for choice in sorted(files):
+        with contextlib.suppress(UserError, OmegaConfBaseException):
+            found[choice] = flat(_content(group, choice, files))
     return found
 
 
-def _content(group: str, choice: str, above: tuple[str, ...] = ()) -> dict[str, Any]:
+def _content(
+    group: str, choice: str, files: Mapping[str, Path], above: tuple[str, ...] = ()
+) -> dict[Any, Any]:
     """The values in a choice's file, over those of the choices in its defaults list."""
-    node = read_yaml(config_dir() / group / f"{choice}.yaml")
-    if not isinstance(node, dict) or choice in above:
+    if choice in above or choice not in files:
         return {}
-    found: dict[str, Any] = {}
+    node = read_yaml(files[choice])
+    if not isinstance(node, dict):
+        return {}
+    parts: list[dict[Any, Any]] = []
     for entry in node.pop("defaults", []):
         if isinstance(entry, str) and entry != "_self_":  # joint, joint@loss, blocks@parts.blocks
             name, _, package = entry.partition("@")
-            part = _content(group, name, (*above, choice))
+            part = _content(group, name, files, (*above, choice))
             for key in reversed(package.removeprefix(group).strip(".").split(".")):
                 part = {key: part} if key else part
-            found = _merged(found, part)
+            parts.append(part)
     inside = node.get(group, node)  # the group's own key in a file of @package _global_
-    return _merged(found, inside) if isinstance(inside, dict) else found
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Both, key by key; what is `over` counts."""
-    found = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(found.get(key), dict)
-        found[key] = _merged(found[key], value) if both else value
-    return found
+    merged: Any = OmegaConf.to_container(OmegaConf.merge(*parts, inside or {}))
+    return merged

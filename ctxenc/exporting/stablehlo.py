@@ -45,7 +45,7 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         by_path = flax.traverse_util.flatten_dict(trained.variables, sep="/")
-        weights = {path: np.asarray(value) for path, value in sorted(by_path.items())}
+        weights: dict[str, Any] = {p: np.asarray(value) for p, value in sorted(by_path.items())}
         (temporary / PROGRAM).write_bytes(program(trained, weights).serialize())
         np.savez(temporary / WEIGHTS, **weights)
         described = contract(trained, weights, temporary)

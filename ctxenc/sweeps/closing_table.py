@@ -1,118 +1,65 @@
-"""How a sweep's jobs ended: the best first, means over seeds, and what to do next."""
+"""How a sweep's jobs ended: the tables of ``ctxenc.compare``, and the commands to go on with."""
 
+import math
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
-from ctxenc.comparison import selection
-from ctxenc.comparison.grouping import Group, grouped
-from ctxenc.comparison.records import METRICS, Record
-from ctxenc.report.tables import Cell, Column, Table, render
-from ctxenc.sweeps.folder import Sweep
+from ctxenc.comparison import comparison_table, grouping, sections
+from ctxenc.comparison.records import Record
+from ctxenc.comparison.tables import Cell, Table, render
+from ctxenc.metrics.registry import METRICS
 
-FIGURES = ("psnr_db", "ssim", "l1_percent")
-REPLICATE = "seed"  # runs that differ in nothing else are put together
+SEED = "seed"  # means are taken over runs that differ in nothing else
 
 
-def closing(sweep: Sweep, jobs: Sequence[Record], objective: str) -> str:
+def closing(
+    folder: Path, jobs: Sequence[Record], planned: int, monitor: str, again: Sequence[str] = ()
+) -> str:
     """The closing tables of a sweep and the commands to go on with, as text.
 
-    Jobs are ranked among those that were tested on the same images and masks only; the others,
-    and those that did not finish, are in tables of their own.
+    Args:
+        folder: of the sweep.
+        jobs: those that have begun.
+        planned: how many there are to be.
+        monitor: the metric by which they are ranked, among those that were tested on the same
+            images and masks.
+        again: what else a command that resumes the sweep must have.
     """
-    shown = list(dict.fromkeys([objective, *FIGURES]))
-    tables = []
-    for part in _parts(jobs):
-        ranked = selection.ordered(part, objective)
-        tables.append(_table(ranked, shown))
-        if any(len(group.runs) > 1 for group in grouped(ranked, REPLICATE)):
-            tables.append(_over_seeds(ranked, shown, objective))
-    troubled = [job for job in jobs if job.state != "finished"]
-    if troubled:
-        tables.append(_troubled(troubled))
-    return "\n".join([render(tables, "table"), "", *_next(sweep, jobs)])
-
-
-def _parts(jobs: Sequence[Record]) -> list[list[Record]]:
-    parts: dict[tuple[str, str] | None, list[Record]] = {}
-    for job in jobs:
-        if job.state == "finished":
-            parts.setdefault(job.tested_on, []).append(job)
-    return list(parts.values())
-
-
-def _table(jobs: Sequence[Record], shown: Sequence[str]) -> Table:
-    columns = [Column("run", "run"), *_columns(shown), *_work_columns()]
-    rows = tuple(
-        (Cell.of(job.label), *(_figure(job.last.get(m), m) for m in shown), *_work(job))
-        for job in jobs
-    )
-    return Table("jobs", "Best first, at the last test", (), tuple(columns), rows)
-
-
-def _over_seeds(jobs: Sequence[Record], shown: Sequence[str], objective: str) -> Table:
-    groups = grouped(jobs, REPLICATE)
-    up = METRICS[objective].higher_is_better
-    groups = sorted(groups, key=lambda g: g.mean[objective], reverse=up)
-    columns = [Column("runs", "same but for the seed"), Column("seeds", "seeds", number=True)]
-    rows = tuple(
-        (
-            Cell.of(_name(group, jobs)),
-            Cell(str(len(group.runs))),
-            *(_spread(group, metric) for metric in shown),
-        )
-        for group in groups
-    )
-    title = "Mean ± standard deviation over seeds"
-    return Table("seeds", title, (), (*columns, *_columns(shown)), rows)
-
-
-def _troubled(jobs: Sequence[Record]) -> Table:
-    columns = (Column("run", "run"), Column("status", "status"), *_work_columns())
-    rows = tuple(
-        (Cell.of(job.label), Cell(job.state), *_work(job), Cell.of(job.problem)) for job in jobs
-    )
-    return Table("troubled", "Not finished", (), (*columns, Column("why", "why")), rows)
-
-
-def _next(sweep: Sweep, jobs: Sequence[Record]) -> list[str]:
-    finished = sum(job.state == "finished" for job in jobs)
-    failed = sum(job.state == "failed" for job in jobs)
-    folder = shlex.quote(str(sweep.path))
-    lines = [f"{finished} of {sweep.planned} jobs finished" + (f", {failed} failed" * bool(failed))]
-    if finished < sweep.planned:
-        lines.append(f"to go on with the others: python -m ctxenc.train resume={folder}")
+    finished, failed = (sum(job.state == s for job in jobs) for s in ("finished", "failed"))
+    lines = [f"{finished} of {planned} jobs finished" + (f", {failed} failed" * bool(failed))]
+    if finished < planned:
+        resume = shlex.join([f"resume={folder}", *again])
+        lines.append(f"to go on with the others: python -m ctxenc.train {resume}")
     if jobs:
-        several = len({job.settings.values.get(REPLICATE) for job in jobs}) > 1
-        by_seed = f" --group-by {REPLICATE}" if several else ""
-        lines.append(f"to compare them:          python -m ctxenc.compare {folder}{by_seed}")
-    return lines
+        several = len({job.settings.values.get(SEED) for job in jobs}) > 1
+        by_seed = f" --group-by {SEED}" if several else ""
+        path = shlex.quote(str(folder))
+        lines.append(f"to compare them:          python -m ctxenc.compare {path}{by_seed}")
+        lines = [render(_tables(jobs, monitor), "table"), "", *lines]
+    return "\n".join(lines)
 
 
-def _name(group: Group, jobs: Sequence[Record]) -> str:
-    """The overrides that tell a group from others."""
-    common = set.intersection(*(set(job.overrides or ()) for job in jobs))
-    own = [o for o in group.runs[0].overrides or () if o not in common]
-    return ",".join(o for o in own if not o.startswith(f"{REPLICATE}=")) or "all"
+def _tables(jobs: Sequence[Record], monitor: str) -> list[Table]:
+    compared = sections.compare(jobs, sort=monitor)
+    tables = comparison_table.tables(compared)
+    if any(len(g.runs) > 1 for s in compared.sections for g in grouping.grouped(s.runs, SEED)):
+        means = comparison_table.tables(compared, group_by=SEED)
+        count = len(compared.sections)
+        tables[count:count] = means[:count]
+    return [_by(monitor, table) for table in tables]
 
 
-def _columns(shown: Sequence[str]) -> list[Column]:
-    return [Column(metric, METRICS[metric].heading, number=True) for metric in shown]
+def _by(monitor: str, table: Table) -> Table:
+    """The table with the monitored metric shown, and best first by it."""
+    keys = [column.key for column in table.columns]
+    if monitor not in keys:
+        return table
 
+    def badness(row: tuple[Cell, ...]) -> float:
+        value = row[keys.index(monitor)].value
+        return METRICS[monitor].badness(value) if isinstance(value, float) else math.inf
 
-def _work_columns() -> list[Column]:
-    return [Column("step", "step", number=True), Column("seconds", "time", number=True)]
-
-
-def _work(job: Record) -> list[Cell]:
-    seconds = "" if job.seconds is None else f"{job.seconds:.0f} s"
-    return [Cell("" if job.step is None else str(job.step)), Cell(seconds)]
-
-
-def _figure(value: float | None, metric: str) -> Cell:
-    return Cell("" if value is None else f"{value:.{METRICS[metric].decimals}f}", value)
-
-
-def _spread(group: Group, metric: str) -> Cell:
-    decimals, spread = METRICS[metric].decimals, group.spread[metric]
-    around = "" if spread is None else f" ± {spread:.{decimals}f}"
-    return Cell(f"{group.mean[metric]:.{decimals}f}{around}", group.mean[metric])
+    columns = tuple(replace(c, hidden=c.hidden and c.key != monitor) for c in table.columns)
+    return replace(table, columns=columns, rows=tuple(sorted(table.rows, key=badness)))

@@ -1,13 +1,14 @@
 """Which GPU a worker process uses, so that the jobs of one machine do not fight over one.
 
 JAX takes three quarters of each GPU's memory that it sees, so the second of two processes on one
-GPU would find none. Each worker takes a place, which it holds until it dies; place k uses GPU
-k modulo their count. Where several workers share a GPU, each is allowed its share of the memory.
+GPU would find none. Each worker takes a slot, which it holds until it dies; slot k uses GPU k
+modulo their count. Where several workers share a GPU, each is allowed its share of the memory.
 See https://docs.jax.dev/en/latest/gpu_memory_allocation.html.
 """
 
+import contextlib
+import functools
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -15,41 +16,35 @@ import filelock
 
 SHARED = 0.9  # of a GPU's memory, divided among its workers
 
-_held: filelock.BaseFileLock | None = None
 
-
-def take(folder: Path, workers: int) -> None:
-    """Take a free place of a sweep for this process, once; before JAX looks for devices.
+@functools.cache
+def take_slot(folder: Path, workers: int) -> filelock.BaseFileLock:
+    """Take a free slot of a sweep for this process, once; before JAX looks for devices.
 
     The user's own ``XLA_PYTHON_CLIENT_MEM_FRACTION`` and ``XLA_PYTHON_CLIENT_PREALLOCATE`` win.
     """
-    global _held
-    if _held is not None:
-        return
-    places = folder / ".places"
-    places.mkdir(exist_ok=True)
-    number = 0
-    while _held is None:
-        lock = filelock.FileLock(places / str(number), blocking=False)
-        try:
+    slots, slot = folder / ".gpu_slots", 0
+    slots.mkdir(exist_ok=True)
+    while True:
+        lock = filelock.FileLock(slots / str(slot), blocking=False)
+        with contextlib.suppress(filelock.Timeout):  # another worker's
             lock.acquire()
-            _held = lock
-        except filelock.Timeout:
-            number += 1
-    os.environ.update(environment(number, workers, gpus()))
+            os.environ.update(environment(slot, workers, gpus()))
+            return lock
+        slot += 1
 
 
-def environment(place: int, workers: int, devices: list[str]) -> dict[str, str]:
+def environment(slot: int, workers: int, devices: list[str]) -> dict[str, str]:
     """What a worker's environment says of GPUs; nothing where there are none.
 
     Args:
-        place: the worker's, counted from 0.
+        slot: the worker's, counted from 0.
         workers: how many there are; joblib's negative numbers count from the machine's cores.
         devices: the GPUs, as ``CUDA_VISIBLE_DEVICES`` names them.
     """
     if not devices:
         return {}
-    chosen = {"CUDA_VISIBLE_DEVICES": devices[place % len(devices)]}
+    chosen = {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]}
     workers = workers if workers > 0 else max(1, (os.cpu_count() or 1) + 1 + workers)
     sharing = -(-workers // len(devices))
     users = {"XLA_PYTHON_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_PREALLOCATE"} & set(os.environ)
@@ -63,11 +58,9 @@ def gpus() -> list[str]:
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         return [name.strip() for name in allowed.split(",") if name.strip()]
-    if shutil.which("nvidia-smi") is None:
-        return []
     try:
         answer = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
-    except (OSError, subprocess.SubprocessError):
+    except (OSError, subprocess.SubprocessError):  # no such program, say
         return []
     found = [line for line in answer.stdout.splitlines() if line.startswith("GPU ")]
     return [str(number) for number in range(len(found))]

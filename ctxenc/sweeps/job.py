@@ -1,4 +1,4 @@
-"""One job of a sweep: begun, gone on with, or left as it is, by what its folder holds."""
+"""One job of a sweep: begun, resumed, or left as it is, by what its folder holds."""
 
 import contextlib
 import io
@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from ctxenc import launch
+from ctxenc.comparison import records
 from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
 from ctxenc.experiment import train
@@ -31,28 +32,30 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
         hydra: Hydra's own, where the job's and the sweep's folders are named.
 
     Returns:
-        The objective at the last test, for a search; None where the job did not finish.
+        The monitored metric at the last test, for a search; None where the job did not finish.
     """
     run, sweep = Run(hydra.runtime.output_dir), Sweep(hydra.sweep.dir)
-    choices = hydra.runtime.choices
-    done = ("finished",) if choices["hydra/sweeper"] == "basic" else ("finished", "failed")
-    if run.state not in done:
-        several = choices["hydra/launcher"] == "joblib"
-        if several:
-            gpu_assignment.take(sweep.path, hydra.launcher.n_jobs)
+    is_grid = "basic_sweeper" in hydra.sweeper._target_
+    if run.state not in (("finished",) if is_grid else ("finished", "failed")):
+        beside_others = "joblib" in hydra.launcher._target_
+        if beside_others:
+            gpu_assignment.take_slot(sweep.path, hydra.launcher.n_jobs)
+        silence = contextlib.redirect_stderr(io.StringIO())  # their bars would tear each other
         try:
-            with _silence() if several else contextlib.nullcontext():  # bars would tear each other
+            with silence if beside_others else contextlib.nullcontext():
                 _work(composed, run, sweep, list(hydra.overrides.task))
         finally:
             sweep.update(run)
-        print(printable(_told(run)), file=sys.stderr)
-    if run.state != "finished":
-        return None
-    return float(run.summary["last"][composed.monitor])
+        status = run.known_status
+        why = f" ({status['error']})" if status["error"] else ""
+        line = f"{run.path.name}: {status['state'] or 'not begun'}{why}"
+        print(printable(line), file=sys.stderr)
+    done = records.read(run.path, run.path.name)
+    return done.last.get(composed.monitor) if done.state == "finished" else None
 
 
 def _work(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
-    """Begin or go on, with the run's lock from the first that is written to the last."""
+    """Begin or resume, with the run's lock from the first file that is written to the last."""
     try:
         with run.lock():
             print(printable(run.path.name), file=sys.stderr)
@@ -60,17 +63,17 @@ def _work(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) ->
                 _train(composed, run, sweep, overrides)
             except KeyboardInterrupt as stop:
                 if run.state == "running":  # else training has said so
-                    _say(run, "interrupted", str(stop) or "SIGINT")
+                    _set_state(run, "interrupted", str(stop) or "SIGINT")
                 raise
             except Exception as error:
                 _fail(run, error)
-    except LockedError as error:  # the process of a killed sweep lives on: its run is its own
+    except LockedError as error:  # a process of the killed sweep lives on and trains this job
         print(error, file=sys.stderr)
 
 
 def _train(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
     if launch.has_checkpoint(run):
-        _say(run, "running")
+        _set_state(run, "running")
         sweep.update(run)
         launch.resume(str(run.path))
         return
@@ -86,24 +89,13 @@ def _train(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -
 def _fail(run: Run, error: Exception) -> None:
     """Have status and log say what went wrong, where training has not come far enough to."""
     message = f"{type(error).__name__}: {error}"
-    before = run.known_status
-    if (before["state"], before["error"]) != ("failed", message):
+    if (run.state, run.known_status["error"]) != ("failed", message):
         with run.logging(logging.NullHandler()):
             log.error("failed", exc_info=error)
-        _say(run, "failed", message)
+        _set_state(run, "failed", message)
 
 
-def _say(run: Run, state: str, error: str | None = None) -> None:
+def _set_state(run: Run, state: str, error: str | None = None) -> None:
     """Change the status, but for the step and the seconds."""
     before = run.known_status
     run.write_status(state, step=before["step"], seconds=before["seconds"], error=error)
-
-
-def _told(run: Run) -> str:
-    status = run.known_status
-    state = status["state"] or "not begun"
-    return f"{run.path.name}: {state}" + f" ({status['error']})" * bool(status["error"])
-
-
-def _silence() -> contextlib.AbstractContextManager[object]:
-    return contextlib.redirect_stderr(io.StringIO())

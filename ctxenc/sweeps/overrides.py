@@ -1,12 +1,35 @@
 """The overrides of a sweep: the single runs that try each value, and values that stay the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 
 from ctxenc.config import schema, search_path
 from ctxenc.config.compose import parse
+from ctxenc.errors import UserError
+
+
+def keys(overrides: Sequence[str]) -> list[str]:
+    """The key of each override, without ``+`` and ``~``."""
+    return [override.get_key_element().lstrip("+~") for override in parse(overrides)]
+
+
+def without(overrides: Sequence[str], unwanted: Callable[[str], bool]) -> list[str]:
+    """The overrides but for those with unwanted keys."""
+    pairs = zip(overrides, keys(overrides), strict=True)
+    return [text for text, key in pairs if not unwanted(key)]
+
+
+def merged(overrides: Sequence[str]) -> list[str]:
+    """The overrides, of those with the same key the last alone, as Hydra's sweepers take them."""
+    return list({o.get_key_element(): str(o.input_line) for o in parse(overrides)}.values())
+
+
+def fixed(overrides: Sequence[str]) -> list[str]:
+    """The overrides that have one value, the same for every job."""
+    return [str(o.input_line) for o in parse(overrides) if not o.is_sweep_override()]
 
 
 def single_runs(overrides: Sequence[str]) -> list[list[str]]:
@@ -14,46 +37,63 @@ def single_runs(overrides: Sequence[str]) -> list[list[str]]:
 
     Of an interval, both ends are tried.
     """
-    fixed, swept = [], []
-    for text, override in zip(overrides, parse(overrides), strict=True):
-        if not override.is_sweep_override():
-            fixed.append(text)
-        elif values := _values(override):
-            swept.append([f"{text.split('=')[0]}={value}" for value in values])
-    first = [values[0] for values in swept]
-    runs = [fixed + first]
-    for i, values in enumerate(swept):
-        runs += [[*fixed, *first[:i], value, *first[i + 1 :]] for value in values[1:]]
-    return runs
+    tried = [
+        [f"{o.get_key_element()}={value}" for value in values(o)]
+        if o.is_sweep_override()
+        else [str(o.input_line)]
+        for o in parse(overrides)
+    ]
+    first = [texts[0] for texts in tried]
+    others = [
+        [*first[:i], text, *first[i + 1 :]] for i, texts in enumerate(tried) for text in texts[1:]
+    ]
+    return [first, *others]
 
 
-def listed(text: str) -> str:
-    """The override with its values one by one: not shuffled again, nor found anew among files."""
-    (override,) = parse([text])
-    if not override.is_discrete_sweep():
-        return text
-    return f"{text.split('=')[0]}={','.join(_values(override))}"
+def settled(text: str, *, listed: bool) -> str:
+    """The override as it will mean the same again, from any folder.
 
-
-def with_absolute_values(text: str) -> str:
-    """The override with a dataset's or mask's folder made absolute, so it holds from anywhere."""
+    Folders of datasets and masks become absolute; with `listed`, values are listed one by one, not
+    shuffled again nor found anew among files.
+    """
     (override,) = parse([text])
     group, _, option = override.key_or_group.partition(".")
     key = schema.keys().get(group)
-    if key is None or option.split(".")[-1] not in key.folders or "${" in text:
-        return text  # a reference's value is made absolute where it is
-    single = override.value() if not override.is_sweep_override() else ""
-    values = _values(override) or ([str(single)] if single else [])
-    paths = [str(Path(value.strip("'\"")).expanduser().absolute()) for value in values]
-    quoted = ["'" + path.replace("\\", "\\\\").replace("'", "\\'") + "'" for path in paths]
-    return f"{text.split('=')[0]}={','.join(quoted)}" if quoted else text
+    if key is not None and option.split(".")[-1] in key.folders and "${" not in text:
+        found = plain_values(override)
+        if all(found):
+            paths = [Path(str(value)).expanduser().absolute() for value in found]
+            return f"{override.get_key_element()}={','.join(map(quoted, paths))}"
+    if listed and override.is_discrete_sweep():
+        return f"{override.get_key_element()}={','.join(values(override))}"
+    return text
 
 
-def _values(override: Override) -> list[str]:
-    """The values of a sweep, as a command line would have them; the ends of an interval."""
+def quoted(path: Path) -> str:
+    """A path as a value that Hydra reads back the same."""
+    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def values(override: Override) -> list[str]:
+    """The values of an override, as a command line would have them; the ends of an interval.
+
+    Raises:
+        UserError: a pattern that matches no choice of its group.
+    """
     value = override.value()
     if isinstance(value, IntervalSweep):
         return [str(value.start), str(value.end)]
     if isinstance(value, Glob):
-        return value.filter(list(search_path.choices(override.key_or_group)))
-    return list(override.sweep_string_iterator()) if override.is_discrete_sweep() else []
+        choices = list(search_path.choices(override.key_or_group))
+        if found := value.filter(choices):
+            return found
+        raise UserError(f"{override.input_line}: expected some of {', '.join(choices)}")
+    if override.is_sweep_override():
+        return list(override.sweep_string_iterator())
+    return [override.get_value_element_as_str()]
+
+
+def plain_values(override: Override) -> list[Any]:
+    """The values as a configuration gets them."""
+    return [parse([f"key={value}"])[0].value() for value in values(override)]

@@ -7,13 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxenc.comparison import sections
-from ctxenc.comparison.records import METRICS, read
-from ctxenc.metrics import per_image
+from ctxenc.comparison.records import read
 from tests.fake_runs import damage, fake_run
-
-
-def test_the_metrics_are_those_of_the_contract():
-    assert set(METRICS) == set(per_image.NAMES)
 
 
 def test_a_whole_run_is_read(tmp_path):
@@ -28,22 +23,18 @@ def test_a_whole_run_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "reason"),
     [
-        ("summary.json", {"last": 3}, "summary.json: last=3"),
+        ("summary.json", {"last": 3}, "summary.json: last=3: expected figures by name"),
         ("summary.json", '{"last": {"psnr_db": ', "summary.json: not readable"),
-        ("summary.json", None, "summary.json: missing"),
-        ("summary.json", {"last": {}, "best": {}}, "last.psnr_db=missing"),
-        ("summary.json", "[]", "summary.json: it takes"),
+        ("summary.json", "[]", "summary.json: "),
+        ("summary.json", {"baselines": {"mean_colour": 3}}, "baselines: mean_colour=3"),
         ("status.json", b"\xff\x00\xfe", "status.json: not readable"),
-        ("status.json", None, "status.json: missing"),
-        ("status.json", {"state": "done"}, "state='done'"),
+        ("status.json", {"state": 1}, "state=1: expected text"),
         ("status.json", {"state": "finished", "step": "9", "seconds": 1}, "step='9'"),
         ("status.json", {"state": "finished", "step": 10**400, "seconds": 1}, "step=1000"),
-        ("dataset.json", None, "dataset.json: missing"),
-        ("dataset.json", {"mask_hash": 3}, "mask_hash"),
-        (".hydra/config.yaml", "- a\n- b\n", "config.yaml: it takes a mapping"),
+        ("dataset.json", {"mask_hash": 3}, "mask_hash=3: expected text"),
+        (".hydra/config.yaml", "- a\n- b\n", "config.yaml: expected a mapping"),
         (".hydra/config.yaml", b"\x80\x81", "config.yaml: not readable"),
-        (".hydra/config.yaml", None, "config.yaml: missing"),
-        (".hydra/overrides.yaml", "{a: 1}", "overrides.yaml: it takes a list"),
+        (".hydra/overrides.yaml", "{a: 1}", "overrides.yaml: expected a list"),
     ],
 )
 def test_a_damaged_run_says_what_is_wrong_and_is_not_ranked(tmp_path, file, content, reason):
@@ -57,13 +48,35 @@ def test_a_damaged_run_says_what_is_wrong_and_is_not_ranked(tmp_path, file, cont
     assert not record.ranked
 
 
+@pytest.mark.parametrize(
+    ("file", "content", "state", "ranked", "reason"),
+    [
+        ("summary.json", None, "finished", False, "summary.json: missing"),
+        ("summary.json", {"last": {}, "best": {}}, "finished", False, "no test figures"),
+        ("status.json", None, "unknown", True, "status.json: missing"),
+        ("status.json", {}, "unknown", True, "status.json: no state"),
+        ("status.json", {"state": "paused"}, "paused", True, "paused at step 0"),
+        ("dataset.json", None, "finished", False, "dataset.json: missing"),
+        ("dataset.json", {"name": "photos"}, "finished", False, "dataset.json: no mask_hash"),
+        (".hydra/config.yaml", None, "finished", True, "config.yaml: missing"),
+        (".hydra/overrides.yaml", None, "finished", True, None),
+    ],
+)
+def test_what_is_missing_is_a_blank_and_a_note(tmp_path, file, content, state, ranked, reason):
+    run = fake_run(tmp_path)
+    damage(run, file, content)
+    record = read(run.path, "one")
+    assert (record.state, record.ranked) == (state, ranked)
+    assert record.problem is None if reason is None else reason in record.problem
+
+
 def test_figures_that_are_not_numbers_are_damage(tmp_path):
     run = fake_run(tmp_path)
-    for value in (math.nan, math.inf, "17", True, None, [17]):
+    for value in (math.nan, math.inf, "17", True, [17]):
         summary = {**run.summary}
         summary["last"] = {**summary["best"], "psnr_db": value}
         damage(run, "summary.json", summary)
-        assert "last.psnr_db=" in read(run.path, "one").problem
+        assert "last: psnr_db=" in read(run.path, "one").problem
 
 
 def test_runs_that_did_not_finish_say_why(tmp_path):
@@ -74,7 +87,7 @@ def test_runs_that_did_not_finish_say_why(tmp_path):
     record = read(stopped.path, "b")
     assert (record.state, record.problem, record.ranked) == (
         "interrupted",
-        "stopped at step 100",
+        "interrupted at step 100",
         False,
     )
     running = fake_run(tmp_path / "c", state="running")

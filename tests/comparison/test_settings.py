@@ -23,7 +23,7 @@ def settings_of(*overrides):
         ("mask", "region"),
         ("mask", "mixture"),
         ("schedule", "cosine"),
-        ("model", "seed"),
+        ("model", "tf_original"),
         ("dataset", "cifar10"),
         ("dataset", "cifar10_cats"),
     ],
@@ -37,7 +37,12 @@ def test_a_group_is_named_by_its_choice_with_and_without_the_overrides(group, ch
 def test_a_recipes_choices_are_recognised():
     found, _ = settings_of("+experiment=tf_original_cats")
     chosen = {group: found.values[group] for group in ("dataset", "mask", "loss", "model")}
-    assert chosen == {"dataset": "cifar10_cats", "mask": "center", "loss": "joint", "model": "seed"}
+    assert chosen == {
+        "dataset": "cifar10_cats",
+        "mask": "center",
+        "loss": "joint",
+        "model": "tf_original",
+    }
 
 
 def test_a_choice_of_ones_own_is_named_by_its_override_or_its_function():

@@ -3,54 +3,70 @@ from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import fake_run
 
 
-def shown(sweep, objective="psnr_db"):
-    return closing(sweep, sweep.refresh(), objective)
+def shown(folder, planned, monitor="psnr_db", again=()):
+    return closing(folder, Sweep(folder).jobs(), planned, monitor, again)
 
 
-def test_best_first_by_the_objective(tmp_path):
-    sweep = Sweep(tmp_path)
-    sweep.begin([], 3)
+def names(text, title):
+    """The first column of the table that begins with this line."""
+    lines = text[text.index(title) :].split("\n\n")[0].splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith(("run ", "learning_rate_g ")))
+    return [line.split()[0] for line in lines[start + 1 :]]
+
+
+def test_best_first_by_the_monitored_metric_which_is_shown(tmp_path):
     for number, psnr in enumerate((15.0, 17.0, 16.0)):  # L1 is 30 % less it
         fake_run(tmp_path / f"{number}-a", psnr)
-    rows = [line[:3] for line in shown(sweep).splitlines()[2:5]]
-    assert rows == ["1-a", "2-a", "0-a"]
-    assert shown(sweep, "l1_percent").splitlines()[2].startswith("1-a")
-    assert "3 of 3 jobs finished" in shown(sweep)
-    assert "resume=" not in shown(sweep)
+    text = shown(tmp_path, 3)
+    assert names(text, "40 test images") == ["1-a", "2-a", "0-a"]
+    assert names(shown(tmp_path, 3, "l1_percent"), "40 test images")[0] == "1-a"
+    assert "pooled PSNR" not in text
+    assert "pooled PSNR" in shown(tmp_path, 3, "psnr_pooled_db")
+    assert "3 of 3 jobs finished" in text
+    assert "resume=" not in text
 
 
-def test_means_and_spreads_over_seeds(tmp_path):
-    sweep = Sweep(tmp_path)
-    sweep.begin([], 4)
-    figures = {("1e-3", 0): 15.0, ("1e-3", 1): 17.0, ("1e-2", 0): 16.5, ("1e-2", 1): 16.5}
+def test_means_and_spreads_over_seeds_best_first(tmp_path):
+    figures = {("0.001", 0): 15.0, ("0.001", 1): 17.0, ("0.01", 0): 16.5, ("0.01", 1): 16.5}
     for number, ((rate, seed), psnr) in enumerate(figures.items()):
-        own = [f"learning_rate_g={rate}", f"seed={seed}", "max_steps=100"]
-        config = {"learning_rate_g": float(rate), "seed": seed}
-        fake_run(tmp_path / f"{number}-a", psnr, overrides=own, **config)
-    text = shown(sweep)
-    lines = text.split("Mean ± standard deviation over seeds")[1].splitlines()
-    assert lines[2].split()[:5] == ["learning_rate_g=1e-2", "2", "16.50", "±", "0.00"]
-    assert lines[3].split()[:5] == ["learning_rate_g=1e-3", "2", "16.00", "±", "1.41"]  # √2
+        fake_run(tmp_path / f"{number}-a", psnr, learning_rate_g=float(rate), seed=seed)
+    text = shown(tmp_path, 4)
+    means = text.index("Mean ± standard deviation over seed")
+    (line,) = [line for line in text[means:].splitlines() if line.startswith("0.001 ")]
+    assert line.split()[:7] == ["0.001", "2", "0,", "1", "16.00", "±", "1.41"]  # √2
+    assert names(text[means:], "Mean") == ["0.01", "0.001"]
     assert text.endswith("--group-by seed")
 
 
+def test_seeds_that_each_have_other_keys_have_no_means(tmp_path):
+    for seed in (0, 1):
+        fake_run(tmp_path / f"{seed}-a", seed=seed, lambda_adv=float(seed))
+    assert "Mean ±" not in shown(tmp_path, 2)
+
+
 def test_what_was_tested_on_other_masks_is_ranked_apart(tmp_path):
-    sweep = Sweep(tmp_path)
-    sweep.begin([], 2)
     fake_run(tmp_path / "0-a", 15.0)
     fake_run(tmp_path / "1-a", 17.0, masks="others")
-    assert shown(sweep).count("Best first") == 2
+    text = shown(tmp_path, 2)
+    assert text.count("40 test images") == 2
+    assert "the test masks differ, so figures do not compare" in text
 
 
-def test_what_did_not_finish_says_why_and_how_to_go_on(tmp_path):
-    sweep = Sweep(tmp_path / "it's")
-    sweep.path.mkdir()
-    sweep.begin([], 4)
-    fake_run(sweep.path / "0-a")
-    fake_run(sweep.path / "1-a", state="failed", error="OSError: disk full")
-    fake_run(sweep.path / "2-a", state="interrupted", error="SIGTERM")
-    text = shown(sweep)
-    assert "1-a  failed        100  61 s  OSError: disk full" in text
+def test_what_did_not_finish_says_why_and_how_to_resume(tmp_path):
+    folder = tmp_path / "it's"
+    fake_run(folder / "0-a")
+    fake_run(folder / "1-a", state="failed", error="OSError: disk full")
+    fake_run(folder / "2-a", state="interrupted", error="SIGTERM")
+    text = shown(folder, 4, again=["--config-name=mine"])
+    (line,) = [line for line in text.splitlines() if "OSError: disk full" in line]
+    assert line.split()[:3] == ["1-a", "failed", "100"]
     assert "1 of 4 jobs finished, 1 failed" in text
     (line,) = [line for line in text.splitlines() if "resume=" in line]
-    assert line.endswith(f"resume='{tmp_path}/it'\"'\"'s'")
+    assert line.endswith(f"'resume={tmp_path}/it'\"'\"'s' --config-name=mine")
+
+
+def test_a_sweep_of_which_nothing_has_begun_says_how_to_resume(tmp_path):
+    assert shown(tmp_path, 2).splitlines() == [
+        "0 of 2 jobs finished",
+        f"to go on with the others: python -m ctxenc.train resume={tmp_path}",
+    ]

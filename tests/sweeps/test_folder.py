@@ -12,29 +12,34 @@ from tests.fake_runs import damage, fake_run
 @pytest.fixture
 def sweep(tmp_path):
     sweep = Sweep(tmp_path)
-    sweep.begin(["seed=0,1"], 3)
+    sweep.refresh(command=["seed=0,1"], planned=3)
     return sweep
+
+
+def saved(sweep):
+    return json.loads((sweep.path / "sweep.json").read_text())
 
 
 def test_a_row_says_how_a_job_stands(sweep):
     fake_run(sweep.path / "0-seed=0", psnr=15.0, overrides=["seed=0"])
     sweep.update(Run(sweep.path / "0-seed=0"))
-    (row,) = sweep.rows
+    (row,) = saved(sweep)["jobs"]
     assert row["folder"] == "0-seed=0"
     assert row["overrides"] == ["seed=0"]
     assert (row["state"], row["error"], row["step"], row["seconds"]) == ("finished", None, 100, 61)
     assert row["last"]["psnr_db"] == 15.0
-    assert (sweep.command, sweep.planned) == (["seed=0,1"], 3)
+    assert (sweep.command, sweep.config_name) == (["seed=0,1"], "train")
+    assert (saved(sweep)["planned"], saved(sweep)["format"]) == (3, 1)
 
 
-def test_rows_are_replaced_and_counted_as_a_person_would(sweep):
+def test_rows_are_replaced_and_ordered_by_number(sweep):
     for number in (10, 2, 0):
         fake_run(sweep.path / f"{number}-a", state="interrupted", error="SIGTERM")
         sweep.update(Run(sweep.path / f"{number}-a"))
     fake_run(sweep.path / "2-a")
     sweep.update(Run(sweep.path / "2-a"))
-    assert [row["folder"] for row in sweep.rows] == ["0-a", "2-a", "10-a"]
-    assert [row["state"] for row in sweep.rows] == ["interrupted", "finished", "interrupted"]
+    assert list(sweep.rows) == ["0-a", "2-a", "10-a"]
+    assert [r["state"] for r in sweep.rows.values()] == ["interrupted", "finished", "interrupted"]
 
 
 def test_jobs_that_end_together_lose_no_row(sweep):
@@ -44,22 +49,45 @@ def test_jobs_that_end_together_lose_no_row(sweep):
     assert len(sweep.rows) == 8
 
 
-def test_taking_up_waits_for_a_row_that_is_being_written(sweep):
+def test_resuming_waits_for_a_row_that_is_being_written(sweep):
     with ThreadPoolExecutor(1) as pool:
         with sweep._writing():
-            taken_up = pool.submit(sweep.begin, ["seed=0,1,2"], 3)
-            assert not wait([taken_up], timeout=0.3).done
-        taken_up.result(timeout=30)
+            resumed = pool.submit(sweep.refresh, command=["seed=0,1,2"])
+            assert not wait([resumed], timeout=0.3).done
+        resumed.result(timeout=30)
     assert sweep.command == ["seed=0,1,2"]
 
 
-def test_refreshing_finds_what_was_never_written(sweep):
+def test_refreshing_finds_what_was_never_written_and_forgets_what_was_removed(sweep):
     fake_run(sweep.path / "0-a")
-    damage(fake_run(sweep.path / "1-a"), "status.json", None)
+    damage(fake_run(sweep.path / "1-a"), "status.json", "{")
     (sweep.path / ".submitit").mkdir()
     (sweep.path / "notes").mkdir()
     assert [job.state for job in sweep.refresh()] == ["finished", "damaged"]
-    assert [row["error"] for row in sweep.rows] == [None, "status.json: missing"]
+    assert sweep.rows["0-a"]["error"] is None
+    assert "status.json" in sweep.rows["1-a"]["error"]
+    (sweep.path / "0-a").rename(sweep.path / "moved")
+    sweep.refresh()
+    assert list(sweep.rows) == ["1-a"]
+
+
+def test_what_a_newer_version_wrote_is_kept(sweep):
+    fake_run(sweep.path / "0-a")
+    sweep.refresh()
+    newer = saved(sweep) | {"format": 2, "notes": ["x"]}
+    newer["jobs"][0]["watts"] = 3
+    (sweep.path / "sweep.json").write_text(json.dumps(newer))
+    sweep.update(Run(sweep.path / "0-a"))
+    assert saved(sweep) == newer
+
+
+def test_only_the_command_must_be_there(tmp_path):
+    (tmp_path / "sweep.json").write_text('{"command": ["seed=1"]}')
+    fake_run(tmp_path / "0-a")
+    sweep = Sweep(tmp_path)
+    assert (sweep.command, sweep.rows, sweep.config_name) == (["seed=1"], {}, "train")
+    assert [job.state for job in sweep.refresh()] == ["finished"]
+    assert list(sweep.rows) == ["0-a"]
 
 
 def test_a_second_process_is_refused(sweep):
@@ -68,13 +96,18 @@ def test_a_second_process_is_refused(sweep):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[1]", "{", '{"command": "x"}', '{"command": [1]}', "[" * 9**6]
+    "content", ["", "[1]", "{", "{}", '{"command": "x"}', '{"command": [1]}', "[" * 9**6]
 )
 def test_a_damaged_file_is_one_line(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(UserError, match=r"sweep\.json: "):
         _ = Sweep(tmp_path).command
-    (tmp_path / "sweep.json").write_text(json.dumps({"command": [], "planned": True, "jobs": 3}))
-    with pytest.raises(UserError, match="planned=True"):
-        _ = Sweep(tmp_path).planned
-    assert Sweep(tmp_path).rows == []
+
+
+@pytest.mark.parametrize("jobs", [3, [1, {}], [{"folder": "9" * 9999}], {"folder": "0-a"}])
+def test_rows_of_any_kind_are_read(tmp_path, jobs):
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": [], "planned": True, "jobs": jobs}))
+    fake_run(tmp_path / "0-a")
+    sweep = Sweep(tmp_path)
+    sweep.refresh(command=[], planned=1)
+    assert list(sweep.rows) == ["0-a"]

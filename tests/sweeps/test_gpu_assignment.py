@@ -42,12 +42,12 @@ def test_gpus_are_those_that_are_allowed(monkeypatch):
     assert gpu_assignment.jobs_at_once() == 4
 
 
-def test_a_place_is_taken_once_and_held(tmp_path, monkeypatch):
+def test_a_slot_is_taken_once_and_held(tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,6")
-    monkeypatch.setattr(gpu_assignment, "_held", None)
-    (tmp_path / ".places").mkdir()
-    with gpu_assignment.filelock.FileLock(tmp_path / ".places" / "0"):  # another worker's
-        gpu_assignment.take(tmp_path, 2)
-        gpu_assignment.take(tmp_path, 2)
+    (tmp_path / ".gpu_slots").mkdir()
+    with gpu_assignment.filelock.FileLock(tmp_path / ".gpu_slots" / "0"):  # another worker's
+        held = gpu_assignment.take_slot(tmp_path, 2)
+    assert gpu_assignment.take_slot(tmp_path, 2) is held  # and not the first, free again
+    assert held.is_locked
     assert gpu_assignment.os.environ["CUDA_VISIBLE_DEVICES"] == "6"
-    gpu_assignment._held.release()
+    held.release()

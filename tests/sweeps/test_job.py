@@ -17,12 +17,12 @@ def trained(monkeypatch):
     """What is trained, and how: the stand-in finishes every job at 15 dB."""
     calls = []
 
-    def train(plan, run):
+    def train(experiment, run):
         calls.append("begun")
         finish(run)
 
     def finish(run):
-        (row,) = Sweep(run.path.parent).rows
+        row = Sweep(run.path.parent).rows[run.path.name]
         assert (row["state"], row["error"]) == ("running", "still training")
         with run.lock():  # as training does
             run.write_summary({"step": 3, "last": figures(15.0), "best": figures(15.0)})
@@ -34,40 +34,48 @@ def trained(monkeypatch):
         finish(Run(path))
 
     monkeypatch.setattr(jobs, "train", train)
-    monkeypatch.setattr(jobs.launch, "plan", lambda composed: None)
+    monkeypatch.setattr(jobs.launch, "prepare", lambda composed: None)
     monkeypatch.setattr(jobs.launch, "resume", resume)
     return calls
 
 
 @pytest.fixture
 def run(tmp_path):
-    Sweep(tmp_path).begin(["seed=1,2"], 2)
+    Sweep(tmp_path).refresh(command=["seed=1,2"], planned=2)
     (tmp_path / "0-seed=1").mkdir()
     return Run(tmp_path / "0-seed=1")
 
 
-def do(run, sweeper="basic", objective="psnr_db"):
-    choices = {"hydra/sweeper": sweeper, "hydra/launcher": "basic"}
-    runtime = {"output_dir": str(run.path), "choices": choices}
-    sweep, overrides = {"dir": str(run.path.parent)}, {"task": ["seed=1"]}
-    hydra = OmegaConf.create({"runtime": runtime, "sweep": sweep, "overrides": overrides})
-    composed = OmegaConf.create(
-        {"seed": 1, "monitor": objective, "save_dir": "checkpoints", "dataset": {}}
-    )
-    return jobs.job(composed, hydra)
+TARGETS = {
+    "basic": "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+    "optuna": "hydra_plugins.hydra_optuna_sweeper.optuna_sweeper.OptunaSweeper",
+}
 
 
-def test_a_new_job_is_begun_and_gives_the_objective(run, trained):
+def do(run, sweeper="basic", monitor="psnr_db"):
+    hydra = {
+        "runtime": {"output_dir": str(run.path)},
+        "sweep": {"dir": str(run.path.parent)},
+        "overrides": {"task": ["seed=1"]},
+        "sweeper": {"_target_": TARGETS[sweeper]},
+        "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
+    }
+    composed = {"seed": 1, "monitor": monitor, "save_dir": "checkpoints", "dataset": {}}
+    return jobs.job(OmegaConf.create(composed), OmegaConf.create(hydra))
+
+
+def test_a_new_job_is_begun_and_gives_the_monitored_metric(run, trained):
     assert do(run) == 15.0
-    assert do(run, objective="l1_percent") == figures(15.0)["l1_percent"]
+    assert do(run, monitor="l1_percent") == figures(15.0)["l1_percent"]
+    assert do(run, monitor="of_a_newer_version") is None
     assert trained == ["begun"]  # once: a finished job is left alone
     assert list(run.config.keys()) == ["seed", "monitor", "save_dir", "dataset"]
-    (row,) = Sweep(run.path.parent).rows
+    row = Sweep(run.path.parent).rows[run.path.name]
     assert (row["state"], row["overrides"]) == ("finished", ["seed=1"])
 
 
 @pytest.mark.parametrize("state", ["running", "interrupted", "failed"])
-def test_an_unfinished_job_goes_on_where_it_has_a_checkpoint_and_begins_anew_elsewhere(
+def test_an_unfinished_job_goes_on_from_its_checkpoint_or_begins_anew_without_one(
     run, trained, state, monkeypatch
 ):
     run.write_config(OmegaConf.create({"save_dir": "checkpoints"}))
@@ -89,7 +97,7 @@ def test_an_unfinished_job_goes_on_where_it_has_a_checkpoint_and_begins_anew_els
     "content", ["", "{", "{}", "[1]", '{"state": 1, "step": "x", "seconds": null}']
 )
 @pytest.mark.parametrize(("saved", "does"), [([2], "resumed"), ([], "begun")])
-def test_a_job_whose_status_cannot_be_read_is_taken_up(
+def test_a_job_whose_status_cannot_be_read_is_resumed(
     run, trained, content, saved, does, monkeypatch
 ):
     run.write_config(OmegaConf.create({"save_dir": "checkpoints"}))
@@ -109,12 +117,12 @@ def test_a_failure_before_training_is_in_the_jobs_own_log(run, trained, monkeypa
     def refuse(composed):
         raise UserError("dataset.path=/gone: no such folder")
 
-    monkeypatch.setattr(jobs.launch, "plan", refuse)
+    monkeypatch.setattr(jobs.launch, "prepare", refuse)
     assert do(run) is None
     assert run.status["error"] == "UserError: dataset.path=/gone: no such folder"
     assert "Traceback" in run.log_file.read_text()
     assert "0-seed=1: failed (UserError: dataset.path=/gone" in capsys.readouterr().err
-    assert Sweep(run.path.parent).rows[0]["state"] == "failed"
+    assert Sweep(run.path.parent).rows[run.path.name]["state"] == "failed"
 
 
 def take(run):
@@ -140,17 +148,17 @@ def test_a_run_that_another_process_trains_is_left_to_it(run, trained, capsys):
 def test_no_other_process_takes_a_job_between_its_first_file_and_its_training(
     run, trained, monkeypatch
 ):
-    def plan(composed):
+    def prepare(composed):
         with pytest.raises(LockedError):
             elsewhere(take, run)
 
-    monkeypatch.setattr(jobs.launch, "plan", plan)
+    monkeypatch.setattr(jobs.launch, "prepare", prepare)
     assert do(run) == 15.0
     elsewhere(take, run)  # free again
 
 
 @pytest.mark.parametrize("name", ["write_config", "write_status"])
-def test_a_full_disk_is_told_of_and_no_missing_file(run, trained, name, monkeypatch):
+def test_a_full_disk_is_named_and_not_a_missing_file(run, trained, name, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
@@ -165,21 +173,21 @@ def test_a_full_disk_is_told_of_and_no_missing_file(run, trained, name, monkeypa
 
 
 def test_an_interruption_stops_the_sweep_and_is_in_its_row(run, trained, monkeypatch):
-    def stop(plan, run):
+    def stop(experiment, run):
         run.write_status("interrupted", step=2, seconds=1.0, error="SIGINT")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(jobs, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         do(run)
-    assert Sweep(run.path.parent).rows[0]["state"] == "interrupted"
+    assert Sweep(run.path.parent).rows[run.path.name]["state"] == "interrupted"
 
 
 def test_an_interruption_before_training_is_in_the_status(run, trained, monkeypatch):
     def stop(composed):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(jobs.launch, "plan", stop)
+    monkeypatch.setattr(jobs.launch, "prepare", stop)
     with pytest.raises(KeyboardInterrupt):
         do(run)
     assert (run.status["state"], run.status["error"]) == ("interrupted", "SIGINT")

@@ -61,7 +61,34 @@ def test_submitit_and_ray(module, name, overrides, tmp_path):
     assert [row["state"] for row in rows_of(done)[1]] == ["finished", "finished"]
 
 
-def test_a_search_is_taken_up_where_it_was_killed(tmp_path):
+SEARCH = """
+defaults:
+  - train
+  - _self_
+  - override hydra/sweeper: optuna
+  - override hydra/launcher: joblib
+hydra:
+  sweeper: {n_trials: 3, n_jobs: 2, params: {lambda_adv: "interval(0,0.1)"}}
+  launcher: {n_jobs: 2}
+"""
+
+
+def test_a_search_in_ones_own_yaml_is_as_it_says(tmp_path):
+    extra("hydra_plugins.hydra_optuna_sweeper", "optuna")
+    extra("hydra_plugins.hydra_joblib_launcher", "joblib")
+    (tmp_path / "search.yaml").write_text(SEARCH)
+    own = ("--config-dir=.", "--config-name=search")
+    done = ctxenc_train("--multirun", *own, *TINY, "max_steps=2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    folder, rows = rows_of(done)
+    assert [row["state"] for row in rows] == ["finished"] * 3
+    command = json.loads((folder / "sweep.json").read_text())["command"]
+    own = [text for text in command if text.startswith("hydra.")]
+    assert own == ["hydra.sweeper.direction=maximize"]
+    assert len(list((folder / ".gpu_slots").iterdir())) == 2  # processes
+
+
+def test_a_search_is_resumed_where_it_was_killed(tmp_path):
     extra("hydra_plugins.hydra_optuna_sweeper", "optuna")
     search = ("hydra/sweeper=optuna", "hydra.sweeper.n_trials=4", "monitor=l1_percent")
     command = ["--multirun", *search, *TINY, "max_steps=3", "learning_rate_g=interval(1e-4,1e-2)"]

@@ -1,9 +1,11 @@
+"""What a sweep is asked for, without training: `prepare` only checks."""
+
 import json
 from types import SimpleNamespace
 
 import pytest
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from ctxenc.config import search_path
 from ctxenc.config.checks import check
 from ctxenc.errors import UserError
 from ctxenc.sweeps import start
@@ -12,111 +14,172 @@ from ctxenc.sweeps.folder import Sweep
 
 @pytest.fixture(autouse=True)
 def _here(tmp_path, monkeypatch):
-    """Nothing is opened or traced; what a plan refuses is tested with the program."""
+    """Nothing is opened or traced; what `prepare` refuses is tested with the program."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        start.launch, "plan", lambda composed: SimpleNamespace(config=check(composed))
+        start.launch, "prepare", lambda composed: SimpleNamespace(config=check(composed))
     )
 
 
-def test_the_command_is_kept_as_it_will_mean_the_same_jobs_again(tmp_path):
-    sweep, arguments = start.begin(
-        ["seed=shuffle(range(3))", "mask=glob(c*)", "dataset.data_dir=here", "lambda_adv=0,1e-3"]
-    )
-    seeds, *others = sweep.command
+def saved(plan, folder):
+    """A sweep's folder as it is once the plan has begun."""
+    sweep = Sweep(folder)
+    sweep.refresh(command=plan.saved, planned=plan.planned, config_name=plan.config_name)
+    return sweep
+
+
+def test_the_command_is_saved_as_it_will_mean_the_same_jobs_again(tmp_path):
+    given = [
+        "seed=shuffle(range(3))",
+        "mask=glob(c*)",
+        "dataset.data_dir=here",
+        "lambda_adv=0,1e-3",
+    ]
+    plan = start.new(given)
+    seeds, *others = plan.saved
     assert sorted(seeds.removeprefix("seed=").split(",")) == ["0", "1", "2"]
     assert others[1:] == [f"dataset.data_dir='{tmp_path}/here'", "lambda_adv=0,0.001"]
     assert others[0].startswith("mask=center")
-    assert sweep.planned == 3 * 2 * len(others[0].split(","))
-    assert arguments[:4] == sweep.command
-    again, same = start.take_up(str(sweep.path), [])
-    assert (again.path, same) == (sweep.path, arguments)
-
-
-@pytest.mark.parametrize("key", ["dataset.path", "+dataset.data_dir", "mask.folder"])
-def test_relative_folders_are_settled(key, tmp_path):
-    settled = start.with_absolute_values(f"{key}=a,/b")
-    assert settled == f"{key}='{tmp_path}/a','/b'"
-    reference = f"{key}=${{dataset.path}}"
-    assert start.with_absolute_values(reference) == reference
+    assert plan.planned == 3 * 2 * len(others[0].split(","))
+    again = start.resumed(saved(plan, tmp_path), [])
+    assert again.arguments(tmp_path) == plan.arguments(tmp_path)
 
 
 def test_a_masks_folder_is_the_same_from_anywhere(tmp_path):
     parts = "+mask.parts.shapes={_target_:ctxenc.masks.segments.Segments,folder:else}"
-    sweep, _ = start.begin(
+    plan = start.new(
         ["mask=segments,mixture", "++mask.folder=here", parts, "mask.parts.shapes.folder=there"]
     )
-    assert f"++mask.folder='{tmp_path}/here'" in sweep.command
-    assert f"mask.parts.shapes.folder='{tmp_path}/there'" in sweep.command
+    assert f"++mask.folder='{tmp_path}/here'" in plan.saved
+    assert f"mask.parts.shapes.folder='{tmp_path}/there'" in plan.saved
 
 
-def test_jobs_are_named_by_what_they_differ_in_and_nothing_else():
-    _, arguments = start.begin(["+experiment=cifar10_center", "batch_size=8", "seed=1,2"])
+def test_jobs_are_named_by_what_they_differ_in_and_nothing_else(tmp_path):
+    plan = start.new(["+experiment=cifar10_center", "batch_size=8", "seed=1,2"])
     excluded = "hydra.job.config.override_dirname.exclude_keys=[experiment,batch_size]"
-    assert arguments[-1] == excluded
+    assert plan.arguments(tmp_path)[-1] == excluded
 
 
 @pytest.mark.parametrize(
-    ("override", "told"),
+    ("override", "message"),
     [
         ("lambda_adv=interval(0,0.1)", "hydra/sweeper=optuna"),
         ("hydra.sweep.subdir=x", "named by their numbers"),
-        ("resume=somewhere", "leave out --multirun"),
-        ("save_dir=/tmp/a,/tmp/b", "would share it"),
+        ("hydra/launcher=basic,basic", "expected one value"),
+        ("save_dir=/tmp/a,/tmp/b", "expected a relative folder"),
         ("lambda_adv=0,2", "lambda_adv=2"),
         ("seed=1,-1", "seed=-1"),
+        ("mask=center,nope", "mask=nope: expected"),
         ("distributed=true", "one process each"),
     ],
 )
-def test_bad_values_leave_nothing_behind(override, told, tmp_path):
-    with pytest.raises(UserError, match=told):
-        start.begin([override, "num_img=2,3"])
+def test_bad_values_leave_nothing_behind(override, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        start.new([override, "num_img=2,3"])
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["hydra/launcher=ray", "hydra/sweeper=optuna"])
 def test_a_plugin_that_is_not_installed_is_named(name, monkeypatch):
-    monkeypatch.setattr(start, "_installed", lambda module: False)
+    def missing(*_, **__):
+        raise UserError(f"{name}: no such file in conf")
+
+    monkeypatch.setattr(start, "compose", missing)
     with pytest.raises(UserError, match=rf"pip install 'ctxenc\[{name.split('=')[1]}\]'"):
-        start.begin([name, "seed=1,2"])
+        start.new([name, "seed=1,2"])
 
 
-HOSTILE = (
-    "hydra.launcher.setup=[reboot]",
-    "hydra.launcher._target_=os.system",
-    "hydra.sweeper.custom_search_space=os.system",
-    "hydra.sweeper.sampler._target_=os.system",
-    "+hydra.callbacks.x._target_=os.system",
-    "++hydra.job.env_set.PATH=x",
-    "hydra.searchpath=[file:///tmp]",
-    "hydra.launcher.ray.init.address=elsewhere:1",
-    "hydra/job_logging=default",
-    "--config-dir=/tmp",
-    "-cd=/tmp",
-    "hydra/launcher=basic,hydra.launcher.setup=1",
-)
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_a_strangers_sweep_starts_nothing_of_his(text, tmp_path):
-    (tmp_path / "sweep.json").write_text(json.dumps({"command": [text], "planned": 1}))
-    with pytest.raises(UserError):
-        start.take_up(str(tmp_path), [])
+def test_hostile_sweeps_start_nothing(tmp_path):
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["mask._target_=os.system"]}))
+    with pytest.raises(UserError, match=r"mask\._target_=os\.system: not run from a saved folder"):
+        start.resumed(Sweep(tmp_path), [])
     assert [p.name for p in tmp_path.iterdir()] == ["sweep.json"]
 
 
 def test_only_the_launcher_and_the_length_of_a_search_change_with_resume(tmp_path):
-    sweep, _ = start.begin(["seed=1,2", "n_epoch=3"])
+    sweep = saved(start.new(["seed=1,2", "n_epoch=3"]), tmp_path)
     for change in ("n_epoch=4", "seed=1,2,3", "hydra.sweep.dir=x"):
         with pytest.raises(UserError, match="goes on as it was started"):
-            start.take_up(str(sweep.path), [change])
-    start.take_up(str(sweep.path), ["hydra/launcher=basic"])
-    assert sweep.command == ["seed=1,2", "n_epoch=3", "hydra/launcher=basic"]
+            start.resumed(sweep, [change])
+    plan = start.resumed(sweep, ["hydra/launcher=basic"])
+    assert plan.saved == ["seed=1,2", "n_epoch=3", "hydra/launcher=basic"]
 
 
-def test_values_that_are_listed_are_read_back_the_same():
-    text = start.listed("name='a b','c,d',e")
-    parsed = OverridesParser.create().parse_overrides([text])[0]
-    texts = [getattr(value, "text", value) for value in parsed.sweep_iterator()]
-    assert texts == ["a b", "c,d", "e"]
-    assert Sweep.there("/nowhere") is False
+# Sweeps in the user's own YAML.
+
+OWN = {
+    "mine.yaml": """
+defaults: [train, _self_]
+batch_size: 16
+hydra: {sweeper: {params: {seed: "range(3)", lambda_adv: 0.1, mask: "center,random"}}}
+""",
+    "experiment/many.yaml": """
+# @package _global_
+batch_size: 8
+hydra: {sweeper: {params: {seed: "1,2"}}}
+""",
+    "mask/own.yaml": "_target_: ctxenc.masks.boxes.center_box\nmask_height: 4\nmask_width: 4\n",
+}
+
+
+@pytest.fixture
+def own(tmp_path):
+    """The user's own folder of configurations."""
+    folder = tmp_path / "own"
+    for name, text in OWN.items():
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    search_path.add(folder)
+    yield folder
+    search_path.add(None)
+
+
+def test_a_sweep_in_a_configuration_is_like_one_that_was_typed(own, tmp_path):
+    plan = start.new([], "mine")
+    assert plan.saved == ["seed=0,1,2", "lambda_adv=0.1", "mask=center,random"]
+    assert plan.planned == 6
+    arguments = plan.arguments(tmp_path)
+    assert arguments[0] == "--config-name=mine"
+    assert "hydra.sweeper.params=null" in arguments  # they are in the command
+    assert arguments[-1].endswith("exclude_keys=[lambda_adv]")
+    again = start.resumed(saved(plan, tmp_path / "own"), [], "mine")
+    assert again.arguments(tmp_path) == arguments
+
+
+def test_what_is_typed_wins_over_the_configuration(own):
+    plan = start.new(["seed=5,6", "mask=center", "n_epoch=3"], "mine")
+    assert plan.saved == ["seed=5,6", "lambda_adv=0.1", "mask=center", "n_epoch=3"]
+    assert plan.planned == 2
+
+
+def test_a_recipe_may_bring_its_sweep(own):
+    plan = start.new(["+experiment=many"])
+    assert plan.saved == ["seed=1,2", "+experiment=many"]
+    assert plan.shared.batch_size == 8
+
+
+def test_bad_values_in_a_configuration_are_refused(own):
+    (own / "mine.yaml").write_text(OWN["mine.yaml"].replace("0.1", "'0.1,2'"))
+    with pytest.raises(UserError, match="lambda_adv=2"):
+        start.new([], "mine")
+
+
+def test_no_folder_of_configurations_is_saved_and_each_is_to_be_given_again(own, tmp_path):
+    search_path.add(None)
+    given = f"hydra.searchpath=[file://{own}]"
+    plan = start.new([given, "mask=own,center"])
+    assert plan.saved == ["mask=own,center"]
+    assert given in plan.arguments(tmp_path)
+    sweep = saved(plan, tmp_path)
+    with pytest.raises(UserError, match=r"mask=own: expected .*--config-dir.*give it again"):
+        start.resumed(sweep, [])
+    assert given in start.resumed(sweep, [given]).arguments(tmp_path)
+    search_path.add(own)
+    assert start.resumed(sweep, []).planned == 2
+
+
+def test_another_configuration_to_begin_with_is_refused(own, tmp_path):
+    sweep = saved(start.new([], "mine"), tmp_path)
+    with pytest.raises(UserError, match="--config-name=train: expected mine"):
+        start.resumed(sweep, [])

@@ -91,7 +91,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
     [
         "os.system",
         "builtins.eval",
-        "ctxenc.data.photos.io.open",
+        "ctxenc.data.cifar10.io.open",
         "ctxenc.data.cifar10.urllib.request.urlopen",
         "ctxenc.data.folder.Path",
         "ctxenc.data.folder._images_below",

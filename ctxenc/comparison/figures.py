@@ -1,0 +1,56 @@
+"""Test figures by the metric's name, those of metrics that this version does not know among them.
+
+A run folder may be older or newer than the code: what a run lacks is left out, and a metric that
+`ctxenc.metrics.registry` does not have is shown under its own name, ranked neither way.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+
+from ctxenc.metrics.registry import METRICS
+
+Figures = Mapping[str, float]
+
+MAIN = next(iter(METRICS))
+"""What runs are ranked by where nothing else is asked for: the registry's first metric."""
+MOST_UNKNOWN = 100  # metrics of one comparison that this version does not know
+
+
+def names(found: Iterable[Iterable[str]]) -> list[str]:
+    """The metrics that any of the figures has: in the registry's order, then the unknown ones."""
+    there = dict.fromkeys(name for figures in found for name in figures)
+    unknown = [name for name in there if name not in METRICS]
+    return [*(name for name in METRICS if name in there), *unknown[:MOST_UNKNOWN]]
+
+
+def heading(name: str) -> str:
+    """A metric's title and unit."""
+    return METRICS[name].heading if name in METRICS else name
+
+
+def shown(name: str, value: float) -> str:
+    """A figure with its metric's decimals."""
+    return METRICS[name].shown(value) if name in METRICS else f"{value:.4g}"
+
+
+def spread(name: str, mean: float, deviation: float | None) -> str:
+    """A mean and its standard deviation, where there is one: ``17.25 ± 0.30``."""
+    return shown(name, mean) + ("" if deviation is None else f" ± {shown(name, deviation)}")
+
+
+def badness(found: Figures, name: str = MAIN) -> float:
+    """A key to sort by: the best first by one metric, those without it last."""
+    return METRICS[name].badness(found[name]) if name in found else math.inf
+
+
+def sentence(name: str, value: float) -> str:
+    """A figure with its metric's title and unit: ``PSNR 17.25 dB``."""
+    metric = METRICS[name]
+    return f"{metric.title} {shown(name, value)} {metric.unit}".strip()
+
+
+def signed(name: str, difference: float) -> str:
+    """A difference with its sign, a true minus, and no sign before zero."""
+    text = shown(name, abs(difference))
+    sign = "−" if difference < 0 else "+"
+    return text if float(text) == 0 else sign + text

@@ -1,0 +1,191 @@
+"""One self-contained page of a comparison: tables, curves, samples and commands, no network.
+
+Jinja escapes whatever comes from a run folder, and the page's content security policy runs our two
+scripts alone, by their hashes, and lets nothing be fetched.
+"""
+
+import base64
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from datetime import datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+
+from ctxenc.comparison import figures, grouping, settings
+from ctxenc.comparison.figures import MAIN
+from ctxenc.comparison.page import curves, samples
+from ctxenc.comparison.page.samples import Strips
+from ctxenc.comparison.records import Record
+from ctxenc.comparison.sections import Comparison, Section
+from ctxenc.comparison.tables import Cell, Column, Table
+from ctxenc.config import schema
+from ctxenc.errors import UserError, printable
+from ctxenc.metrics.registry import METRICS
+from ctxenc.runs.atomic_write import write_text
+
+HERE = Path(__file__).parent  # of page.html, page.css and page.js
+
+
+def save(file: str | os.PathLike[str], comparison: Comparison, tables: Sequence[Table]) -> None:
+    """Write the page, whole or not at all.
+
+    Raises:
+        UserError: `file` is a folder.
+    """
+    if Path(file).is_dir():
+        raise UserError(f"--html={file}: expected the name of a file, and this is a folder")
+    write_text(Path(file), html(comparison, tables))
+
+
+def html(comparison: Comparison, tables: Sequence[Table]) -> str:
+    """The page.
+
+    Args:
+        comparison: whose runs are drawn.
+        tables: as `ctxenc.comparison.comparison_table.tables` gives them.
+    """
+    from plotly.offline import get_plotlyjs  # plotly: slow to import, and only pages need it
+
+    pictures = samples.strips_of(comparison.ranked)
+    most = curves.points(len(comparison.ranked))
+    sections = {
+        f"section-{number}": _drawn(section, pictures, most)
+        for number, section in enumerate(comparison.sections)
+    }
+    plotly = get_plotlyjs().replace("</script", r"<\/script")
+    script = _own("page.js")
+    environment = _environment()
+    return environment.get_template("page.html").render(
+        tables=tables,
+        sections=sections,
+        data={key: drawn["data"] for key, drawn in sections.items()},
+        subtitle=_subtitle(comparison),
+        commands=[(r.label, command(r)) for r in (*comparison.ranked, *comparison.unranked)],
+        style=_own("page.css"),
+        scripts=(Markup(plotly), script),
+        hashes=Markup(" ".join(map(_hash, (plotly, script)))),
+    )
+
+
+def _environment() -> Environment:
+    """Jinja, which escapes what comes from run folders and shows its control characters."""
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: printable(value) if type(value) is str else value,
+    )
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
+    environment.filters |= {"breakable": _breakable, "uri": lambda row: Markup(samples.uri(row))}
+    environment.globals |= {"columns": _columns, "whisker": _whisker}
+    return environment
+
+
+def _own(name: str) -> Markup:
+    return Markup((HERE / name).read_text(encoding="utf-8"))
+
+
+def command(run: Record) -> str | None:
+    """The command line that trains such a run; None where its overrides were not saved."""
+    if run.overrides is None:
+        return None
+    overrides = list(run.overrides)
+    for name in schema.keys(lambda key: key.on_resume == "extends"):
+        value = run.settings.values.get(name)
+        given = [o for o in overrides if o.startswith(f"{name}=")]
+        if given and value is not None and given[-1] != f"{name}={value}":
+            overrides = [o for o in overrides if o not in given] + [f"{name}={value}"]
+    return shlex.join(["python", "-m", "ctxenc.train", *overrides])
+
+
+def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[str, Any]:
+    """What is below a section's table: names of runs and curves, curves, and blocks of samples.
+
+    The runs of a block have samples of the same images; each is its place in the section, its
+    samples and a caption.
+    """
+    names = _names(section)
+    series = [curves.series(run, most) for run in section.runs]
+    blocks: dict[str, list[tuple[int, Strips, str]]] = {}
+    for number, run in enumerate(section.runs):
+        if strips := pictures.get(run):
+            caption = f"{figures.sentence(MAIN, run.last[MAIN])} · " if MAIN in run.last else ""
+            caption += f"step {strips.step:,}"
+            blocks.setdefault(strips.same, []).append((number, strips, caption))
+    data = {  # Plotly takes names for HTML
+        "runs": [{"name": escape(printable(n)), **s} for n, s in zip(names, series, strict=True)],
+        "baselines": [
+            {"name": escape(printable(name.replace("_", " "))), "values": dict(values)}
+            for name, values in section.runs[0].baselines.items()
+        ],
+    }
+    return {
+        "names": names,
+        "titles": curves.titles(series),
+        "data": data,
+        "blocks": list(blocks.values()),
+        "without": len(section.runs) - sum(map(len, blocks.values())),
+    }
+
+
+def _names(section: Section) -> list[str]:
+    """What each run is called beside a curve: the settings that tell it apart, else its label."""
+    keys = settings.differing([run.settings for run in section.runs])
+    keys = [key for key in keys if grouping.changes_results(key)]
+    names = [
+        "  ".join(f"{key}={value}" for key in keys if (value := run.settings.values.get(key)))
+        for run in section.runs
+    ]
+    apart = len(set(names)) == len(names) and len(keys) <= 4
+    return names if apart and all(names) else [run.label for run in section.runs]
+
+
+def _subtitle(comparison: Comparison) -> str:
+    shown = len(comparison.ranked) + len(comparison.unranked)
+    runs = f"{shown} of {comparison.found} runs" if shown < comparison.found else f"{shown} runs"
+    return f"{runs} · made {datetime.now():%Y-%m-%d %H:%M} by ctxenc {metadata.version('ctxenc')}"
+
+
+def _columns(table: Table) -> list[tuple[Column, Cell | None, float]]:
+    """Each column with its best cell, if one is, and how far its intervals reach from zero."""
+    found = []
+    for column, *cells in zip(table.columns, *table.rows, strict=True):
+        reach = max((abs(end) for cell in cells for end in cell.interval), default=0.0)
+        found.append((column, None if reach else _best(column, cells), reach))
+    return found
+
+
+def _best(column: Column, cells: Sequence[Cell]) -> Cell | None:
+    metric = METRICS.get(column.metric)
+    numbers = [(cell, cell.value) for cell in cells if isinstance(cell.value, int | float)]
+    if metric is None or len(numbers) < 2:
+        return None
+    return min(numbers, key=lambda pair: metric.badness(pair[1]))[0]
+
+
+def _whisker(metric: str, cell: Cell, reach: float) -> dict[str, Any]:
+    """A difference and its interval in pixels from zero, where 76 are `reach`, and its colour."""
+    ends = (*cell.interval, cell.value)
+    low, high, value = (round(76 * float(end or 0) / reach, 1) for end in ends)
+    way = {"higher": 1, "lower": -1}.get(METRICS[metric].better, 0) if metric in METRICS else 0
+    tone = "open"
+    if way and low * high > 0:
+        tone = "better" if low * way > 0 else "worse"
+    return {"low": low, "value": value, "high": high, "tone": tone}
+
+
+def _breakable(name: str) -> Markup:
+    """A run's name as HTML that may break after its commas and slashes."""
+    return escape(printable(name)).replace(",", Markup(",<wbr>")).replace("/", Markup("/<wbr>"))
+
+
+def _hash(script: str) -> str:
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return f"'sha256-{digest}'"

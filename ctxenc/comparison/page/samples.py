@@ -1,0 +1,117 @@
+"""The sample grids of runs cut into strips, so that a page can put one run's fills below another's.
+
+A grid has three rows, real, masked and filled; the first is the same in runs whose test images are.
+"""
+
+import base64
+import hashlib
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from ctxenc.comparison.records import Record
+from ctxenc.report.grids import GAP
+
+ROWS = 3
+WIDEST = 1024  # pixels of one strip
+LARGEST = 50_000_000  # pixels of a grid that is still opened
+BUDGET = 24_000_000  # bytes of pixels on one page
+
+Grid = UInt8[np.ndarray, "rows columns 3"]
+Strip = UInt8[np.ndarray, "height width 3"]
+
+
+@dataclass(frozen=True)
+class Strips:
+    """One run's last sample grid, a row of square images each, at the images' own `size`.
+
+    `same` is equal where the real images are.
+    """
+
+    step: int
+    size: int
+    same: str
+    real: Strip
+    masked: Strip
+    filled: Strip
+
+    @property
+    def width(self) -> int:
+        """Pixels of a row."""
+        return self.real.shape[1]
+
+
+def strips_of(runs: Sequence[Record]) -> dict[Record, Strips]:
+    """The strips of the runs, in their order, until the page would be too large."""
+    found, pixels = {}, 0
+    for run in runs:
+        if pixels < BUDGET and (strips := last_strips(run)) is not None:
+            found[run] = strips
+            pixels += strips.filled.nbytes
+    return found
+
+
+def last_strips(record: Record) -> Strips | None:
+    """The rows of a run's last sample grid; None where there is none that can be read."""
+    size = record.dataset.get("image_size")
+    try:
+        inside = Path(record.settings.values.get("samples_dir", "samples")).expanduser()
+        folder = record.run.path / inside
+        steps = sorted(
+            (int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()
+        )
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of nobody
+        return None
+    for step, file in reversed(steps):
+        grid = _read(file)
+        if grid is not None and (rows := _cut(grid, size)):
+            same = hashlib.sha256(rows[0].tobytes()).hexdigest()
+            return Strips(step, rows[0].shape[0], same, *rows)
+    return None
+
+
+def _cut(grid: Grid, size: object) -> list[Strip]:
+    """The rows of a grid of images of that size, where it is one.
+
+    A grid repeats the pixels of small images to enlarge them; here that is undone.
+    """
+    if not isinstance(size, int) or size < 1:
+        return []
+    repeats, left = divmod(len(grid), ROWS * (size + GAP) + GAP)
+    if left or not repeats or grid.shape[1] <= 2 * GAP * repeats:
+        return []
+    small = grid[::repeats, ::repeats]
+    tops = (GAP + row * (size + GAP) for row in range(ROWS))
+    return [small[top : top + size, GAP:-GAP] for top in tops]
+
+
+def uri(row: Strip) -> str:
+    """A row as a PNG in a data URI, its gaps clear so that they have the colour of the page."""
+    size, width = row.shape[:2]
+    clear = np.where(np.arange(width) % (size + GAP) < size, 255, 0).astype(np.uint8)
+    image = Image.fromarray(np.dstack([row, np.broadcast_to(clear, (size, width))]))
+    if image.width > WIDEST:
+        height = max(1, round(image.height * WIDEST / image.width))
+        image = image.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    image.save(out, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+
+
+def _read(file: Path) -> Grid | None:
+    """The picture, unless it is damaged or far too large."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file, formats=["PNG"]) as image:
+                if image.width * image.height > LARGEST:
+                    return None
+                return np.asarray(image.convert("RGB"))
+    except Exception:  # Pillow raises many kinds for damaged files
+        return None

@@ -1,0 +1,185 @@
+"""The page of a comparison, driven in a browser."""
+
+import json
+import os
+import shutil
+
+import pytest
+
+from ctxenc.comparison import comparison_table, page, paired, sections
+from tests.comparison.page.runs import HOSTILE, fill
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    if CHROMIUM is None or DRIVER is None:
+        pytest.skip("no chromium and chromedriver here")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    from selenium.webdriver.chrome.options import Options
+    from selenium.webdriver.chrome.service import Service
+
+    options = Options()
+    options.binary_location = CHROMIUM
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    profile = tmp_path_factory.mktemp("profile")
+    flags = ["headless", "disable-gpu", "disable-quic", "no-first-run", "window-size=1280,900"]
+    flags += ["disable-background-networking", "disable-component-update", "disable-sync"]
+    flags += [f"user-data-dir={profile}", "disable-dev-shm-usage"]
+    flags += ["no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    for flag in flags:
+        options.add_argument(f"--{flag}")
+    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def opened(browser, folder, tmp_path):
+    found = sections.compare(sections.load([folder]))
+    pairs, _ = paired.pairs(found.ranked, found.baselines)
+    file = tmp_path / "page.html"
+    page.save(file, found, comparison_table.tables(found, pairs))
+    browser.get(file.as_uri())
+    wait_until(browser, "return document.querySelectorAll('.curves svg.main-svg').length > 0")
+    return browser
+
+
+def wait_until(browser, script):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 20).until(lambda b: b.execute_script(script))
+
+
+def names(browser, table=0):
+    script = f"""return [...document.querySelectorAll('table')[{table}].tBodies[0].rows]
+        .map(row => row.cells[0].textContent)"""
+    return browser.execute_script(script)
+
+
+def click(browser, css, position=0):
+    elements = browser.find_elements("css selector", css)
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", elements[position])
+    elements[position].click()
+
+
+def traces(browser):
+    """The names of the curves of the first test plot, and the values of each."""
+    script = """return document.querySelector('.plot').data.map(t => [t.name, [...t.y]])"""
+    return dict(browser.execute_script(script))
+
+
+def test_a_header_sorts_and_sorts_back_with_the_keyboard_too(opened):
+    from selenium.webdriver.common.keys import Keys
+
+    assert names(opened)[:3] == ["2", "0", "1"]  # best first
+    heads = opened.find_elements("css selector", "table thead button")
+    titles = [head.text.strip() for head in heads]
+    column = titles.index("PSNR dB")
+    click(opened, "table thead button", column)
+    assert names(opened)[:3] == ["2", "0", "1"]  # numbers: largest first
+    heads[column].send_keys(Keys.ENTER)
+    assert names(opened)[-3:] == ["1", "0", "2"]
+    assert heads[column].find_element("xpath", "..").get_attribute("aria-sort") == "ascending"
+    click(opened, "table thead button", 0)
+    assert names(opened)[-3:] == ["0", "1", "2"]
+
+
+def test_metrics_and_runs_can_be_chosen(opened):
+    shown = traces(opened)
+    assert shown["seed=2"] == [17.75, 17.25]
+    assert shown["context mean"] == [12.0, 12.0]
+    opened.execute_script(
+        """const select = document.querySelector('figure select'); select.value = 'l1_percent';
+        select.dispatchEvent(new Event('change', {bubbles: true}))"""
+    )
+    assert traces(opened)["seed=2"] == [12.25, 12.75]
+    click(opened, ".legend [aria-pressed]", 0)
+    assert "seed=2" not in traces(opened)
+    assert "seed=0" in traces(opened)
+    click(opened, "[data-every=false]")
+    assert set(traces(opened)) == {"context mean", "mean colour"}
+    click(opened, "[data-every=true]")
+    assert len(traces(opened)) == 6
+
+
+def test_a_hostile_run_is_shown_as_it_is_and_does_nothing(opened):
+    assert opened.execute_script("return window.hacked") is None
+    hostile = HOSTILE.replace("/", "&sol;")
+    assert hostile in names(opened)
+    assert HOSTILE in opened.find_element("id", "trouble").text
+    assert opened.execute_script("return document.querySelectorAll('img[src=x]').length") == 0
+    # Even what is written past the escaping does not run.
+    opened.execute_script("document.body.insertAdjacentHTML('beforeend', arguments[0])", HOSTILE)
+    opened.execute_script(
+        "const s = document.createElement('script'); s.textContent = 'window.hacked = 1';"
+        "document.body.append(s)"
+    )
+    assert opened.execute_script("return window.hacked") is None
+
+
+def test_nothing_is_fetched_and_nothing_goes_wrong(opened):
+    for log in ("performance", "browser"):
+        opened.get_log(log)  # of the browser's start and of the tests before
+    opened.refresh()
+    wait_until(opened, "return document.querySelectorAll('.curves svg.main-svg').length > 0")
+    opened.execute_script("window.scrollTo(0, document.body.scrollHeight)")
+    messages = [json.loads(line["message"])["message"] for line in opened.get_log("performance")]
+    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    urls = [params["request"]["url"] for params in sent]
+    assert any(url.endswith("page.html") for url in urls)
+    assert all(url.startswith(("file:", "data:", "blob:")) for url in urls)
+    assert opened.get_log("browser") == []
+
+
+def test_samples_are_below_each_other_and_enlarge(opened):
+    lefts = opened.execute_script(
+        """return [...document.querySelectorAll('.samples')[0].querySelectorAll('img')]
+        .map(image => image.getBoundingClientRect()).map(r => [r.left, r.width])"""
+    )
+    assert len(lefts) == 5  # real, masked and three runs
+    assert len({tuple(place) for place in lefts}) == 1
+    click(opened, ".strip.filled button", 1)
+    caption = "return document.querySelector('dialog figure:last-child').textContent"
+    assert opened.execute_script(caption) == "seed=0, step 100"
+    shapes = opened.execute_script(
+        "return [...document.querySelectorAll('dialog img')].map(i => i.width / i.height)"
+    )
+    assert shapes == pytest.approx([100 / 32] * 3, rel=0.02)
+    click(opened, "[data-by='1']")
+    assert opened.execute_script(caption) == "seed=1, step 100"
+
+
+def test_copy_copies_the_command(opened):
+    origin = {"origin": "file://", "permissions": ["clipboardReadWrite"]}
+    opened.execute_cdp_cmd("Browser.grantPermissions", {"permissions": origin["permissions"]})
+    click(opened, ".command button", 0)
+    wait_until(opened, "return document.querySelector('.command button').textContent == 'Copied'")
+    read_back = "navigator.clipboard.readText().then(arguments[0], e => arguments[0](String(e)))"
+    text = opened.execute_async_script(read_back)
+    assert text == "python -m ctxenc.train seed=2 'x=a b'"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_the_screen(opened, width, scheme):
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        opened.refresh()
+        wait_until(opened, "return document.querySelectorAll('.curves svg.main-svg').length > 0")
+        assert opened.execute_script("return document.documentElement.scrollWidth") <= width
+        style = "return getComputedStyle(document.documentElement).backgroundColor"
+        light = opened.execute_script(style) == "rgb(255, 255, 255)"
+        assert light == (scheme == "light")
+    finally:
+        opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+        opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})

@@ -1,0 +1,128 @@
+"""The page of a comparison as a file: what it holds, and what it is made from."""
+
+import base64
+import io
+import json
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ctxenc.comparison import comparison_table, page, sections
+from ctxenc.comparison.page import curves, samples
+from ctxenc.comparison.records import read
+from tests.comparison.page.runs import fill
+from tests.fake_runs import damage, fake_run, fake_samples
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return fill(tmp_path_factory.mktemp("runs"))
+
+
+def made(folder, **options):
+    found = sections.compare(sections.load([folder]))
+    return page.html(found, comparison_table.tables(found, **options))
+
+
+def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path):
+    run = fake_run(tmp_path / "run")
+    fake_samples(run, shade=-1.0)
+    strips = samples.last_strips(read(run.path, "run"))
+    rows = []
+    for row in (strips.real, strips.masked, strips.filled):
+        data = base64.b64decode(samples.uri(row).removeprefix("data:image/png;base64,"))
+        rows.append(np.asarray(Image.open(io.BytesIO(data))).astype(int))
+    assert {tuple(np.flatnonzero(row[0, :, 3] == 0)) for row in rows} == {(32, 33, 66, 67)}  # gaps
+    rows = [row[..., :3] for row in rows]
+    real, masked, filled = rows
+    assert {row.shape for row in rows} == {(32, 3 * 32 + 2 * 2, 3)}  # without the grid's scale
+    images = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 3))
+    expected = np.round((images + 1) * 127.5)
+    for i in range(3):
+        left = i * 34
+        assert np.abs(real[:, left : left + 32] - expected[i]).max() <= 1
+        assert (masked[8:24, left + 8 : left + 24] == 255).all()
+        assert (filled[8:24, left + 8 : left + 24] == 0).all()
+    assert (strips.width, strips.size, strips.step) == (100, 32, 100)
+
+
+def test_large_images_are_not_enlarged_and_odd_pictures_are_left_out(tmp_path):
+    run = fake_run(tmp_path / "run")
+    file = run.samples / "0000200.png"
+    file.parent.mkdir()
+    for content in (b"\x89PNG\r\n\x1a\n", b"", np.zeros((7, 9, 3), np.uint8)):
+        if isinstance(content, bytes):
+            file.write_bytes(content)
+        else:
+            Image.fromarray(content).save(file)
+        assert samples.last_strips(read(run.path, "run")) is None
+    fake_samples(run)  # an earlier step's, which is whole
+    assert samples.last_strips(read(run.path, "run")).step == 100
+
+
+def test_curves_are_thinned_to_means_and_keep_the_last_test(tmp_path):
+    run = fake_run(tmp_path)
+    damage(run, "metrics.jsonl", "")
+    for step in range(1, 101):
+        run.append_metrics({"split": "train", "step": step, "generator_loss": float(step)})
+        run.append_metrics({"split": "test", "step": step, "psnr_db": step, "ssim": "damaged"})
+    found = curves.series(read(run.path, "run"), 10)
+    assert found["train"]["step"] == [10 * i for i in range(1, 11)]
+    assert found["train"]["generator_loss"] == [10 * i - 4.5 for i in range(1, 11)]
+    assert found["test"]["step"][-1] == found["test"]["psnr_db"][-1] == 100
+    assert len(found["test"]["step"]) <= 11
+    assert "ssim" not in found["test"]
+
+
+def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
+    overrides = ["max_steps=10", "mask=random", "name=it's"]
+    run = fake_run(tmp_path, overrides=overrides, max_steps=50)
+    expected = "python -m ctxenc.train mask=random 'name=it'\"'\"'s' max_steps=50"
+    assert page.command(read(run.path, "run")) == expected
+
+
+class Links(HTMLParser):
+    """What a page's elements refer to, and how many scripts would run."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.found, self.scripts = [], 0
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        given = dict(attributes)
+        self.found += [given[name] for name in ("src", "href", "srcset", "action") if name in given]
+        self.scripts += tag == "script" and given.get("type") != "application/json"
+        assert not any(name.startswith("on") for name in given)
+
+
+def test_the_page_refers_to_nothing_outside_and_holds_two_scripts(folder):
+    html = made(folder)
+    links = Links(html)
+    assert len(links.found) > 5
+    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links.found)
+    assert links.scripts == 2
+    style = html[html.index("<style>") : html.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
+
+
+def test_the_program_writes_the_page_and_prints_its_path(folder, tmp_path):
+    file = tmp_path / "new" / "page.html"
+    command = [sys.executable, "-m", "ctxenc.compare", str(folder), "--html", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{file}\n"
+    assert [f.name for f in file.parent.iterdir()] == ["page.html"]
+    both = subprocess.run([*command, "--format=json"], capture_output=True, text=True, check=True)
+    assert json.loads(both.stdout)["tables"]
+
+
+def test_groups_have_a_page_too(folder):
+    html = made(folder, group_by="seed")
+    assert "Mean ± standard deviation over seed" in html
