@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from ctxenc import experiment, launch, step
+from ctxenc.baselines import BASELINES
 from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.data.loaders import MemoryLoader, Sampler
@@ -367,6 +368,15 @@ def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch)
     build._dataset.cache_clear()
     assert without_times(streamed) == without_times(at_once)
     assert streamed.summary == at_once.summary
+
+
+def test_random_crops_are_trained_on_and_beside_the_baselines_of_a_test_split_in_memory(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 256, (20, 24, 3), np.uint8)).save(tmp_path / f"{i}.png")
+    data = ("dataset=folder", f"dataset.path={tmp_path}", "dataset.resize=18", "batch_size=8")
+    baselines = launch.run(*TINY, *data, "max_steps=1", "num_img=1").summary["baselines"]
+    assert list(baselines) == [n for n, b in BASELINES.items() if b.when == "training"]
 
 
 def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monkeypatch):

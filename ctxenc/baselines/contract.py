@@ -37,17 +37,27 @@ def prepared(
     Raises:
         UserError: it cannot be had here, or is no baseline.
     """
-    fill: Any = baseline() if inspect.isclass(baseline) else baseline
+    fill: Any = _called(baseline) if inspect.isclass(baseline) else baseline
     if hasattr(fill, "fit"):
-        fill = fill.fit(train, hole, progress)
+        fill = _called(fill.fit, train, hole, progress)
+    _check_call(fill, None, None)
+    return lambda images, missing: _checked(fill(images, missing), images, missing)
+
+
+def _called(function: Callable[..., Any], *arguments: Any) -> Any:
+    _check_call(function, *arguments)
+    return function(*arguments)
+
+
+def _check_call(function: Any, *arguments: Any) -> None:
+    """Refuse what cannot be called with so many arguments."""
     try:
-        inspect.signature(fill).bind(np.empty(0), np.empty(0))
+        inspect.signature(function).bind(*arguments)
     except (TypeError, ValueError):
         raise UserError(
-            "expected a function of (images, missing), or a class whose objects are such functions "
-            "or return one from fit(train, hole, progress)"
+            "expected a function of (images, missing), or a class made without arguments whose "
+            "objects are such functions, or return one from fit(train, hole, progress)"
         ) from None
-    return lambda images, missing: _checked(fill(images, missing), images, missing)
 
 
 def _checked(filled: Any, images: Images, missing: Missing) -> Composites:

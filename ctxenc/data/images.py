@@ -89,7 +89,7 @@ class Pictures(Protocol):
         """What tells it from others, without decoding it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Photographs:
     """The central squares of pictures.
 
@@ -130,7 +130,7 @@ class Photographs:
         return self.pictures.name(index) + suffix.encode()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RandomCrops(Photographs):
     """Training images of which each epoch shows another part; `resize` leaves some to spare.
 

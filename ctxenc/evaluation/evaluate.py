@@ -71,12 +71,7 @@ def evaluate(
     standing = Standing(columns)
     best = standing.best_baseline
     lead = {} if best is None else standing.lead(best)
-    tested_on = fingerprint(setup.dataset.test)
-    if trained.run.dataset.get("test_fingerprint") == tested_on:
-        if checkpoint == "best":
-            notes.append("the best checkpoint was chosen on this test split: it flatters the model")
-    elif not any(override.startswith(("dataset", "image_size")) for override in overrides):
-        notes.append("the test images have changed since the run was trained")
+    notes += _notes(setup, checkpoint, overrides)
     if note := networks.note(images):
         notes.append(note)
     written = {
@@ -87,7 +82,7 @@ def evaluate(
             "name": setup.dataset.name,
             "image_size": setup.config.image_size,
             "test_images": images,
-            "test_fingerprint": tested_on,
+            "test_fingerprint": fingerprint(setup.dataset.test),
         },
         "mask_hash": test.mask_hash(),
         "missing": test.missing(),
@@ -101,7 +96,7 @@ def evaluate(
     }
     evaluation = Evaluation.of(trained.run, name)
     _save_extremes(evaluation.grid, setup, columns["model"]["psnr"])
-    each = {f"{row}.{name}": v for row, of in columns.items() for name, v in of.items()}
+    each = {f"{row}.{column}": v for row, of in columns.items() for column, v in of.items()}
     evaluation.write(written, each)
     return evaluation
 
@@ -149,6 +144,16 @@ def _rows(
             if count < images:
                 notes.append(f"* {baseline.title} is slow, and of the first {count} images only")
     return rows, notes
+
+
+def _notes(setup: Setup, checkpoint: str, overrides: Sequence[str]) -> list[str]:
+    """What to say about the test images, given those that training tested on."""
+    if setup.trained.run.dataset.get("test_fingerprint") == fingerprint(setup.dataset.test):
+        flattered = "the best checkpoint was chosen on this test split: it flatters the model"
+        return [flattered] if checkpoint == "best" else []
+    if any(override.startswith(("dataset", "image_size")) for override in overrides):
+        return []
+    return ["the test images have changed since the run was trained"]
 
 
 def _generator(setup: Setup) -> Callable[[Batch], Array]:

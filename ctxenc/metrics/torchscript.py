@@ -8,7 +8,7 @@ figures can and cannot tell.
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -26,34 +26,33 @@ Images = UInt8[np.ndarray, "n size size 3"]
 
 
 class Network:
-    """One network from a TorchScript file, called with a batch of images.
+    """One network from a TorchScript file, called with a batch of 8-bit images.
 
     Args:
+        flag: that the file is given by.
         file: of it.
         image_size: of the images to come: a batch of them is tried.
+        options: that the network is called with beside the images.
 
     Raises:
         UserError: no PyTorch, no such file, not TorchScript, or not the expected output.
     """
 
-    flag: ClassVar[str]  # that the file is given by
-    options: ClassVar[dict[str, bool]]  # that the network is called with beside the images
-
-    def __init__(self, file: str | Path, image_size: int):
+    def __init__(self, flag: str, file: str | Path, image_size: int, **options: bool):
         try:
             import torch  # two seconds, and not among the requirements
         except ImportError:
-            needs = f'{self.flag}: needs PyTorch: pip install "ctxenc[perceptual]"'
+            needs = f'{flag}: needs PyTorch: pip install "ctxenc[perceptual]"'
             raise UserError(needs) from None
-        self._torch, self._says = torch, f"{self.flag} {file}"
+        self._torch, self._name, self._options = torch, f"{flag} {file}", options
         path = Path(file).expanduser()
         if not path.is_file():
-            raise UserError(f"{self._says}: no such file")
+            raise UserError(f"{self._name}: no such file")
         try:
             # Never torch.load, which reads pickles: they can run anything.
             self._call = torch.jit.load(str(path), map_location="cpu").eval()
         except (RuntimeError, ValueError, OSError):
-            raise UserError(f"{self._says}: expected a TorchScript file") from None
+            raise UserError(f"{self._name}: expected a TorchScript file") from None
         with path.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
         noise = np.random.default_rng(0).integers(0, 256, (2, image_size, image_size, 3), np.uint8)
@@ -68,33 +67,23 @@ class Network:
         tensor = self.prepared(images)
         with self._torch.inference_mode():
             try:
-                found = self._call(tensor, **self.options)
+                found = self._call(tensor, **self._options)
             except (RuntimeError, TypeError, ValueError):
                 raise UserError(
-                    f"{self._says}: cannot be called with {tensor.dtype} images of "
-                    f"{tuple(tensor.shape[1:])} and {', '.join(self.options)}"
+                    f"{self._name}: cannot be called with {tensor.dtype} images of "
+                    f"{tuple(tensor.shape[1:])} and {', '.join(self._options)}"
                 ) from None
         shape = tuple(getattr(found, "shape", ()))
         if len(shape) != 2 or shape[0] != len(images) or not found.isfinite().all():
             raise UserError(
-                f"{self._says}: expected a row of finite features for each image; for "
+                f"{self._name}: expected a row of finite features for each image; for "
                 f"{len(images)} images it gave {shape or type(found).__name__}"
             )
         return found.float()
 
 
-class Inception(Network):
-    """Takes 8-bit images, and resizes them by itself."""
-
-    flag = "--inception"
-    options: ClassVar = {"return_features": True}
-
-
 class Lpips(Network):
     """Gives features whose squared differences add up to LPIPS (Zhang et al., 2018)."""
-
-    flag = "--lpips"
-    options: ClassVar = {"resize_images": False, "return_lpips": True}
 
     def prepared(self, images: Images) -> Any:
         """Floats of 0 to 255, bilinearly enlarged where they are too small."""
@@ -109,8 +98,12 @@ class Networks:
     """The user's networks, one, both or none, and what they have seen of every row so far."""
 
     def __init__(self, inception: str | Path | None, lpips: str | Path | None, image_size: int):
-        self._inception = None if inception is None else Inception(inception, image_size)
-        self._lpips = None if lpips is None else Lpips(lpips, image_size)
+        self._inception = self._lpips = None
+        if inception is not None:
+            self._inception = Network("--inception", inception, image_size, return_features=True)
+        if lpips is not None:
+            options = {"resize_images": False, "return_lpips": True}
+            self._lpips = Lpips("--lpips", lpips, image_size, **options)
         self._features: dict[str, list[np.ndarray]] = {}
         self._distances: dict[str, list[np.ndarray]] = {}
 

@@ -43,6 +43,16 @@ def test_a_function_an_object_and_a_class_are_baselines(baseline):
     np.testing.assert_array_equal(filled[MISSING], 0)
 
 
+class Bounded(Grey):
+    def __init__(self, at_most):
+        self.at_most = at_most
+
+
+class Fitless:
+    def fit(self, train):
+        return grey
+
+
 BAD = {
     "returned float64 of shape (8, 8, 3)": lambda images, missing: grey(images, missing)[0],
     "returned uint8 of shape (4, 8, 8, 3)": lambda images, missing: images,
@@ -52,6 +62,8 @@ BAD = {
     "infinite values or NaN": lambda images, missing: grey(images, missing) / MISSING[..., None],
     "expected a function of (images, missing)": lambda images: images,
     "or return one from fit(train, hole, progress)": object,
+    "a class made without arguments": Bounded,
+    "whose objects are such functions": Fitless,
 }
 
 
