@@ -83,9 +83,8 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
         f"over {MEASURED} masks"
     )
     dataset = build.dataset(config)
-    chosen = (
-        np.linspace(0, len(dataset.test) - 1, min(count, len(dataset.test))).round().astype(int)
-    )
+    last = len(dataset.test) - 1
+    chosen = np.linspace(0, last, min(count, last + 1)).round().astype(int)
     mask = masks.frozen(strategy, jnp.asarray(chosen), size, size)
     fill = mean_colour(dataset.train) if config.fill_value == "mean" else [config.fill_value] * 3
     images = masks.to_float(jnp.asarray(decode(dataset.test, chosen.tolist())))

@@ -68,7 +68,7 @@ def test_a_mask_of_the_users_own_folder_is_shown(program, tmp_path):
     own = tmp_path / "own" / "mask"
     own.mkdir(parents=True)
     (own / "edge.yaml").write_text(
-        "# A frame.\n_target_: ctxenc.masks.border.border\nvisible: 0.75\n"
+        "# A frame.\n_target_: ctxenc.masks.border.frame\nvisible: 0.75\n"
     )
     arguments = ("-cd", "own", "mask=edge", "image_size=16", "-n", 2, "-o", "edge.png")
     status, output, errors = program(*arguments)

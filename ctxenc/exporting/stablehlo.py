@@ -26,6 +26,7 @@ from ctxenc.trained import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"
+
 Weights = dict[str, Any]  # arrays by their path, such as params/Conv_0/kernel
 
 
@@ -50,16 +51,12 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         np.savez(temporary / WEIGHTS, **weights)
         described = contract(trained, weights, temporary)
         own = resources.files("ctxenc.exporting")
-        readme = (own / "readme.template.md").read_text("utf-8")
-        names = {"program": PROGRAM, "weights": WEIGHTS, "contract": CONTRACT}
-        for name, text in (
-            (CONTRACT, json.dumps(described, indent=2, ensure_ascii=False) + "\n"),
-            (
-                "README.md",
-                readme.format(**{**described, **names, "platforms": ", ".join(PLATFORMS)}),
-            ),
-            ("load.py", (own / "example.py").read_text("utf-8")),
-        ):
+        texts = {
+            CONTRACT: json.dumps(described, indent=2, ensure_ascii=False) + "\n",
+            "README.md": (own / "readme.template.md").read_text("utf-8").format(**described),
+            "load.py": (own / "example.py").read_text("utf-8"),
+        }
+        for name, text in texts.items():
             (temporary / name).write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         temporary.replace(folder)
@@ -105,9 +102,7 @@ def contract(trained: TrainedModel, weights: Weights, folder: Path) -> dict[str,
             " to ".join(map(str, dict.fromkeys((begins[0], begins[-1]))))
             for begins in (window.tops, window.lefts)
         )
-        fills = (
-            f"a box of {height} rows × {width} columns that begins at row {row}, column {column}"
-        )
+        fills = f"a box of {height} rows × {width} columns from row {row}, column {column} on"
     files = {name: (folder / name).read_bytes() for name in (PROGRAM, WEIGHTS)}
 
     def array(dtype: str, channels: int, meaning: str) -> dict[str, Any]:

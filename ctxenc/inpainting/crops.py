@@ -11,7 +11,7 @@ from functools import cached_property
 import cv2
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from PIL import Image
 
 from ctxenc import masks
@@ -21,7 +21,6 @@ from ctxenc.trained import TrainedModel
 
 SAMPLE = 64  # masks by which it is known where a strategy puts its box
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
-PADDING = 4  # model pixels beyond the crop that can be enlarged; feathers need 2, a cubic 2 more
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,19 @@ class Crop:
         return self.side / self.window.size
 
     @cached_property
+    def shown(self) -> tuple[Int[np.ndarray, " side"], Int[np.ndarray, " side"]]:
+        """The photograph's row that each of its rows shows, and likewise the columns."""
+        rows, columns = (
+            np.minimum(at % (2 * length), -(at + 1) % (2 * length))
+            for start, length in zip((self.top, self.left), self.photo, strict=True)
+            for at in [np.arange(start, start + self.side)]
+        )
+        return rows, columns
+
+    @cached_property
     def extent(self) -> tuple[int, int, int, int]:
         """First and last row, first and last column of the photograph that are in it."""
-        rows, columns = self._shown(0, self.side)
+        rows, columns = self.shown
         return int(rows.min()), int(rows.max()), int(columns.min()), int(columns.max())
 
     def meets(self, other: "Crop") -> bool:
@@ -113,9 +122,9 @@ class Crop:
             (mean colour of each pixel's known part, 0 to 255, and 0 where nothing is known; the
             share that is known, 0 to 1).
         """
-        narrow, size = [], self.window.size
+        (rows, columns), size, narrow = self.shown, self.window.size, []
         for first in range(0, self.side, ROWS_AT_ONCE):
-            part = np.ix_(*self._shown(first, min(first + ROWS_AT_ONCE, self.side)))
+            part = np.ix_(rows[first : first + ROWS_AT_ONCE], columns)
             there = known[part][..., None].astype(np.float32)
             strip = np.concatenate([photo[part] * there, there], axis=2)
             narrow.append(cv2.resize(strip, (size, len(strip)), interpolation=cv2.INTER_AREA))
@@ -128,31 +137,16 @@ class Crop:
     ) -> Float[np.ndarray, "height width c"]:
         """A part of the photograph as the model's image shows it, at full resolution.
 
-        By cubic interpolation (Keys, 1981, a = -1/2), up to `PADDING` beyond the crop. It is
-        Pillow's: OpenCV's knows no position between a 32nd of a model pixel and the next.
+        By cubic interpolation (Keys, 1981, a = -1/2); beyond the crop its edges go on.
         """
-        padded = np.pad(image, ((PADDING, PADDING), (PADDING, PADDING), (0, 0)), mode="edge")
-        left, right, top, bottom = (
-            (edge - start) / self.scale + PADDING
-            for part, start in ((columns, self.left), (rows, self.top))
-            for edge in (part.start, part.stop)
+        # Interpolation is linear: its matrix is what it makes of the identity matrix.
+        identity = Image.fromarray(np.eye(self.window.size, dtype=np.float32))
+        resized = identity.resize((self.window.size, self.side), Image.Resampling.BICUBIC)
+        down, across = (
+            np.asarray(resized)[np.clip(np.arange(part.start, part.stop) - start, 0, self.side - 1)]
+            for part, start in ((rows, self.top), (columns, self.left))
         )
-        size, box = (
-            (columns.stop - columns.start, rows.stop - rows.start),
-            (left, top, right, bottom),
-        )
-        channels = (Image.fromarray(channel) for channel in padded.transpose(2, 0, 1).copy())
-        enlarged = [channel.resize(size, Image.Resampling.BICUBIC, box) for channel in channels]
-        return np.stack([np.asarray(channel) for channel in enlarged], axis=2)
-
-    def _shown(self, first: int, last: int) -> list[np.ndarray]:
-        """The photograph's rows that its rows first … last - 1 show, and its columns' columns."""
-        rows = np.arange(self.top + first, self.top + last), self.photo[0]
-        columns = np.arange(self.left, self.left + self.side), self.photo[1]
-        return [
-            np.minimum(at % (2 * length), -(at + 1) % (2 * length))
-            for at, length in (rows, columns)
-        ]
+        return np.einsum("yv,vuc,xu->yxc", down, image, across, optimize=True)
 
 
 def crop_for(hole: Hole, window: ModelWindow, photo: tuple[int, int]) -> Crop:

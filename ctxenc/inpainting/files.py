@@ -15,6 +15,8 @@ from ctxenc.inpainting.photographs import Photograph
 from ctxenc.report.strips import strip
 from ctxenc.trained import TrainedModel
 
+LOSS = "; JPEG encodes every pixel anew, .png would leave those not filled as they are"
+
 Box = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
 
@@ -162,12 +164,8 @@ def fill_file(
         colour = (np.asarray(trained.fill_value) + 1) * 127.5
         picture = strip(photo.pixels, missing, filled, colour)
         photographs.write(grid_of(result), Photograph(picture))
-    said = f"{file.name} {photo.size}: {describe(missing, crops)}"
-    if result.suffix.lower() in photographs.LOSSY:
-        said += (
-            f"; {result}: JPEG encodes every pixel anew, .png leaves those not filled as they are"
-        )
-    return said
+    lossy = result.suffix.lower() in photographs.LOSSY
+    return f"{file.name} {photo.size}: {describe(missing, crops)}{LOSS if lossy else ''}"
 
 
 def describe(missing: Missing, crops: list[Crop]) -> str:

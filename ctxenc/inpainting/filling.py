@@ -4,19 +4,19 @@ For each hole the model is given a square around it, at the scale at which the h
 that the model was trained to fill. A model of holes sees none of that box, as in training; a model
 of whole images sees all that is known. Its fill goes back to full resolution, into the missing
 pixels only. Holes are filled largest first, so a later one sees the earlier ones filled; where
-pixels are missing beside its box, a model of holes is shown OpenCV's Telea fill.
+pixels are missing beside its box, a model of holes is shown Telea's fill of them.
 """
 
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import cv2
 import jax
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from ctxenc import step
+from ctxenc.baselines import telea
 from ctxenc.errors import UserError
 from ctxenc.inpainting import Missing, Photo, holes, seam
 from ctxenc.inpainting.crops import Crop, ModelWindow, crop_for
@@ -26,7 +26,6 @@ BATCH = 8  # holes to one call of the model, which is compiled for this many
 LOOK_AHEAD = 256  # holes that are searched for a batch of independent ones
 MOST_MIRRORED = 2  # a crop's side to the photograph's shorter side: more than that sees too little
 TILE = 1024  # pixels: holes are pasted in parts of this size, which bounds the memory
-TELEA_RADIUS = 3.0
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
 MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
 
@@ -42,7 +41,7 @@ class CropInput:
     Attributes:
         colours: 0 to 255, with stand-ins where nothing is known.
         share: How much of each model pixel is known, 0 to 1.
-        mask: What the model is told to fill.
+        mask: What the model is to fill.
     """
 
     colours: ModelImage
@@ -144,9 +143,8 @@ def crop_input(crop: Crop, photo: Photo, known: Missing) -> CropInput:
         raise UserError(f"around the hole of {crop.hole} nothing is left to see")
     colours = np.repeat(colours, 3 // colours.shape[2], axis=2)
     if (unknown & ~mask).any():
-        seen = np.round(np.where(unknown[..., None], 0, colours)).astype(np.uint8)
-        telea = cv2.inpaint(seen, unknown.astype(np.uint8), TELEA_RADIUS, cv2.INPAINT_TELEA)
-        colours = np.where(unknown[..., None], telea, colours)
+        (stand_in,) = telea(np.round(colours[None]).astype(np.uint8), unknown[None])
+        colours = np.where(unknown[..., None], (stand_in + 1) * 127.5, colours)
     return CropInput(colours, share, mask)
 
 

@@ -30,7 +30,6 @@ LOSSLESS: dict[str, dict[str, Any]] = {
 JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
 LOSSY = {".jpg": JPEG, ".jpeg": JPEG}
 SUFFIXES = (*LOSSLESS, *LOSSY)
-ORIENTATION = 0x0112  # EXIF's tag
 REFUSALS: dict[type[Exception], str] = {
     FileNotFoundError: "no such file",
     IsADirectoryError: "a folder; expected an image file",
@@ -48,7 +47,7 @@ class Photograph:
         pixels: grey (one channel) or RGB.
         alpha: opacity where it has any.
         icc: the colour profile.
-        exif: without the orientation, which the pixels have taken.
+        exif: without the orientation that was taken from it.
     """
 
     pixels: Photo
@@ -76,21 +75,20 @@ def read(file: Path) -> Photograph:
         UserError: not there, damaged, too large, animated, 16-bit, or neither grey nor RGB.
     """
     with _opened(file) as image:
-        if _deep(image):
+        # Before it is decoded, since Pillow would cut RGB to 8 bits and not say so.
+        if image.mode.startswith("I") or ";16" in str(getattr(image, "tile", "")):
             raise UserError("16 bits a channel; expected 8: convert it first")
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
             raise UserError(f"its colours are {image.mode}; expected grey or RGB")
-        upright = _upright(image)
-        grey = upright.mode in ("1", "L", "LA")
-        transparent = upright.has_transparency_data
-        mode = ("LA" if transparent else "L") if grey else ("RGBA" if transparent else "RGB")
-        icc = image.info.get("icc_profile")
-        tags = upright.getexif()
-        tags.pop(ORIENTATION, None)
+        ImageOps.exif_transpose(image, in_place=True)
+        mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
+        mode += "A" * image.has_transparency_data
+        tags = image.getexif()
         # A TIFF's tags say where in the file its pixels are, too: they do not go elsewhere.
         exif = tags.tobytes() if len(tags) and image.format != "TIFF" else None
-        array = _array(upright if upright.mode == mode else upright.convert(mode))
-    if transparent:
+        icc = image.info.get("icc_profile")
+        array = _array(image if image.mode == mode else image.convert(mode))
+    if mode.endswith("A"):
         return Photograph(array[..., :-1], array[..., -1], icc, exif)
     return Photograph(array, None, icc, exif)
 
@@ -104,7 +102,7 @@ def read_mask(file: Path, *, invert: bool = False) -> Missing:
         UserError: as `read`.
     """
     with _opened(file) as image:
-        image = _upright(image)
+        ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
             values = np.asarray(image)
             missing = values > (32767 if image.mode != "F" and values.max() > 255 else 127)
@@ -179,17 +177,6 @@ def _opened(file: Path) -> Iterator[Image.Image]:
             what = f"{type(error).__name__}: {error}".splitlines()[0]
             words = f"damaged, or of a kind that cannot be read ({what})"
         raise UserError(f"{file}: {words}") from None
-
-
-def _deep(image: Image.Image) -> bool:
-    """Whether a file not yet decoded has 16 bits a channel; Pillow cuts RGB to 8 unsaid."""
-    return image.mode.startswith("I") or ";16" in str(getattr(image, "tile", ""))
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    """As its EXIF orientation says; the image itself, and no copy, where that says nothing."""
-    turned = image.getexif().get(ORIENTATION, 1) != 1
-    return ImageOps.exif_transpose(image) if turned else image
 
 
 def _array(image: Image.Image) -> Photo:

@@ -5,7 +5,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import ExifTags, Image, ImageCms
 
 from ctxenc.errors import UserError
 from ctxenc.inpainting import photographs
@@ -53,7 +53,7 @@ def test_colour_profile_and_exif_are_kept(tmp_path, suffix):
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_photos_stand_upright_and_stay_so(tmp_path, orientation):
     tags = Image.Exif()
-    tags[photographs.ORIENTATION] = orientation
+    tags[ExifTags.Base.Orientation] = orientation
     Image.fromarray(RGB).save(tmp_path / "a.png", exif=tags)
     turned = {
         1: RGB,
