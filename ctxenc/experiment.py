@@ -196,8 +196,7 @@ def initial_state(
         raise UserError(f"{error}{hint}") from error
     if wanted is not None:
         processes.together(lambda: saved.drop_after(run.checkpoints, wanted))
-    sums = saved.restore_sums(run.checkpoints, int(state.step))
-    return state, None if sums is None else devices.put(sums, sharding)
+    return state, saved.restore_sums(run.checkpoints, int(state.step), sharding)
 
 
 def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:

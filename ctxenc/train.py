@@ -48,7 +48,7 @@ def main() -> None:
         where = {"config_dir": asked.config_dir, "config_name": asked.config_name}
         search_path.add(asked.config_dir)
         if asked.help:
-            print(help_text())
+            print(help_text(asked.config_name))
         elif asked.showing:
             hydra_main()  # it reads the command line by itself
         elif asked.multirun or sweep_run.is_resume(asked.overrides):

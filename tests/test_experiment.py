@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -22,6 +23,7 @@ from ctxenc.experiment import Experiment
 from ctxenc.metrics.registry import trained_on
 from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
+from ctxenc.report.progress import Bar
 from ctxenc.runs import run_log
 from ctxenc.runs.calendar import Calendar
 from ctxenc.runtime.background import Background
@@ -291,16 +293,9 @@ def test_a_picture_that_cannot_be_written_costs_no_weights_and_is_made_up_for(mo
     assert run.curves.exists()
 
 
-class Quiet:
-    """A progress bar that shows nothing."""
-
-    def show(self, record):
-        pass
-
-
 LOGGED = dict.fromkeys(
     ("generator_loss", "discriminator_loss_real", "discriminator_loss_fake", "steps"),
-    np.float32(1),
+    jnp.ones(()),
 )
 
 
@@ -308,7 +303,7 @@ def run_log_of(run, background):
     pixels = images.MemoryImages(np.zeros((4, 8, 8, 3), np.uint8))
     return run_log.RunLog(
         run,
-        Quiet(),
+        Bar(1000, steps_per_epoch=10, batch_size=8, quiet=True),
         background,
         MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.shardings()[1]),
         Calendar(steps_per_epoch=10, total=1000, log=10, sample=1000, test=1000),
@@ -337,7 +332,7 @@ def test_the_speed_is_of_when_steps_were_done_and_not_of_when_losses_were_read(
 
 
 def test_a_discriminator_that_cannot_tell_real_from_filled_is_told_of(caplog, tmp_path):
-    run, half = launch.Run(tmp_path), np.float32(np.log(2))
+    run, half = launch.Run(tmp_path), jnp.log(2.0)
     stuck = LOGGED | {"discriminator_loss_real": half, "discriminator_loss_fake": half}
     with Background() as background, run_log_of(run, background) as writer:
         for at in range(2, 101):

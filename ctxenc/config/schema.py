@@ -325,7 +325,7 @@ def expected(field: dataclasses.Field) -> str:
         kinds = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
         words = next((word for kind, word in kinds.items() if kind in types(field)), "a value")
         if known.at_most is not None:
-            words += f" from {known.at_least:g} to {known.at_most:g}"
+            words += f" from {known.at_least} to {known.at_most}"
         elif known.at_least is not None:
-            words += f" of at least {known.at_least:g}"
+            words += f" of at least {known.at_least}"
     return f"{words} or null" if known.null else words

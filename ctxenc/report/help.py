@@ -54,7 +54,7 @@ def help_text(config_name: str = PRIMARY) -> str:
             value, key = defaults[name], field.metadata["key"]
             shown = "null" if value is None else str(value)
             null = f"; null: {key.null}" if key.null else ""
-            meaning = f"{key.meaning} ({schema.expected(field)}{null})"
+            meaning = f"{key.meaning} ({schema.expected(field).removesuffix(' or null')}{null})"
             _row(section, f"{name}={shown.lower() if isinstance(value, bool) else shown}", meaning)
     return parser.format_help().rstrip()
 

@@ -20,10 +20,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import orbax.checkpoint as ocp
+from jax.sharding import NamedSharding
 from jaxtyping import Array, PyTree, UInt32
 from orbax.checkpoint import checkpoint_managers
 
 from ctxenc.errors import UserError
+from ctxenc.parallel.devices import on_devices
 from ctxenc.parallel.processes import is_main
 from ctxenc.state import Logged, TrainState, Variables
 
@@ -176,14 +178,21 @@ def restore_generator(
     return found["variables"], found.get("ema")
 
 
-def restore_sums(folder: Path, step: int) -> dict[str, Any] | None:
-    """The running sums that were saved with a step; None where they are missing or damaged."""
+def restore_sums(folder: Path, step: int, sharding: NamedSharding) -> Logged | None:
+    """The running sums that were saved with a step, whichever figures these are.
+
+    Returns:
+        None where they are missing or damaged: only the current window of a line is lost.
+    """
     at = folder.absolute() / str(step) / "sums"
     if not at.is_dir():
         return None
-    with suppress(Exception):  # only the current window of logged figures is lost
+    with suppress(Exception):  # Orbax raises many kinds
         with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            saved = reader.restore(at, args=ocp.args.StandardRestore())
+            saved = reader.metadata(at).item_metadata.tree
+            # Where they are to go: the devices that they were saved from may not be there.
+            wanted = on_devices(saved, sharding)
+            saved = reader.restore(at, args=ocp.args.StandardRestore(wanted))
         if int(checksum(saved["item"])) == int(saved["checksum"]):
             return saved["item"]
     return None

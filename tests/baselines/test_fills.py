@@ -48,13 +48,14 @@ def holes():
 
 @pytest.mark.parametrize("name", OF_ANY_HOLE)
 def test_a_fill_keeps_what_is_visible_and_never_sees_what_is_missing(photos, holes, name):
-    filled = fill(name, MemoryImages(photos))(photos, holes)
+    train = MemoryImages(photos[:, :, :20])
+    filled = fill(name, train)(photos, holes)
     assert filled.dtype == np.float32
     np.testing.assert_array_equal(filled[~holes], to_float(photos)[~holes])
     assert (np.abs(filled) <= 1).all()
     other = photos.copy()
     other[holes] = 255 - other[holes]
-    np.testing.assert_array_equal(fill(name, MemoryImages(photos))(other, holes), filled)
+    np.testing.assert_array_equal(fill(name, train)(other, holes), filled)
 
 
 def test_the_mean_colour_is_that_of_the_training_images(photos, holes):

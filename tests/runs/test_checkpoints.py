@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctxenc.errors import UserError
-from ctxenc.parallel import processes
+from ctxenc.parallel import devices, processes
 from ctxenc.runs import checkpoints as saved
 from ctxenc.runs.checkpoints import Checkpoints
 from tests.small_state import small_state
@@ -40,19 +40,20 @@ def test_a_generator_is_read_without_what_training_needs(tmp_path):
 
 
 def test_sums_are_what_was_saved_or_nothing(tmp_path):
+    everywhere, _ = devices.shardings()
     sums = {"steps": jnp.full((), 3.0), "generator_loss": jnp.full((), 0.5)}
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save(1, small_state(1), sums)
         checkpoints.save(2, small_state(2))
-    assert {k: float(v) for k, v in saved.restore_sums(tmp_path, 1).items()} == {
+    assert {k: float(v) for k, v in saved.restore_sums(tmp_path, 1, everywhere).items()} == {
         "steps": 3.0,
         "generator_loss": 0.5,
     }
-    assert saved.restore_sums(tmp_path, 2) is None
+    assert saved.restore_sums(tmp_path, 2, everywhere) is None
     for file in (tmp_path / "1" / "sums").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    assert saved.restore_sums(tmp_path, 1) is None
+    assert saved.restore_sums(tmp_path, 1, everywhere) is None
 
 
 def test_nothing_saved_is_an_error(tmp_path):

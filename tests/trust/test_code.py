@@ -13,6 +13,7 @@ import pytest
 import ctxenc
 from ctxenc.config import instantiate
 from ctxenc.errors import UserError
+from ctxenc.parallel import devices
 from ctxenc.runs.checkpoints import Checkpoints, restore, restore_sums
 from tests.small_state import small_state
 
@@ -165,7 +166,7 @@ def test_a_checkpoint_of_pickles_is_damaged_and_runs_nothing(tmp_path):
         folder = tmp_path / "stranger"
         shutil.copytree(saved, folder)
         (folder / name).write_bytes(PICKLE.replace(b"RAN", str(tmp_path / "ran").encode()))
-        restore_sums(folder, 1)
+        restore_sums(folder, 1, devices.shardings()[0])
         try:
             restore(folder, state)
         except UserError:
