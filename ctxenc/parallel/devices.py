@@ -40,7 +40,7 @@ def _placed(leaf: Any, sharding: NamedSharding) -> Array:
     return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
 
 
-def whole(tree: PyTree[Shaped[Array, "..."]]) -> PyTree[Shaped[Array, "..."]]:
+def whole(tree: PyTree) -> PyTree:
     """Arrays that every process can read: those that are divided among processes put together."""
 
     def gathered(leaf: Any) -> Any:
