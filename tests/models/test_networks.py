@@ -75,11 +75,8 @@ def test_every_choice_in_conf_makes_networks_that_fit(choice):
         assert y.shape == shape
     # Each option stands in the file, so that it can be set without a `+`.
     for node, network in ((model["generator"], generator), (model["discriminator"], discriminator)):
-        fields = {f.name for f in dataclasses.fields(network)} - {
-            *instantiate.GIVEN,
-            *instantiate.FLAX,
-        }
-        assert node.keys() == {*fields, "_target_"}
+        fields = {f.name for f in dataclasses.fields(network)}
+        assert node.keys() - {"_target_"} == fields - {*instantiate.GIVEN, *instantiate.FLAX}
 
 
 def test_cifar_and_tf_original_differ_in_what_joins_encoder_and_decoder():
