@@ -68,7 +68,7 @@ def test_the_mean_colour_is_that_of_the_training_images(photos, holes):
 
 
 def test_the_context_mean_is_of_visible_pixels_only(photos, holes):
-    filled = fill("context_mean", MemoryImages(photos))(photos, holes)
+    filled = fill("context_mean", MemoryImages(photos[:, :, :20]))(photos, holes)
     for image, hole, found in zip(photos, holes, filled, strict=True):
         colour = (image[~hole] / 127.5 - 1).mean(axis=0)
         np.testing.assert_allclose(
