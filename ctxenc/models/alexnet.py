@@ -76,7 +76,7 @@ class AlexNetGenerator(EncoderDecoder):
         for width in self.decoder_widths:
             x = norm_relu(up(width)(x))
         x = jnp.tanh(up(RGB)(x).astype(jnp.float32))
-        return jax.image.resize(x, (len(x), *self.output_size, RGB), "bilinear")
+        return jax.image.resize(x, (x.shape[0], *self.output_size, RGB), "bilinear")
 
     def _check(self, image: tuple[int, int]) -> None:
         self.check_options(encoder=5, decoder=4)

@@ -42,7 +42,7 @@ def _conv(x: Images, kernel: Kernel, strides: Strides, pads: Pads) -> Outputs:
     blocks = _kernel_blocks(kernel, strides, flip=False)
     if seen.shape[1:3] == blocks.shape[:2]:  # one pixel is made of all
         matrix = blocks.reshape(-1, blocks.shape[3])
-        return (seen.reshape(len(seen), -1) @ matrix)[:, None, None]
+        return (seen.reshape(seen.shape[0], -1) @ matrix)[:, None, None]
     return to_output(seen, blocks, flip=False)
 
 
@@ -63,7 +63,7 @@ def conv_transpose(x: Images, kernel: Kernel, *, strides: Strides, pads: Pads) -
     ]
     back = [(n - 1 - low, n - 1 - high) for n, (low, high) in zip(window, pads, strict=True)]
     blocks = partial(_blocks, window=window, strides=strides, pads=back)
-    like = jax.ShapeDtypeStruct((len(x), *size, kernel.shape[3]), jnp.float32)
+    like = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[3]), jnp.float32)
     cut = _kernel_blocks(kernel32, strides, flip=True)
     image = _from_pixel(x32, cut) if x.shape[1:3] == (1, 1) else to_image(x32, cut, flip=True)
     (y,) = jax.linear_transpose(blocks, like)(image)
@@ -77,7 +77,7 @@ def conv_transpose(x: Images, kernel: Kernel, *, strides: Strides, pads: Pads) -
 def _from_pixel(x: Float[Array, "batch 1 1 channels"], kernel: Kernel) -> Outputs:
     rows, columns, *matrix = kernel.shape
     taps = _taps(x[:, 0, 0], kernel.reshape(-1, *matrix))
-    return taps.swapaxes(0, 1).reshape(len(x), rows, columns, -1)
+    return taps.swapaxes(0, 1).reshape(x.shape[0], rows, columns, -1)
 
 
 @jax.custom_vjp
