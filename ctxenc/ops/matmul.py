@@ -42,7 +42,7 @@ def _conv(x: Images, kernel: Kernel, strides: Strides, pads: Pads) -> Outputs:
     blocks = _kernel_blocks(kernel, strides, flip=False)
     if seen.shape[1:3] == blocks.shape[:2]:  # one pixel is made of all
         matrix = blocks.reshape(-1, blocks.shape[3])
-        return (seen.reshape(len(seen), -1) @ matrix)[:, None, None]
+        return (seen.reshape(seen.shape[0], -1) @ matrix)[:, None, None]
     return to_output(seen, blocks, flip=False)
 
 

@@ -236,6 +236,16 @@ def test_elsewhere_convolutions_stay_convolutions(name, platform):
     assert "stablehlo.dot_general" not in text
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("size", [1, 4, 8])
+def test_programs_of_any_batch_can_be_exported(name, size):
+    (batch,) = jax.export.symbolic_shape("batch")
+    x = jax.ShapeDtypeStruct((batch, size, size, 32), jnp.float32)
+    convolve = jax.jit(lambda x: PAIRS[name][0](x, jnp.ones((4, 4, 32, 32)), (2, 2), "SAME"))
+    exported = jax.export.export(convolve)(x)
+    assert exported.call(jnp.ones((3, size, size, 32))).shape[0] == 3
+
+
 def test_padding_that_is_no_name():
     x, kernel = jnp.zeros((1, 4, 4, 1)), jnp.zeros((4, 4, 1, 1))
     with pytest.raises(ValueError, match="padding='SOME': expected 'SAME', 'VALID' or pairs"):
