@@ -4,7 +4,7 @@
 class UserError(Exception):
     """Something the user can mend: a key, a file, a dataset.
 
-    The message is one line that names the key or file, what it got and what it takes.
+    The message is one line that names the key or file, what it got and what was expected.
     Programs print it without a traceback and exit with a non-zero status.
     """
 

@@ -69,7 +69,7 @@ def check(config: dict[str, Any]) -> None:
         if not isinstance(node, str) or "${" not in node:
             return len(str(node)) / LONGEST
         if not plain(node):
-            raise UserError(f"{node}: a saved configuration calls no function; it takes ${{KEY}}")
+            raise UserError(f"{node}: a saved configuration calls no function; expected ${{KEY}}")
         if depth == DEEPEST:
             raise UserError(f"{node}: it refers to itself, or to too many others in a row")
         return len(node) / LONGEST + sum(1 + referred(k, depth + 1) for k in TO_KEY.findall(node))

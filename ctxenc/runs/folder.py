@@ -66,7 +66,7 @@ class Run:
         except Exception as error:  # YAML and OmegaConf raise many kinds
             raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
         if not isinstance(config, DictConfig):
-            raise UserError(f"{file}: it takes a mapping of keys, and this is a list")
+            raise UserError(f"{file}: expected a mapping of keys, and this is a list")
         try:
             references.check(OmegaConf.to_container(config))  # type: ignore[arg-type]
         except UserError as error:
@@ -234,7 +234,7 @@ class Run:
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(value, dict):
-            raise UserError(f"{file}: it takes a JSON object")
+            raise UserError(f"{file}: expected a JSON object")
         return value
 
     def _write_json(self, name: str, value: dict[str, Any]) -> None:

@@ -16,7 +16,7 @@ class _File(logging.FileHandler):
     def _open(self) -> Any:
         path = Path(self.baseFilename)
         if path.is_symlink():  # in a stranger's run folder it could lead to any file
-            raise UserError(f"{path}: a link; it takes a file of the run's own")
+            raise UserError(f"{path}: a link; expected a file of the run's own")
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name

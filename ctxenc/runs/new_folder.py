@@ -8,7 +8,7 @@ from ctxenc.errors import UserError
 def reserve(path: Path) -> Path:
     """A new folder at `path`, or at `path`-2, -3 … where others started in the same second."""
     if not path.name:
-        raise UserError(f"hydra.run.dir={path}: it takes the path of a new folder")
+        raise UserError(f"hydra.run.dir={path}: expected the path of a new folder")
     check_path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     candidate, number = path, 1

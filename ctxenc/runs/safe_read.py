@@ -35,10 +35,10 @@ def text(file: Path, at_most: int, *, errors: str = "strict") -> str:
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(descriptor, "rb") as opened:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{file}: it takes a regular file")
+            raise UserError(f"{file}: expected a regular file")
         content = opened.read(at_most + 1)
     if len(content) > at_most:
-        raise UserError(f"{file}: it takes at most {at_most} bytes")
+        raise UserError(f"{file}: expected at most {at_most} bytes")
     return content.decode("utf-8", errors)
 
 
