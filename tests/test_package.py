@@ -96,7 +96,7 @@ def test_the_parts_of_ones_own_that_the_readme_adds(tmp_path):
 
 
 def test_the_readmes_map_names_what_is_there():
-    map_ = README.split("## The house")[1].split("```")[1]
+    map_ = README.split("## Where everything is")[1].split("```")[1]
     named = set(re.findall(r"(\w+\.py)", map_))
     there = {p.name for p in (ROOT / "ctxenc").glob("*.py")} - {
         "__init__.py",

@@ -4,8 +4,8 @@ Training, `ctxenc.evaluate`, `ctxenc.compare`, the page, the help and the choice
 follow from `METRICS`: a new metric is one entry here. Importing this module does not import JAX,
 so tables of finished runs do not wait for it.
 
-All metrics are of the hole only, on the [0, 1] scale, but for the last four, which are of whole
-sets of images. L1 and L2 are in per cent, as in Pathak et al. (2016), table 1. PSNR is averaged
+All metrics are of the hole only, on the [0, 1] scale, but for the last four, which see whole
+images. L1 and L2 are in per cent, as in Pathak et al. (2016), table 1. PSNR is averaged
 over images; the pooled PSNR is that of the mean squared error over all images, and is named so,
 since the two differ by up to several decibels.
 """
