@@ -2,28 +2,35 @@ import numpy as np
 from PIL import Image
 
 from ctxenc.report import curves
-from ctxenc.state import LOSSES
+
+ALONE = ("generator_loss", "reconstruction_loss")
+JOINT = (
+    *ALONE,
+    "adversarial_loss",
+    "discriminator_loss",
+    "discriminator_loss_real",
+    "discriminator_loss_fake",
+    "accuracy_real",
+    "accuracy_fake",
+)
 
 
-def records(judged):
-    train = []
-    for step in (10, 20, 30):
-        line = {"step": step} | dict.fromkeys(LOSSES, 1.0 / step)
-        if not judged:
-            line |= {n: None for n in LOSSES if n not in ("generator", "pixelwise")}
-        train.append(line)
+def records(names):
+    train = [{"step": step} | dict.fromkeys(names, 1.0 / step) for step in (10, 20, 30)]
     return train, [{"step": 30, "psnr_db": 17.0}]
 
 
-def test_a_panel_for_each_network_and_one_for_the_test(tmp_path):
-    for judged, name in ((True, "joint.png"), (False, "alone.png")):
-        curves.save(tmp_path / name, *records(judged), 16.0)
-    joint, alone = (np.asarray(Image.open(tmp_path / n)) for n in ("joint.png", "alone.png"))
-    assert joint.shape[1] / alone.shape[1] == 3 / 2
+def test_a_discriminator_adds_its_loss_and_accuracy_and_a_new_scalar_its_own_panel(tmp_path):
+    logged = {"alone": ALONE, "joint": JOINT, "more": (*JOINT, "gradient_norm")}
+    for name, names in logged.items():
+        curves.save(tmp_path / f"{name}.png", *records(names), 16.0, undecided=0.693)
+    alone, joint, more = (np.asarray(Image.open(tmp_path / f"{n}.png")) for n in logged)
+    assert joint.shape[1] / alone.shape[1] == 4 / 2
+    assert more.shape[1] / alone.shape[1] == 5 / 2
     assert joint.std() > 10
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["alone.png", "joint.png"]
+    assert sorted(p.stem for p in tmp_path.iterdir()) == sorted(logged)
 
 
 def test_no_lines_yet_is_no_error(tmp_path):
-    curves.save(tmp_path / "curves.png", [], [], 16.0)
+    curves.save(tmp_path / "curves.png", [], [], 16.0, undecided=None)
     assert (tmp_path / "curves.png").exists()
