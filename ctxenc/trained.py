@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+from omegaconf import DictConfig
 
 from ctxenc.config import build
 from ctxenc.config.checks import check, compatible
@@ -23,11 +24,13 @@ from ctxenc.state import Model, Variables
 class TrainedModel:
     """One checkpoint's generator with what is needed to use it.
 
+    `saved` is the run's configuration as this version reads it, `config` the same, checked.
     `fill_value` fills the hole before the generator sees the image, in [-1, 1]; `averaged` says
     whether `variables` are the moving average of those that training left.
     """
 
     run: Run
+    saved: DictConfig
     config: Config
     model: Model
     variables: Variables
@@ -51,10 +54,10 @@ class TrainedModel:
             UserError: not a run folder, no such checkpoint, or a damaged one.
         """
         run = Run(Path(path).expanduser())
-        composed = compatible(run.config, run.path)
+        saved = compatible(run.config, run.path)
         compilation_cache.keep_programs()
         memory.keep_memory()
-        config = check(composed)
+        config = check(saved)
         model = build.model(config)
         if not run.checkpoints.is_dir():
             raise UserError(f"{run.path}: no checkpoint yet ({run.checkpoints})")
@@ -73,7 +76,8 @@ class TrainedModel:
         variables, ema = restore_generator(run.checkpoints, template, step, averaged=model.averaged)
         averaged = ema is not None and not raw
         chosen = ema if ema is not None and averaged else variables
-        return cls(run, config, model, chosen, _fill_value(run, config), step, averaged)
+        fill_value = _fill_value(run, config)
+        return cls(run, saved, config, model, chosen, fill_value, step, averaged)
 
     @property
     def described(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import numpy as np
 from omegaconf import OmegaConf
 
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.metrics.registry import trained_on
+from ctxenc.metrics.registry import measured_in_training
 from ctxenc.report import grids
 from ctxenc.runs.folder import Run
 
@@ -32,7 +32,7 @@ RANDOM = {"mask": {**CONFIG["mask"], "_target_": "ctxenc.masks.boxes.random_box"
 
 def figures(psnr, step=100):
     values = {"psnr_db": psnr, "ssim": psnr / 100, "l1_percent": 30 - psnr, "l2_percent": 3.0}
-    return {"step": step, **dict.fromkeys(trained_on(), psnr - 1), **values}
+    return {"step": step, **dict.fromkeys(measured_in_training(), psnr - 1), **values}
 
 
 def fake_run(

@@ -24,7 +24,7 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.masks import boxes
-from ctxenc.metrics.registry import METRICS, Metric, columns, trained_on
+from ctxenc.metrics.registry import METRICS, Metric, columns, measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import extremes
 from ctxenc.runs.folder import Run
@@ -32,7 +32,7 @@ from tests import stand_ins
 from tests.tiny import TINY, tiny_model
 
 ROWS = {"model", *BASELINES}
-NAMES = trained_on()
+NAMES = measured_in_training()
 SHARDING = devices.shardings()[1]
 PER_IMAGE = columns(tuple(METRICS))
 

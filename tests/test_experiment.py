@@ -20,7 +20,7 @@ from ctxenc.data import images
 from ctxenc.data.loaders import MemoryLoader, Sampler
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment
-from ctxenc.metrics.registry import trained_on
+from ctxenc.metrics.registry import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
 from ctxenc.report.progress import Bar
@@ -76,7 +76,7 @@ def test_metrics_lines_and_summary(undisturbed):
     assert summary["step"] == summary["last"]["step"] == 24
     assert summary["best"]["psnr_db"] == max(line["psnr_db"] for line in test)
     for figures in (summary["last"], summary["best"], *summary["baselines"].values()):
-        assert set(trained_on()) <= set(figures)
+        assert set(measured_in_training()) <= set(figures)
 
 
 def test_the_latest_two_checkpoints_and_the_best_are_kept(undisturbed):

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from ctxenc import baselines, launch, step
@@ -71,6 +72,20 @@ def test_an_evaluation_of_then_is_that_of_now(folder):
     for row, figures in then.items():
         for name, figure in figures.items():
             assert now[row][name]["mean"] == pytest.approx(figure["mean"], rel=1e-3), (row, name)
+
+
+def test_options_of_a_group_that_came_or_went_are_named_once_and_ignored(folder, caplog):
+    file = folder / "run" / ".hydra" / "config.yaml"
+    config = OmegaConf.load(file)
+    OmegaConf.update(config, "dataset.data_dir", "old/place", force_add=True)
+    OmegaConf.update(config, "model.generator.attention", True, force_add=True)
+    OmegaConf.save(config, file)
+    found = evaluate(folder / "run", name="now", against="context_mean").metrics["rows"]
+    assert found["model"]["psnr_db"]["mean"] > 0
+    for option in ("dataset.data_dir=old/place", "model.generator.attention=True"):
+        assert caplog.text.count(f"{option}: this version of ctxenc has no such option") == 1
+    launch.run(f"resume={folder / 'run'}", "max_steps=9")
+    assert Run(folder / "run").status["step"] == 9
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ class Settings:
         values: dict[str, str] = {}
         changed: set[str] = set()
         groups = schema.groups()
-        for key, node in {**_before(), **config}.items():
+        for key, node in {**schema.before(), **config}.items():
             if key not in groups or not isinstance(node, dict):
                 values |= flat({key: node})
                 continue
@@ -131,13 +131,6 @@ def read_yaml(file: Path) -> Any:
         raise UserError(f"{file}: missing") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
-
-
-def _before() -> dict[str, Any]:
-    """What runs did that were saved before a key existed, where it is known."""
-    known = schema.keys(lambda key: key.before is not schema.UNCHANGED)
-    keys = {name: f.default for name, f in schema.fields().items() if name not in schema.groups()}
-    return keys | {name: key.before for name, key in known.items()}
 
 
 def _choice(

@@ -11,8 +11,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import schema
 from ctxenc.config.compose import compose
-from ctxenc.config.instantiate import check_allowed
-from ctxenc.config.schema import UNCHANGED, Config, Key
+from ctxenc.config.instantiate import check_allowed, unknown_options
+from ctxenc.config.schema import Config, Key
 from ctxenc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -38,15 +38,15 @@ def check(composed: DictConfig) -> Config:
 def compatible(saved: DictConfig, where: Path) -> DictConfig:
     """A saved run's configuration as this version reads it.
 
-    What an older version did not have takes the value that stood for it then; what a newer one
-    wrote is named in the log and left out. Only code that may run from a saved folder is named.
+    What the version that saved it did not have takes the value that stood for it then; what only
+    that version had is named in the log and left out.
 
     Args:
         saved: the configuration, as it was saved.
         where: its run folder, for messages.
 
     Raises:
-        UserError: it names code that is not allowed, or cannot be resolved.
+        UserError: it names code that may not run from a saved folder, or cannot be resolved.
     """
     values, config = _resolved(saved), saved.copy()
     check_allowed(values, where)
@@ -57,18 +57,25 @@ def compatible(saved: DictConfig, where: Path) -> DictConfig:
                 *(where, name, values[name]),
             )
             del config[name]
-    for name, key in schema.keys().items():
+    for path in unknown_options({name: values[name] for name in schema.groups() if name in values}):
+        *above, option = path
+        log.warning(
+            "%s: %s=%s: this version of ctxenc has no such option; it is ignored",
+            *(where, ".".join(path), OmegaConf.select(config, ".".join(path))),
+        )
+        del OmegaConf.select(config, ".".join(above))[option]
+    for name in schema.fields():
         if name not in values:
-            config[name] = _before(name, key)
+            config[name] = _before(name)
     return config
 
 
-def _before(name: str, key: Key) -> Any:
+def _before(name: str) -> Any:
     """What runs did before a key existed."""
-    if name in schema.groups():
-        chosen = [] if key.before is UNCHANGED else [f"{name}={key.before}"]
-        return compose(chosen)[name]
-    return schema.fields()[name].default if key.before is UNCHANGED else key.before
+    known = schema.before()
+    if name not in schema.groups():
+        return known[name]
+    return compose([f"{name}={known[name]}"] if name in known else [])[name]
 
 
 def _resolved(composed: DictConfig) -> dict[Any, Any]:

@@ -159,6 +159,22 @@ def check_allowed(values: Any, where: Path) -> None:
             )
 
 
+def unknown_options(values: dict[str, Any]) -> list[tuple[str, ...]]:
+    """Where a saved configuration sets what its targets do not take: options since come or gone.
+
+    Args:
+        values: the nodes of groups, by name, as plain containers.
+    """
+    found = []
+    for path, target_path in _targets(values, ()):
+        above = path[:-1]
+        node: Any = functools.reduce(lambda inside, name: inside[name], above, values)
+        parameters, anything = _options(locate(target_path, ".".join(path)), 0, ())
+        taken = {"_target_", *parameters}
+        found += [(*above, str(name)) for name in node if not anything and name not in taken]
+    return found
+
+
 def _targets(node: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     inside = node.items() if isinstance(node, dict) else enumerate(node)
     for name, value in inside:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ctxenc.metrics.registry import trained_on
+from ctxenc.metrics.registry import measured_in_training
 
 
 class Role(enum.Enum):
@@ -250,7 +250,7 @@ class Config:
         "psnr_db",
         Role.IDLE,
         "test metric by which a sweep ranks its runs, and which a search optimises",
-        one_of=trained_on(),
+        one_of=measured_in_training(),
     )
     samples_dir: str = key(
         "samples",
@@ -305,6 +305,16 @@ def keys(known: Callable[[Key], Any] = lambda key: True) -> dict[str, Key]:
 def groups() -> tuple[str, ...]:
     """The keys that are filled by a choice of ``conf/<key>/``."""
     return tuple(name for name, f in fields().items() if f.metadata.get("group"))
+
+
+def before() -> dict[str, Any]:
+    """What runs did that were saved before a key existed; of a group, a choice where one is known.
+
+    A group that is not in it did what its default does.
+    """
+    values = {name: f.default for name, f in fields().items() if name not in groups()}
+    known = keys(lambda key: key.before is not UNCHANGED)
+    return values | {name: key.before for name, key in known.items()}
 
 
 def traced() -> tuple[str, ...]:

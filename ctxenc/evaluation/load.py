@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctxenc import step
 from ctxenc.comparison.settings import Settings
 from ctxenc.config import build, instantiate, schema
-from ctxenc.config.checks import check, compatible
+from ctxenc.config.checks import check
 from ctxenc.config.compose import compose, parse, with_absolute_paths
 from ctxenc.config.schema import Config, Role
 from ctxenc.config.search_path import choices
@@ -23,7 +23,6 @@ from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices
-from ctxenc.runs.folder import Run
 from ctxenc.state import Model
 from ctxenc.trained import TrainedModel
 
@@ -65,11 +64,10 @@ def load(
         UserError: no run, no checkpoint, an override of anything else, or data, masks or sizes
             that do not fit the generator.
     """
-    run = Run(Path(path).expanduser())
-    composed = changed(compatible(run.config, run.path), overrides)
+    trained = TrainedModel.load(path, checkpoint, raw=raw)
+    composed = changed(trained.saved, overrides)
     config = check(composed)
     devices.check_batch(config.batch_size)
-    trained = TrainedModel.load(path, checkpoint, raw=raw)
     model, box = trained.model, (config.mask_height, config.mask_width)
     if config.mask != trained.config.mask:
         mask = instantiate.strategy(config.mask)

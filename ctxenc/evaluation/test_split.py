@@ -16,7 +16,7 @@ from ctxenc import masks, metrics
 from ctxenc.baselines import Fill
 from ctxenc.data.images import Images, decode
 from ctxenc.data.loaders import own_rows, to_devices
-from ctxenc.metrics.registry import trained_on
+from ctxenc.metrics.registry import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 from ctxenc.step import eval_step
@@ -92,7 +92,7 @@ class TestSplit:
 
     def baseline(self, fill: Fill) -> Columns:
         """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""
-        return self._each(lambda batch: batch.measured(batch.filled(fill), trained_on()))
+        return self._each(lambda batch: batch.measured(batch.filled(fill), measured_in_training()))
 
     def mask_hash(self) -> str:
         """SHA-256 of the frozen masks: runs are ranked together only where it is the same."""

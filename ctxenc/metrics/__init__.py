@@ -18,7 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from ctxenc.metrics.bootstrap import means
-from ctxenc.metrics.registry import Images, Mask, Values, columns, figures, trained_on
+from ctxenc.metrics.registry import Images, Mask, Values, columns, figures, measured_in_training
 
 
 def per_image(
@@ -33,7 +33,7 @@ def per_image(
         names: of the metrics; None for those that training measures.
     """
     real, filled = (real + 1) / 2, (filled + 1) / 2
-    wanted = columns(trained_on() if names is None else names)
+    wanted = columns(measured_in_training() if names is None else names)
     return {column: values(real, filled, mask) for column, values in wanted.items()}
 
 

@@ -147,7 +147,7 @@ METRICS: dict[str, Metric] = {
 """By the name that files, options and columns have."""
 
 
-def trained_on() -> tuple[str, ...]:
+def measured_in_training() -> tuple[str, ...]:
     """The names of the metrics that every validation during training measures."""
     return tuple(name for name, metric in METRICS.items() if metric.when == "training")
 

@@ -17,7 +17,7 @@ import jax
 from ctxenc import step
 from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
-from ctxenc.metrics.registry import METRICS, trained_on
+from ctxenc.metrics.registry import METRICS, measured_in_training
 from ctxenc.report.progress import Bar
 from ctxenc.runs.calendar import Calendar
 from ctxenc.runs.checkpoints import BEST_BY
@@ -156,7 +156,7 @@ class RunLog:
         shown = [
             f"{METRICS[name].heading} {METRICS[name].shown(figures[name])}"
             + f" (context mean {METRICS[name].shown(context_mean)})" * (name == BEST_BY)
-            for name in trained_on()
+            for name in measured_in_training()
         ]
         log.info("step %d: test %s", at, ", ".join(shown))
         self.restart_clock(at)

@@ -52,12 +52,14 @@ class Samples:
         mask = masks.frozen(model.mask, jnp.asarray(indices), test.image_size, test.image_size)
         real = masks.to_float(jnp.asarray(images))
         masked = masks.apply(real, mask, jnp.asarray(devices.on_host(fill_value)))
-        self._batch = devices.put((images, mask), sharding)
+        self._images, self._mask = devices.put((images, mask), sharding)
         self._rows = [np.asarray(row)[:count] for row in (real, masked)]
 
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
-        filled, _ = step.eval_step(self._model, state.tested, *self._batch, self._fill_value)
+        filled, _ = step.eval_step(
+            self._model, state.tested, self._images, self._mask, self._fill_value
+        )
         self._background.submit(self._write, self._folder / sample_name(at), devices.whole(filled))
 
     def _write(self, file: Path, filled: jax.Array) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from ctxenc import step
 from ctxenc.config.schema import Config
@@ -28,7 +29,9 @@ def untrained(mask, **changes):
     generator = dataclasses.replace(model.generator, output_size=prediction.window)
     model = dataclasses.replace(model, generator=generator, prediction=prediction)
     variables = step.init(model, jax.random.key(0), 16).generator.variables
-    return TrainedModel(Run("run"), Config(image_size=16), model, variables, jnp.zeros(3), 0)
+    return TrainedModel(
+        Run("run"), OmegaConf.create(), Config(image_size=16), model, variables, jnp.zeros(3), 0
+    )
 
 
 def banded_box(*key_and_sizes, **box):

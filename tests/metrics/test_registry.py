@@ -76,7 +76,7 @@ def test_psnr_per_image_and_pooled_are_told_apart():
 def test_training_measures_some_and_an_evaluation_all(pairs):
     quick = metrics.per_image(*pairs)
     every = metrics.per_image(*pairs, tuple(METRICS))
-    assert set(metrics.summary(quick)) == set(registry.trained_on())
+    assert set(metrics.summary(quick)) == set(registry.measured_in_training())
     assert set(every) == set(quick) | {"gradient", "real_gradient"}
     ratio = np.mean(every["gradient"]) / np.mean(every["real_gradient"])
     assert metrics.summary(every)["sharpness"] == pytest.approx(ratio)
@@ -102,7 +102,7 @@ def test_a_new_metric_is_one_entry(pairs, monkeypatch):
     ]
     np.testing.assert_allclose(values["bright"], expected, rtol=1e-5)
     assert metrics.summary(values)["brightness"] == pytest.approx(np.mean(expected))
-    assert "brightness" in registry.trained_on()
+    assert "brightness" in registry.measured_in_training()
 
 
 def test_which_values_are_better():
