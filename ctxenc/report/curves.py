@@ -67,14 +67,15 @@ def save(
 def _generator(axis: Axes, train: Records, names: Sequence[str]) -> None:
     """The generator's losses; the adversarial one is of another size, so it has its own scale."""
     _lines(axis, train, [name for name in names if name != "adversarial_loss"])
-    lines = [*axis.lines]
+    lines, above = [*axis.lines], axis
     if "adversarial_loss" in names:
         twin = axis.twinx()
         label = "adversarial loss (right)"
         _lines(twin, train, ["adversarial_loss"], label=label, color="tab:red")
-        lines += twin.lines
+        lines, above = [*lines, *twin.lines], twin
     axis.set(title="generator loss", xlabel="step")
-    axis.legend(handles=lines, fontsize=8)
+    # Of the axis that is drawn last, and in the middle: these losses fall while that one rises.
+    above.legend(handles=lines, fontsize=8, loc="center right")
 
 
 def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> None:
