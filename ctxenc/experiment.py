@@ -141,7 +141,9 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             start=start,
             batch_size=config.batch_size,
             sums=sums,
-            undecided=losses.undecided(model.adversarial) if model.adversarial else None,
+            undecided=losses.undecided(adversarial)
+            if (adversarial := model.loss.adversarial)
+            else None,
             baselines=baseline_figures(experiment, test),
         ) as run_log:
             for at in range(start + 1, calendar.total + 1):

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, open_dict
 
@@ -66,46 +65,38 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     begun = Run(Path(path).expanduser())
     try:
         saved = begun.config
-        composed = compatible(saved, begun.path)
+        resumed = compatible(saved, begun.path)
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
-    session: dict[str, Any] = {
-        name: schema.fields()[name].default
-        for name in schema.keys(lambda key: key.on_resume == "session")
-    }
-    extends = tuple(schema.keys(lambda key: key.on_resume == "extends"))
+    allowed = schema.keys(lambda key: key.on_resume)
+    extends = [name for name, key in allowed.items() if key.on_resume == "extends"]
+    for name in allowed.keys() - extends:
+        resumed[name] = schema.fields()[name].default
+    resumed.resume = str(begun.path)
+    longer = False
     for override in parse(changes):
-        key = override.key_or_group
-        if override.is_sweep_override() or key not in (*session, *extends):
+        name = override.key_or_group
+        if override.is_sweep_override() or name not in allowed:
             raise UserError(
                 f"{override.input_line}: resume continues the run's own configuration; only "
                 f"{' and '.join(extends)} can be changed with it"
             )
-        if key in session:
-            session[key] = override.value()
-            continue
-        composed[key] = saved[key] = override.value()
-        if key == "n_epoch" and composed.max_steps is not None:
-            raise UserError(f"{override.input_line}: max_steps={composed.max_steps} decides here")
-    resumed = composed.copy()
-    resumed.update({**session, "resume": str(begun.path)})
+        resumed[name] = override.value()
+        if name in extends:
+            longer, saved[name] = True, override.value()
+        if name == "n_epoch" and resumed.max_steps is not None:
+            raise UserError(f"{override.input_line}: max_steps={resumed.max_steps} decides here")
     ready = prepare(resumed)
-    if any(o.key_or_group in extends for o in parse(changes)):
-        check_extends(ready)
+    if longer and ready.model.schedule is not optim.constant:
+        raise UserError(
+            "n_epoch, max_steps: this run's schedule ends where the run was to end; a longer one "
+            "is another run"
+        )
     step = ready.config.resume_step or max(saved_steps(begun.checkpoints), default=0)
     if step > ready.calendar.total:
         raise UserError(f"{' '.join(changes)}: the run has taken {step} steps already")
     train(ready, begun, saved if changes else None)
     return begun
-
-
-def check_extends(longer: Experiment) -> None:
-    """Refuse to make a run longer whose learning rates are a function of its length."""
-    if longer.model.schedule is not optim.constant:
-        raise UserError(
-            "n_epoch, max_steps: this run's schedule ends where the run was to end; a longer one "
-            "is another run"
-        )
 
 
 def has_checkpoint(run: Run) -> bool:

@@ -13,6 +13,7 @@ Pixels are in [-1, 1]; weights and masks have one channel. All are pure and diff
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import jax
@@ -75,11 +76,27 @@ class Adversarial(Protocol):
         """The generator's loss on its own pixels."""
 
 
-def undecided(adversarial: Adversarial) -> float:
+@dataclass(frozen=True, eq=False)
+class Loss:
+    """The terms of both networks' losses; a term that is None is not there.
+
+    The fields are the keys of ``conf/loss``; `ctxenc.step` has the formulas. A discriminator is
+    trained where there is an adversarial term.
+    """
+
+    reconstruction: Reconstruction
+    adversarial: Adversarial | None = None
+    seam: Seam | None = None
+    gradient_penalty: GradientPenalty | None = None
+
+
+def undecided(adversarial: Adversarial | None) -> float | None:
     """What a discriminator loses, the mean of real and fake, that cannot tell them apart.
 
     That is where all its logits are at the threshold: ln 2 for `NonSaturating`.
     """
+    if adversarial is None:
+        return None
     logits = jnp.full(1, getattr(adversarial, "decision_threshold", 0.0))
     both = adversarial.discriminator_real(logits) + adversarial.discriminator_fake(logits)
     return float(both) / 2

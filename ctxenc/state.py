@@ -9,7 +9,8 @@ import optax
 from flax import struct
 from jaxtyping import Array, Float
 
-from ctxenc import losses, masks
+from ctxenc import masks
+from ctxenc.losses import Loss
 from ctxenc.prediction import Prediction
 
 Variables = dict[str, Any]
@@ -26,28 +27,22 @@ class Model:
     Attributes:
         generator: From an image with a hole to a prediction.
         discriminator: From pixels to a logit; None where none is trained.
-        reconstruction: The loss between prediction and target.
-        adversarial: What both networks minimise of the discriminator's logits.
+        loss: The terms of both networks' losses.
         mask: Which pixels are missing.
         prediction: What the generator is given and predicts, and what the discriminator sees.
         optimizer: Of both networks, a hyperparameter `learning_rate` in its state.
         schedule: A factor on the learning rates, of (step, total steps).
-        seam: A loss on the hole's edge, if there is one.
-        gradient_penalty: A penalty on the discriminator, if there is one.
         flip: Whether training images are flipped at random.
         averaged: Whether the generator's weights are averaged along the way.
     """
 
     generator: nn.Module
     discriminator: nn.Module | None
-    reconstruction: losses.Reconstruction
-    adversarial: losses.Adversarial | None
+    loss: Loss
     mask: masks.MaskStrategy
     prediction: Prediction
     optimizer: optax.GradientTransformation
     schedule: Callable[[Array, Array], Float[Array, ""]]
-    seam: losses.Seam | None = None
-    gradient_penalty: losses.GradientPenalty | None = None
     flip: bool = False
     averaged: bool = False
 

@@ -4,6 +4,7 @@ Pure functions of arrays; they know nothing of files, configurations or run fold
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -56,52 +57,51 @@ def objectives(
     the two passes. BatchNorm normalises each batch by itself; D's running statistics are threaded
     through the real pixels, then the generated ones, and G's come from its own pass.
     """
-    shown = model.prediction
-    predicted, stats_g = _apply(
-        model.generator,
-        params.generator,
-        state.generator.batch_stats,
+    loss, shown = model.loss, model.prediction
+    target = shown.window_of(images, mask)
+    predicted, stats_g = _network(
+        *("model.generator", target.shape, model.generator),
+        *(params.generator, state.generator.batch_stats),
         shown.generator_input(images, mask, hyper["fill_value"]),
     )
-    target = shown.window_of(images, mask)
-    _expect(target.shape, predicted, "model.generator")
     weights = jnp.where(shown.window_of(mask, mask) > 0, 1.0, hyper["context_weight"])
-    reconstruction = model.reconstruction(predicted, target, weights)
-    _expect((), reconstruction, "loss.reconstruction")
+    reconstruction = _scalar("reconstruction", loss.reconstruction, predicted, target, weights)
     loss_g = hyper["lambda_rec"] * reconstruction
     logged = {"reconstruction_loss": reconstruction, "masked_fraction": jnp.mean(mask)}
 
-    if model.seam is not None:
-        seam = model.seam(shown.composite(images, predicted, mask), mask)
-        _expect((), seam, "loss.seam")
+    if loss.seam is not None:
+        seam = _scalar("seam", loss.seam, shown.composite(images, predicted, mask), mask)
         loss_g = loss_g + hyper["lambda_seam"] * seam
         logged["seam_loss"] = seam
 
-    if model.discriminator is None or model.adversarial is None or state.discriminator is None:
+    if model.discriminator is None or loss.adversarial is None or state.discriminator is None:
         logged["generator_loss"] = loss_g
         return loss_g, (Statistics(stats_g, None), logged)
 
-    adversarial, module = model.adversarial, model.discriminator
+    adversarial = loss.adversarial
+    discriminator = functools.partial(
+        _network, "model.discriminator", (len(images),), model.discriminator
+    )
     before = state.discriminator.batch_stats
     real = shown.discriminator_sees(images, target, mask)
     fake = shown.discriminator_sees(images, predicted, mask)
-    on_real, after_real = _apply(module, params.discriminator, before, real)
-    on_fake, stats_d = _apply(module, params.discriminator, after_real, stop_gradient(fake))
-    fooled, _ = _apply(module, stop_gradient(params.discriminator), after_real, fake)
+    on_real, after_real = discriminator(params.discriminator, before, real)
+    on_fake, stats_d = discriminator(params.discriminator, after_real, stop_gradient(fake))
+    fooled, _ = discriminator(stop_gradient(params.discriminator), after_real, fake)
 
-    _expect((len(images),), on_real, "model.discriminator")
-    adversarial_loss = adversarial.generator(fooled)
+    adversarial_loss = _scalar("adversarial", adversarial.generator, fooled)
     loss_g = loss_g + hyper["lambda_adv"] * adversarial_loss
-    loss_real = adversarial.discriminator_real(on_real)
-    loss_fake = adversarial.discriminator_fake(on_fake)
+    loss_real = _scalar("adversarial", adversarial.discriminator_real, on_real)
+    loss_fake = _scalar("adversarial", adversarial.discriminator_fake, on_fake)
     loss_d = 0.5 * (loss_real + loss_fake)
-    _expect((), loss_d + adversarial_loss, "loss.adversarial")
 
-    if model.gradient_penalty is not None:
-        penalty = model.gradient_penalty(
-            lambda pixels: _apply(module, params.discriminator, before, pixels)[0], real
+    if loss.gradient_penalty is not None:
+        penalty = _scalar(
+            "gradient_penalty",
+            loss.gradient_penalty,
+            lambda pixels: discriminator(params.discriminator, before, pixels)[0],
+            real,
         )
-        _expect((), penalty, "loss.gradient_penalty")
         loss_d = loss_d + hyper["lambda_r1"] * penalty
         logged["gradient_penalty"] = penalty
 
@@ -139,13 +139,13 @@ def train_step(
     pixels = masks.to_float(images)
     if model.flip:
         pixels = random_flip(key_flip, pixels)
-    mask = model.mask(key_mask, *pixels.shape[:3])
+    mask = _called("mask", model.mask, key_mask, *pixels.shape[:3])
     _expect((*pixels.shape[:3], 1), mask, "mask")
     params = Params(state.generator.params, getattr(state.discriminator, "params", None))
     grads, (stats, logged) = jax.grad(objectives, has_aux=True)(
         params, model, state, pixels, mask, hyper
     )
-    factor = model.schedule(state.step, hyper["total_steps"])
+    factor = _called("schedule", model.schedule, state.step, hyper["total_steps"])
 
     def updated(network: NetworkState, grads: Any, stats: Any, rate: str) -> NetworkState:
         return _update(model, network, grads, factor * hyper[rate]).replace(batch_stats=stats)
@@ -173,18 +173,18 @@ def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
     key_g, key_d = jax.random.split(key)
     shown = model.prediction
 
-    def network(module: nn.Module, key: PRNGKeyArray, *shape: int) -> NetworkState:
-        variables = module.init(key, jnp.zeros((1, *shape)), train=False)
-        params = variables["params"]
-        stats = variables.get("batch_stats", {})
-        return NetworkState(params, stats, model.optimizer.init(params))
+    def network(part: str, module: nn.Module, key: PRNGKeyArray, *shape: int) -> NetworkState:
+        blank = jnp.zeros((1, *shape))
+        variables = _called(part, functools.partial(module.init, train=False), key, blank)
+        params, stats = variables["params"], variables.get("batch_stats", {})
+        return NetworkState(params, stats, _called("optimizer", model.optimizer.init, params))
 
-    generator = network(model.generator, key_g, image_size, image_size, shown.channels)
+    size = image_size, image_size
+    generator = network("model.generator", model.generator, key_g, *size, shown.channels)
     discriminator = None
     if model.discriminator is not None:
-        discriminator = network(
-            model.discriminator, key_d, *shown.discriminator_size(image_size), 3
-        )
+        size = shown.discriminator_size(image_size)
+        discriminator = network("model.discriminator", model.discriminator, key_d, *size, 3)
     ema = jax.tree.map(jnp.copy, generator.variables) if model.averaged else None
     return TrainState(jnp.zeros((), jnp.int32), generator, discriminator, ema)
 
@@ -251,17 +251,38 @@ def random_flip(key: PRNGKeyArray, images: Pixels) -> Pixels:
     return jnp.where(flip, images[:, :, ::-1], images)
 
 
-def _expect(shape: tuple[int, ...], value: Array, part: str) -> None:
+def _called(part: str, function: Callable[..., Any], *args: Any) -> Any:
+    """What a part of the model, maybe the user's own, returns; what it raises is put down to it."""
+    try:
+        return function(*args)
+    except UserError:
+        raise
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise UserError(f"{part}: {reason}") from error
+
+
+def _expect(shape: tuple[int, ...], value: Any, part: str) -> None:
     """Refuse what a part of the model returns in another shape, while the step is traced."""
-    if value.shape != shape:
-        raise UserError(f"{part}: returned an array of shape {value.shape}; expected {shape}")
+    if (found := getattr(value, "shape", type(value).__name__)) != shape:
+        raise UserError(f"{part}: returned an array of shape {found}; expected {shape}")
 
 
-def _apply(module: nn.Module, params: Any, batch_stats: Any, inputs: Array) -> tuple[Array, Any]:
-    """A training pass: the module's output and its new BatchNorm statistics."""
-    output, updated = module.apply(
-        {"params": params, "batch_stats": batch_stats}, inputs, train=True, mutable=["batch_stats"]
-    )
+def _scalar(term: str, function: Callable[..., Any], *args: Any) -> Float[Array, ""]:
+    """A term of the loss."""
+    value = _called(f"loss.{term}", function, *args)
+    _expect((), value, f"loss.{term}")
+    return value
+
+
+def _network(
+    part: str, shape: tuple[int, ...], module: nn.Module, params: Any, batch_stats: Any, x: Array
+) -> tuple[Array, Any]:
+    """A training pass: the module's output, of this shape, and its new BatchNorm statistics."""
+    variables = {"params": params, "batch_stats": batch_stats}
+    apply = functools.partial(module.apply, train=True, mutable=["batch_stats"])
+    output, updated = _called(part, apply, variables, x)
+    _expect(shape, output, part)
     return output, updated.get("batch_stats", batch_stats)
 
 

@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ctxenc import losses, masks, optim, step
@@ -85,6 +86,10 @@ def test_the_adversarial_gradient_is_exactly_proportional_to_lambda_adv(model, s
     np.testing.assert_allclose(both, gradient(1.0, 0.0) + one, rtol=1e-4, atol=1e-7)
 
 
+def with_loss(model, **terms):
+    return dataclasses.replace(model, loss=dataclasses.replace(model.loss, **terms))
+
+
 def whole_image(**views):
     generator = Generator(output_size=(16, 16), widths=(4, 8), decoder_widths=(8,))
     views = Prediction(window=(16, 16), whole=True, box=(8, 8), **views)
@@ -100,11 +105,11 @@ def with_band():
 VARIANTS = {
     "hole": tiny_model,
     "band": with_band,
-    "image": lambda: dataclasses.replace(whole_image(), adversarial=losses.Hinge()),
-    "composite": lambda: dataclasses.replace(
+    "image": lambda: with_loss(whole_image(), adversarial=losses.Hinge()),
+    "composite": lambda: with_loss(
         whole_image(discriminator_input="composite", mask_channel=True), seam=losses.seam
     ),
-    "penalty": lambda: dataclasses.replace(tiny_model(), gradient_penalty=losses.r1),
+    "penalty": lambda: with_loss(tiny_model(), gradient_penalty=losses.r1),
 }
 
 
@@ -148,9 +153,9 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
             stats,
         )
         errors = jnp.where(missing > 0, 1, 10) * (fills - target) ** 2
-        total = 0.7 * jnp.mean(errors) + 0.3 * model.adversarial.generator(logits)
-        if model.seam:
-            total += 0.2 * model.seam(jnp.where(mask > 0, fills, real), mask)
+        total = 0.7 * jnp.mean(errors) + 0.3 * model.loss.adversarial.generator(logits)
+        if model.loss.seam:
+            total += 0.2 * model.loss.seam(jnp.where(mask > 0, fills, real), mask)
         return total
 
     def discriminator_loss(params):
@@ -160,10 +165,10 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
         seen_fake = sees(fills)
         on_fake, _ = run(model.discriminator, d, params, seen_fake, stats)
         total = 0.5 * (
-            model.adversarial.discriminator_real(on_real)
-            + model.adversarial.discriminator_fake(on_fake)
+            model.loss.adversarial.discriminator_real(on_real)
+            + model.loss.adversarial.discriminator_fake(on_fake)
         )
-        if model.gradient_penalty:
+        if model.loss.gradient_penalty:
             slope = jax.grad(lambda x: run(model.discriminator, d, params, x)[0].sum())(seen_real)
             total += 0.1 * 0.5 * jnp.mean((slope**2).sum((1, 2, 3)))
         return total
@@ -230,17 +235,17 @@ def test_batch_norm_statistics_go_through_real_then_filled(model, state, images,
     holes = masks.crop(real, masks.corners(mask), model.prediction.window)
     context = masks.apply(real, mask, jnp.ones(3))
 
+    def run(module, variables, x):
+        out, new = module.apply(variables, x, train=True, mutable=["batch_stats"])
+        return out, variables | new
+
     @jax.jit
     def threaded():
-        fills, _ = step._apply(model.generator, *_parts(state.generator), context)
-        _, stats = step._apply(module, *_parts(network), holes)
-        return step._apply(module, network.params, stats, fills)[1]
+        fills, _ = run(model.generator, state.generator.variables, context)
+        _, after_real = run(module, network.variables, holes)
+        return run(module, after_real, fills)[1]["batch_stats"]
 
     np.testing.assert_allclose(flat(stats.discriminator), flat(threaded()), rtol=1e-4, atol=1e-6)
-
-
-def _parts(network):
-    return network.params, network.batch_stats
 
 
 class CountingGenerator(nn.Module):
@@ -383,14 +388,49 @@ class TwoLogits(nn.Module):
         return nn.Dense(2)(x.reshape(len(x), -1))
 
 
+def failing(*args, **kwargs):
+    raise ValueError("of\nmy own")
+
+
+class FailingNetwork(nn.Module):
+    @nn.compact
+    def __call__(self, x, *, train):
+        return failing()
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("mask", failing),
+        ("schedule", failing),
+        ("model.generator", FailingNetwork()),
+        ("model.discriminator", FailingNetwork()),
+        ("optimizer", optax.GradientTransformation(failing, failing)),
+        ("loss.reconstruction", losses.Loss(failing)),
+        ("loss.seam", losses.Loss(losses.l2, seam=failing)),
+        (
+            "loss.gradient_penalty",
+            losses.Loss(losses.l2, losses.Hinge(), gradient_penalty=failing),
+        ),
+    ],
+)
+def test_a_part_that_raises_is_named_in_one_line(model, images, key, part, change):
+    name = part.split(".")[0] if part.startswith("loss") else part.split(".")[-1]
+    wrong = dataclasses.replace(model, **{name: change})
+    with pytest.raises(UserError) as refused:
+        state = step.init.eval_shape(wrong, key, 16)
+        step.train_step.eval_shape(wrong, state, images, hyper(), key)
+    assert str(refused.value) == f"{part}: ValueError: of my own"
+
+
 @pytest.mark.parametrize(
     ("part", "change", "message"),
     [
         ("generator", WrongSize(), r"model.generator: .*\(8, 16, 16, 3\); expected \(8, 8, 8, 3\)"),
         ("discriminator", TwoLogits(), r"model.discriminator: .*\(8, 2\); expected \(8,\)"),
         (
-            "reconstruction",
-            lambda a, b, w: w * (a - b) ** 2,
+            "loss",
+            losses.Loss(lambda a, b, w: w * (a - b) ** 2),
             r"loss.reconstruction: .*expected \(\)",
         ),
         (

@@ -19,8 +19,7 @@ def tiny_model(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.
     return Model(
         generator=Generator(output_size=(8, 8), widths=(4, 8), decoder_widths=(8,), dtype=dtype),
         discriminator=Discriminator(widths=(4, 8), dtype=dtype) if adversarial else None,
-        reconstruction=losses.l2,
-        adversarial=losses.NonSaturating() if adversarial else None,
+        loss=losses.Loss(losses.l2, losses.NonSaturating() if adversarial else None),
         mask=functools.partial(mask, mask_height=8, mask_width=8),
         optimizer=optax.inject_hyperparams(optax.adam)(learning_rate=0.0, eps=1e-7),
         prediction=Prediction(window=(8, 8), box=(8, 8)),

@@ -5,21 +5,24 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args, get_origin
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ctxenc import masks
-from ctxenc.config import contracts, schema
+from ctxenc import masks, step
+from ctxenc.config import schema
 from ctxenc.config.instantiate import locate, made, strategy, target
 from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, in_memory
 from ctxenc.errors import UserError
+from ctxenc.losses import Adversarial, Loss
 from ctxenc.masks import MaskStrategy
 from ctxenc.masks.boxes import band
+from ctxenc.parallel import devices
 from ctxenc.prediction import Prediction, are_boxes
 from ctxenc.state import Model
 
@@ -40,12 +43,13 @@ def model(config: Config) -> Model:
 @functools.cache  # what JAX has compiled for one stays in memory anyway
 def _model(static_json: str) -> Model:
     static = json.loads(static_json)
-    loss, networks, dtype = static["loss"], static["model"], jnp.dtype(static["precision"])
-    mask = strategy(static["mask"])
+    networks, dtype = static["model"], jnp.dtype(static["precision"])
+    mask, loss = strategy(static["mask"]), _loss(static["loss"])
     prediction = _prediction(static, mask)
-    adversarial, seam, penalty = (
-        loss.get(term) for term in ("adversarial", "seam", "gradient_penalty")
-    )
+    discriminator = None
+    if loss.adversarial is not None:
+        node = _part(networks, "discriminator", "model")
+        discriminator = made(node, "model.discriminator", dtype=dtype)
     return Model(
         generator=made(
             _part(networks, "generator", "model"),
@@ -53,19 +57,8 @@ def _model(static_json: str) -> Model:
             output_size=prediction.window,
             dtype=dtype,
         ),
-        discriminator=(
-            made(_part(networks, "discriminator", "model"), "model.discriminator", dtype=dtype)
-            if adversarial
-            else None
-        ),
-        reconstruction=target(
-            _part(loss, "reconstruction", "loss"), "loss.reconstruction", positional=3
-        ),
-        adversarial=made(adversarial, "loss.adversarial") if adversarial else None,
-        seam=target(seam, "loss.seam", positional=2) if seam else None,
-        gradient_penalty=(
-            target(penalty, "loss.gradient_penalty", positional=2) if penalty else None
-        ),
+        discriminator=discriminator,
+        loss=loss,
         mask=mask,
         prediction=prediction,
         optimizer=_optimizer(static["optimizer"]),
@@ -75,8 +68,38 @@ def _model(static_json: str) -> Model:
     )
 
 
+def _loss(node: dict[str, Any]) -> Loss:
+    kinds = {field.name: field.type for field in dataclasses.fields(Loss)}
+    if unknown := [name for name in node if name not in kinds]:
+        raise UserError(f"loss.{unknown[0]}: no such term; expected {', '.join(kinds)}")
+    _part(node, "reconstruction", "loss")
+    terms: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        if node.get(name) is None and name != "reconstruction":
+            continue
+        arguments = _arguments(kind)
+        make = functools.partial(target, positional=arguments) if arguments else made
+        terms[name] = make(node[name], f"loss.{name}")
+    methods = [name for name in vars(Adversarial) if not name.startswith("_")]
+    for method in methods if "adversarial" in terms else ():
+        if not callable(getattr(terms["adversarial"], method, None)):
+            raise UserError(
+                f"loss.adversarial._target_={node['adversarial']['_target_']}: no method "
+                f"{method}; expected {', '.join(methods)}, each from logits to a scalar"
+            )
+    return Loss(**terms)
+
+
+def _arguments(kind: Any) -> int:
+    """How many arguments a term is called with, by its field's type; 0 where it is no function."""
+    functions = [k for k in (kind, *get_args(kind)) if get_origin(k) is Callable]
+    return len(get_args(functions[0])[0]) if functions else 0
+
+
 def check_model(model: Model, config: Config) -> None:
-    """Refuse parts that break their contracts, on shapes alone and before anything is written.
+    """Refuse parts that break their contracts: the step is traced, before anything is written.
+
+    The shardings are those of the run, which then finds these traces and need not make others.
 
     Raises:
         UserError: naming the part, what it gave and what was expected.
@@ -86,7 +109,13 @@ def check_model(model: Model, config: Config) -> None:
             f"context_weight={config.context_weight:g}: must be 1, as nothing visible is "
             "predicted; overlap=… or predict=image would"
         )
-    contracts.check(model, config)
+    size, (everywhere, divided) = config.image_size, devices.shardings()
+    images = jax.ShapeDtypeStruct((config.batch_size, size, size, 3), jnp.uint8, sharding=divided)
+    numbers = jax.eval_shape(lambda: hyperparameters(config, np.zeros(3), 1))
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    hyper, key = devices.on_devices((numbers, key), everywhere)
+    state = devices.on_devices(step.init.eval_shape(model, key, size), everywhere)
+    step.train_step.eval_shape(model, state, images, hyper, key)
 
 
 def hyperparameters(

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import schema
 from ctxenc.config.compose import compose
-from ctxenc.config.instantiate import check_allowed, unknown_options
+from ctxenc.config.instantiate import check_allowed, converted, unknown_options
 from ctxenc.config.schema import Config, Key
 from ctxenc.errors import UserError
 
@@ -100,9 +100,8 @@ def _checked(name: str, value: Any, field: dataclasses.Field) -> Any:
     given = value
     if type(value) is int and float in schema.types(field):
         value = float(value)  # OmegaConf reads a whole number as text where both are allowed
-    cell = dataclasses.make_dataclass("Cell", [(name, field.type)])
     try:
-        value = OmegaConf.structured(cell(**{name: value}))[name]
+        value = converted(value, field.type)["value"]
         if _is_allowed(value, key):
             return value
     except OmegaConfBaseException:
@@ -139,11 +138,9 @@ def _check_together(config: Config) -> None:
         )
     if config.weights == (0.0, 0.0):
         raise UserError("lambda_rec=0 lambda_adv=0: nothing is left to learn from")
-    terms = {"lambda_adv": "adversarial", "lambda_seam": "seam", "lambda_r1": "gradient_penalty"}
-    for key, term in terms.items():
-        if getattr(config, key) > 0 and config.loss.get(term) is None:
-            raise UserError(
-                f"{key}={getattr(config, key):g}: must be 0, as this loss has no {term} term"
-            )
+    for name, key in schema.keys(lambda key: key.term).items():
+        weight = getattr(config, name)
+        if weight > 0 and config.loss.get(key.term) is None:
+            raise UserError(f"{name}={weight:g}: must be 0, as this loss has no {key.term} term")
     if config.loss.get("gradient_penalty") and not config.loss.get("adversarial"):
         raise UserError("loss.gradient_penalty: must be null, as there is no discriminator")

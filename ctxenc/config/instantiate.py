@@ -26,18 +26,11 @@ from typing import Any, get_args
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ctxenc.config import schema
 from ctxenc.config.search_path import VARIABLE, announced
 from ctxenc.errors import UserError
 from ctxenc.masks import MaskStrategy
 
-ROOMS = {  # where ctxenc's own targets are, by group
-    "dataset": "ctxenc.data",
-    "mask": "ctxenc.masks",
-    "loss": "ctxenc.losses",
-    "model": "ctxenc.models",
-    "optimizer": "ctxenc.optim",
-    "schedule": "ctxenc.optim",
-}
 GIVEN = ("image_size", "output_size", "dtype", "learning_rate")  # by us
 FLAX = ("parent", "name")  # fields that every module of Flax has
 
@@ -189,7 +182,7 @@ def _is_allowed(path: str, group: str) -> bool:
     package = module.split(".")[0]
     if name.startswith("_") or package not in ("ctxenc", "optax", *announced()):
         return False
-    room = ROOMS.get(group, "")
+    room = schema.keys()[group].room if group in schema.groups() else ""
     if package == "ctxenc" and not (room and f"{module}.".startswith(f"{room}.")):
         return False
     try:
@@ -225,16 +218,26 @@ def _listed(parameters: dict[str, inspect.Parameter]) -> str:
     return ", ".join(parameters) or "none"
 
 
+def converted(value: Any, annotation: Any) -> Any:
+    """A configuration whose ``value`` is this one, as OmegaConf converts it to its type.
+
+    Raises:
+        OmegaConfBaseException: it cannot.
+    """
+    cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
+    return OmegaConf.structured(cell(value))
+
+
 def _typed(key: str, value: Any, annotation: Any) -> Any:
     """The value as its annotation wants it, lists as tuples so that modules stay hashable."""
     if not _checkable(annotation):  # the target's own to check
         return tuple(value) if isinstance(value, list) else value
-    cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
     try:
-        structured = OmegaConf.structured(cell(value))
+        structured = converted(value, annotation)
     except OmegaConfBaseException:
         raise _unfit(key, value, annotation) from None
-    typed = OmegaConf.to_container(structured)["value"]  # type: ignore[call-overload, index]
+    typed = structured["value"]
+    typed = OmegaConf.to_container(typed) if OmegaConf.is_config(typed) else typed
     if isinstance(typed, float) and not math.isfinite(typed):
         raise _unfit(key, value, annotation)
     return tuple(typed) if isinstance(typed, list) else typed

@@ -49,7 +49,9 @@ class Key:
         on_resume: ``extends`` where `resume` may change it to go further; ``session`` where it says
             how one process goes on and is no part of the run.
         on_evaluate: Whether `ctxenc.evaluate` may change it.
+        term: Of a weight: the term of the loss that it weighs, which must be there.
         before: What runs did that were saved before the key existed; of a group, the choice.
+        room: Of a group: the package of ctxenc whose targets a saved run may name in it.
         folders: Of a group: its options that lead to the user's files.
         places: Of a group: its options that change no result.
         splits: Of a group: its options that say which images are held out.
@@ -66,7 +68,9 @@ class Key:
     tested: bool = False
     on_resume: str = ""
     on_evaluate: bool = False
+    term: str = ""
     before: Any = UNCHANGED
+    room: str = ""
     folders: tuple[str, ...] = ()
     places: tuple[str, ...] = ()
     splits: tuple[str, ...] = ()
@@ -153,15 +157,25 @@ class Config:
     learning_rate_d: float = key(
         1e-4, Role.TRACED, "learning rate of the discriminator", at_least=0
     )
-    lambda_adv: float = key(1e-3, Role.TRACED, "weight of the adversarial loss", at_least=0)
+    lambda_adv: float = key(
+        1e-3, Role.TRACED, "weight of the adversarial loss", at_least=0, term="adversarial"
+    )
     lambda_rec: float | None = key(
         None, Role.TRACED, "weight of the reconstruction loss", at_least=0, null="1 - lambda_adv"
     )
     lambda_seam: float = key(
-        0.0, Role.TRACED, "weight of the loss's seam term, where it has one", at_least=0
+        0.0,
+        Role.TRACED,
+        "weight of the loss's seam term, where it has one",
+        at_least=0,
+        term="seam",
     )
     lambda_r1: float = key(
-        0.0, Role.TRACED, "weight of the loss's gradient penalty, where it has one", at_least=0
+        0.0,
+        Role.TRACED,
+        "weight of the loss's gradient penalty, where it has one",
+        at_least=0,
+        term="gradient_penalty",
     )
     ema_decay: float | None = key(
         None,
@@ -270,6 +284,7 @@ class Config:
     dataset: Any = group(
         Role.SAMPLING,
         "where images come from",
+        room="ctxenc.data",
         tested=True,
         on_evaluate=True,
         folders=("path", "data_dir"),
@@ -277,12 +292,21 @@ class Config:
         splits=("test_fraction", "train_split", "test_split"),
     )
     mask: Any = group(
-        Role.STATIC, "which pixels are missing", tested=True, on_evaluate=True, folders=("folder",)
+        Role.STATIC,
+        "which pixels are missing",
+        room="ctxenc.masks",
+        tested=True,
+        on_evaluate=True,
+        folders=("folder",),
     )
-    loss: Any = group(Role.STATIC, "the terms of both networks' losses")
-    model: Any = group(Role.STATIC, "the generator and the discriminator")
-    optimizer: Any = group(Role.STATIC, "how both networks' weights are updated")
-    schedule: Any = group(Role.STATIC, "how the learning rates change over a run")
+    loss: Any = group(Role.STATIC, "the terms of both networks' losses", room="ctxenc.losses")
+    model: Any = group(Role.STATIC, "the generator and the discriminator", room="ctxenc.models")
+    optimizer: Any = group(
+        Role.STATIC, "how both networks' weights are updated", room="ctxenc.optim"
+    )
+    schedule: Any = group(
+        Role.STATIC, "how the learning rates change over a run", room="ctxenc.optim"
+    )
 
     @property
     def weights(self) -> tuple[float, float]:

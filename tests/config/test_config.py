@@ -159,6 +159,7 @@ BAD = {
     "seed=99999999999999999999": "seed=99999999999999999999: expected",
     "model.generator=null": "model.generator=None: expected",
     "loss.adversarial._target_=ctxenc.losses.l2": "loss.adversarial",
+    "+loss.nonsense=1": "loss.nonsense: no such term; expected reconstruction, adversarial, seam",
     "mask._target_=ctxenc.masks.jax": "mask._target_=ctxenc.masks.jax: expected a function",
     "+mask.batch=3": "mask.batch: no such option",
     "+model.generator.output_size=[3,3]": "model.generator.output_size: no such option",
