@@ -417,9 +417,13 @@ class FailingNetwork(nn.Module):
 def test_a_part_that_raises_is_named_in_one_line(model, images, key, part, change):
     name = part.split(".")[0] if part.startswith("loss") else part.split(".")[-1]
     wrong = dataclasses.replace(model, **{name: change})
-    with pytest.raises(UserError) as refused:
+
+    def attempt():
         state = step.init.eval_shape(wrong, key, 16)
         step.train_step.eval_shape(wrong, state, images, hyper(), key)
+
+    with pytest.raises(UserError) as refused:
+        attempt()
     assert str(refused.value) == f"{part}: ValueError: of my own"
 
 
