@@ -79,10 +79,12 @@ def test_options_of_a_group_that_came_or_went_are_named_once_and_ignored(folder,
     config = OmegaConf.load(file)
     OmegaConf.update(config, "dataset.data_dir", "old/place", force_add=True)
     OmegaConf.update(config, "model.generator.attention", True, force_add=True)
+    config.loss = {**config.loss, "texture": {"_target_": "ctxenc.losses.of_tomorrow"}}
     OmegaConf.save(config, file)
     found = evaluate(folder / "run", name="now", against="context_mean").metrics["rows"]
     assert found["model"]["psnr_db"]["mean"] > 0
-    for option in ("dataset.data_dir=old/place", "model.generator.attention=True"):
+    texture = "loss.texture={'_target_': 'ctxenc.losses.of_tomorrow'}"
+    for option in ("dataset.data_dir=old/place", "model.generator.attention=True", texture):
         assert caplog.text.count(f"{option}: this version of ctxenc has no such option") == 1
     launch.run(f"resume={folder / 'run'}", "max_steps=9")
     assert Run(folder / "run").status["step"] == 9

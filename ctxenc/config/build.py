@@ -70,7 +70,7 @@ def _model(static_json: str) -> Model:
 
 def _loss(node: dict[str, Any]) -> Loss:
     kinds = {field.name: field.type for field in dataclasses.fields(Loss)}
-    if unknown := [name for name in node if name not in kinds]:
+    if unknown := [name for name in node if name not in kinds and node[name] is not None]:
         raise UserError(f"loss.{unknown[0]}: no such term; expected {', '.join(kinds)}")
     _part(node, "reconstruction", "loss")
     terms: dict[str, Any] = {}

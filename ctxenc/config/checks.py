@@ -14,6 +14,7 @@ from ctxenc.config.compose import compose
 from ctxenc.config.instantiate import check_allowed, converted, unknown_options
 from ctxenc.config.schema import Config, Key
 from ctxenc.errors import UserError
+from ctxenc.losses import Loss
 
 log = logging.getLogger(__name__)
 
@@ -49,25 +50,33 @@ def compatible(saved: DictConfig, where: Path) -> DictConfig:
         UserError: it names code that may not run from a saved folder, or cannot be resolved.
     """
     values, config = _resolved(saved), saved.copy()
+    terms: Any = values.get("loss")
+    known = {field.name for field in dataclasses.fields(Loss)}
+    for name in [n for n in terms if n not in known] if isinstance(terms, dict) else ():
+        if terms.pop(name) is not None:
+            _ignored(where, config, "loss", name)
+        del config.loss[name]
     check_allowed(values, where)
     for name in _unknown(values):
         if not isinstance(values[name], dict):
-            log.warning(
-                "%s: %s=%s: this version of ctxenc has no such key; it is ignored",
-                *(where, name, values[name]),
-            )
+            _ignored(where, config, name)
             del config[name]
     for path in unknown_options({name: values[name] for name in schema.groups() if name in values}):
         *above, option = path
-        log.warning(
-            "%s: %s=%s: this version of ctxenc has no such option; it is ignored",
-            *(where, ".".join(path), OmegaConf.select(config, ".".join(path))),
-        )
+        _ignored(where, config, *path)
         del OmegaConf.select(config, ".".join(above))[option]
     for name in schema.fields():
         if name not in values:
             config[name] = _before(name)
     return config
+
+
+def _ignored(where: Path, config: DictConfig, *path: str) -> None:
+    kind, name = "key" if len(path) == 1 else "option", ".".join(path)
+    log.warning(
+        "%s: %s=%s: this version of ctxenc has no such %s; it is ignored",
+        *(where, name, OmegaConf.select(config, name), kind),
+    )
 
 
 def _before(name: str) -> Any:
