@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ctxenc.cli import one_line_errors
-from ctxenc.comparison import comparison_table, paired, sections, selection
+from ctxenc.comparison import comparison_table, paired, records, sections
 from ctxenc.comparison.figures import MAIN
 from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.errors import printable
@@ -15,11 +15,11 @@ def main() -> None:
     """Read the command line, compare, print the table or the page's path."""
     options = _options()
     with one_line_errors("ctxenc.compare"):
-        records = sections.load(options.folders)
+        runs = records.load(options.folders)
         if options.group_by is not None:
-            selection.check_key(options.group_by, records, "--group-by", sorts=False)
+            sections.check_key(options.group_by, runs, "--group-by", sorts=False)
         compared = sections.compare(
-            records,
+            runs,
             sort=options.sort,
             top=None if options.group_by else options.top,
             filters=options.filter,
@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
         default=MAIN,
         metavar="KEY",
         help=f"a metric of the last test ({', '.join(METRICS)}; default: %(default)s) or, as "
-        f"best.{MAIN}, of the best; {', '.join(selection.OWN_KEYS)}, or a key of the "
+        f"best.{MAIN}, of the best; {', '.join(records.OWN_KEYS)}, or a key of the "
         "configuration; --sort=-KEY reverses",
     )
     add("--top", type=int, metavar="N", help="only the first N of each table")

@@ -1,22 +1,19 @@
 """Two runs image by image: how much better one fills the very same holes than the other."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from ctxenc.comparison import figures
 from ctxenc.comparison.records import Record
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics import bootstrap, registry
+from ctxenc.metrics.bootstrap import Columns
 from ctxenc.metrics.registry import METRICS
-
-T = TypeVar("T")
-Columns = dict[str, Float[np.ndarray, " images"]]
-Samples = dict[str, Float[np.ndarray, " samples"]]
 
 
 @dataclass(frozen=True)
@@ -48,20 +45,13 @@ class Pair:
     differences: dict[str, Difference]
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
+class _Side(NamedTuple):
+    """One of the two evaluations of a pair."""
+
+    name: str
     record: Record
     evaluation: Evaluation
     tested_on: tuple[str, str]
-    checkpoint: tuple[str, str, str]
-
-    @property
-    def name(self) -> str:
-        which, _, weights = self.checkpoint
-        averaged = self.record.settings.values.get("ema_decay", "null") != "null"
-        words = [] if which in ("", "best") else [which]
-        words += ["raw"] if averaged and weights == "raw" else []
-        return f"{self.record.label} ({', '.join(words)})" if words else self.record.label
 
 
 def pairs(
@@ -76,47 +66,50 @@ def pairs(
     Returns:
         (the pairs, best first within an evaluation; what could not be used, and why).
     """
-    sides: dict[tuple[str, str], dict[tuple[Record, tuple[str, ...]], _Side]] = {}
+    sides: dict[tuple[str, str], dict[Any, _Side]] = {}
     left_out: list[str] = []
     for record in dict.fromkeys([*baselines, *records]):
         for evaluation in Evaluation.all_of(record.run):
-            side = _usable(left_out, record, _side, record, evaluation)
-            if side is not None:
+            with _noted(left_out, record):
+                checkpoint, side = _side(record, evaluation)
                 # The same checkpoint on the same images twice is the same.
-                sides.setdefault(side.tested_on, {}).setdefault((record, side.checkpoint), side)
+                sides.setdefault(side.tested_on, {}).setdefault((record, checkpoint), side)
     found = []
     for same in sides.values():
         if len(same) > 1:
-            found += _differences(list(same.values()), left_out)
+            found += _differences(same.values(), left_out)
     return found, left_out
 
 
-def _differences(sides: list[_Side], left_out: list[str]) -> list[Pair]:
+def _differences(sides: Iterable[_Side], left_out: list[str]) -> list[Pair]:
     """All but the first against the first: a baseline, since they come first, or its stand-in."""
-    read = [(side, _usable(left_out, side.record, _columns, side.evaluation)) for side in sides]
-    whole = [(side, columns) for side, columns in read if columns]
-    if len(whole) < 2:
+    fitting: list[_Side] = []
+    values: list[Columns] = []
+    images = 0
+    for side in sides:
+        with _noted(left_out, side.record):
+            columns = _columns(side.evaluation)
+            count = len(next(iter(columns.values())))
+            if fitting and count != images:
+                left_out.append(
+                    f"{side.name}: evaluation {side.evaluation.name} has {count} images "
+                    f"and that of {fitting[0].name} {images}"
+                )
+                continue
+            images = count
+            fitting.append(side)
+            values.append(columns)
+    if len(fitting) < 2:
         return []
-    first, subtracted = whole[0]
-    images, fitting = len(next(iter(subtracted.values()))), whole[:1]
-    for side, columns in whole[1:]:
-        if (count := len(next(iter(columns.values())))) == images:
-            fitting.append((side, columns))
-        else:
-            left_out.append(
-                f"{side.name}: evaluation {side.evaluation.name} has {count} images "
-                f"and that of {first.name} {images}"
-            )
-    baseline, *others = _figures([columns for _, columns in fitting])
+    baseline, *others = bootstrap.resampled_figures(values)
     found = []
-    for (side, _), own in zip(fitting[1:], others, strict=True):
+    for side, own in zip(fitting[1:], others, strict=True):
         differences = {}
         for metric in own.keys() & baseline.keys():
-            mean, *resampled = own[metric] - baseline[metric]
-            if np.isfinite([mean, *resampled]).all():
-                low, high = bootstrap.percentiles(np.asarray(resampled))
-                differences[metric] = Difference(float(mean), low, high)
-        names = side.evaluation.name, side.name, first.name
+            difference = own[metric] - baseline[metric]
+            if np.isfinite(difference).all():
+                differences[metric] = Difference(**bootstrap.figure(difference))
+        names = side.evaluation.name, side.name, fitting[0].name
         if differences:
             found.append(Pair(side.tested_on, *names, images, differences))
     return sorted(
@@ -124,32 +117,34 @@ def _differences(sides: list[_Side], left_out: list[str]) -> list[Pair]:
     )
 
 
-def _figures(sides: Sequence[Columns]) -> list[Samples]:
-    """Each side's figures of all images, then of every resample, the same ones for all sides."""
-    values = np.stack([column for side in sides for column in side.values()], axis=1)
-    means = np.vstack([bootstrap.means(values), bootstrap.resampled_means(values)])
-    columns = iter(means.T)
-    return [registry.figures({name: next(columns) for name in side}) for side in sides]
-
-
-def _usable(left_out: list[str], record: Record, read: Callable[..., T], *given: Any) -> T | None:
-    """What `read` gives; where a file is damaged None, and a line in `left_out`."""
+@contextlib.contextmanager
+def _noted(left_out: list[str], record: Record) -> Iterator[None]:
+    """Go on after a damaged file, with a line in `left_out`."""
     try:
-        return read(*given)
+        yield
     except UserError as error:
         left_out.append(str(error).replace(str(record.run.path), record.label))
-        return None
 
 
-def _side(record: Record, evaluation: Evaluation) -> _Side:
+def _side(record: Record, evaluation: Evaluation) -> tuple[tuple[str, ...], _Side]:
+    """(which checkpoint was evaluated, the evaluation)."""
     metrics = evaluation.metrics
-    dataset = metrics.get("dataset")
-    fingerprint = dataset.get("test_fingerprint") if isinstance(dataset, dict) else None
-    mask_hash = metrics.get("mask_hash")
+    dataset, saved = (
+        value if isinstance(value := metrics.get(key), dict) else {}
+        for key in ("dataset", "checkpoint")
+    )
+    mask_hash, fingerprint = metrics.get("mask_hash"), dataset.get("test_fingerprint")
     if not (isinstance(mask_hash, str) and isinstance(fingerprint, str)):
         file = evaluation.path / "metrics.json"
         raise UserError(f"{file}: mask_hash and dataset.test_fingerprint are not both there")
-    return _Side(record, evaluation, (mask_hash, fingerprint), _checkpoint(metrics))
+    which, step, weights = (str(saved.get(key, ""))[:20] for key in ("which", "step", "weights"))
+    weights = weights or "raw"  # the only ones, before there were others
+    averaged = record.settings.values.get("ema_decay", "null") != "null"
+    words = [] if which in ("", "best") else [which]
+    words += ["raw"] if averaged and weights == "raw" else []
+    name = f"{record.label} ({', '.join(words)})" if words else record.label
+    side = _Side(name, record, evaluation, (mask_hash, fingerprint))
+    return (which, step, weights), side
 
 
 def _columns(evaluation: Evaluation) -> Columns:
@@ -161,11 +156,3 @@ def _columns(evaluation: Evaluation) -> Columns:
         file = evaluation.path / "per_image.csv"
         raise UserError(f"{file}: expected columns model.<metric> of finite numbers")
     return columns
-
-
-def _checkpoint(metrics: dict[str, Any]) -> tuple[str, str, str]:
-    """(best, latest or a step as it was asked for, the step that this was, which weights)."""
-    found = metrics.get("checkpoint")
-    found = found if isinstance(found, dict) else {}
-    which, step, weights = (str(found.get(key, ""))[:20] for key in ("which", "step", "weights"))
-    return which, step, weights or "raw"  # the only ones, before there were others

@@ -1,8 +1,12 @@
 import pytest
 
-from ctxenc.comparison.discovery import find, labels
+from ctxenc.comparison.records import load
 from ctxenc.errors import UserError
 from tests.fake_runs import fake_run
+
+
+def labels(*folders):
+    return [record.label for record in load(folders)]
 
 
 def test_runs_and_sweeps_are_found_at_any_depth_and_counted_as_people_do(tmp_path):
@@ -11,10 +15,9 @@ def test_runs_and_sweeps_are_found_at_any_depth_and_counted_as_people_do(tmp_pat
     (tmp_path / "single" / "evaluation").mkdir()
     fake_run(tmp_path / "single" / "evaluation" / "inside")  # of a run: not a run of its own
     fake_run(tmp_path / ".hidden" / "run")
-    found = find([tmp_path, tmp_path / "sweep"])
-    assert labels(found) == ["a/b/c", "single", "sweep/2-seed=2", "sweep/10-seed=10"]
-    assert find([tmp_path / "single"]) == [tmp_path / "single"]
-    assert labels([tmp_path / "single"]) == ["single"]
+    found = labels(tmp_path, tmp_path / "sweep")
+    assert found == ["a/b/c", "single", "sweep/2-seed=2", "sweep/10-seed=10"]
+    assert labels(tmp_path / "single") == ["single"]
 
 
 def test_links_in_a_circle_end_and_name_a_run_once(tmp_path):
@@ -25,11 +28,11 @@ def test_links_in_a_circle_end_and_name_a_run_once(tmp_path):
     elsewhere = tmp_path.with_name(f"{tmp_path.name}-elsewhere")
     fake_run(elsewhere / "other")
     (tmp_path / "linked").symlink_to(elsewhere)
-    assert labels(find([tmp_path])) == ["linked/other", "real/run"]
+    assert labels(tmp_path) == ["linked/other", "real/run"]
 
 
 @pytest.mark.parametrize("name", ["empty", "nowhere"])
 def test_no_run_is_a_user_error(tmp_path, name):
     (tmp_path / "empty" / ".hydra").mkdir(parents=True)
     with pytest.raises(UserError, match=name):
-        find([tmp_path / name])
+        load([tmp_path / name])

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ctxenc.comparison import comparison_table, figures, page, paired, sections
-from ctxenc.comparison.records import read
+from ctxenc.comparison.records import load, read
 from ctxenc.comparison.settings import Settings, differing
 from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.metrics import registry
@@ -34,7 +34,7 @@ def folder(tmp_path):
 
 
 def compared(folder, **options):
-    found = sections.compare(sections.load([folder]), **options)
+    found = sections.compare(load([folder]), **options)
     pairs, left_out = paired.pairs(found.ranked, found.baselines)
     assert left_out == []
     return found, comparison_table.tables(found, pairs)
@@ -111,5 +111,5 @@ def test_a_run_without_its_configuration_does_not_make_every_key_differ(tmp_path
     damage(read(tmp_path / "c", "c").run, ".hydra/config.yaml", None)
     found, tables = compared(tmp_path)
     assert [column.key for column in tables[0].columns if column.setting] == ["seed"]
-    assert tables[-1].rows[0][-1].text == ".hydra/config.yaml: missing"
+    assert tables[-1].rows[0]["problem"].text == ".hydra/config.yaml: missing"
     assert len(found.ranked) == 3

@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 
 from ctxenc.comparison import paired, sections
+from ctxenc.comparison.records import load
 from tests.fake_runs import RANDOM, damage, fake_evaluation, fake_run
 
 
 def compared(folder, **options):
-    return sections.compare(sections.load([folder]), **options)
+    return sections.compare(load([folder]), **options)
 
 
 def test_pairs_are_differences_of_the_same_images(tmp_path):

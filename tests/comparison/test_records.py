@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ctxenc.comparison import sections
-from ctxenc.comparison.records import read
+from ctxenc.comparison.records import load, read
 from tests.fake_runs import damage, fake_run
 
 
@@ -117,6 +117,6 @@ def test_nothing_in_a_run_folder_stops_a_comparison(tmp_path_factory, file, cont
     folder = tmp_path_factory.mktemp("runs")
     fake_run(folder / "whole")
     damage(fake_run(folder / "other"), file, content)
-    records = sections.load([folder])
+    records = load([folder])
     found = sections.compare(records)
     assert sorted(r.label for r in (*found.ranked, *found.unranked)) == ["other", "whole"]
