@@ -3,15 +3,12 @@
 import statistics
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import groupby
 
 from ctxenc.comparison import figures, settings
 from ctxenc.comparison.figures import MAIN
-from ctxenc.comparison.paired import Pair
 from ctxenc.comparison.records import Record, natural
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
-from ctxenc.metrics.bootstrap import LEVEL
 from ctxenc.metrics.registry import METRICS
 
 CHANGE = f"change.{MAIN}"
@@ -24,7 +21,7 @@ HOW_IT_WENT = (
 
 def tables(
     comparison: Comparison,
-    pairs: Sequence[Pair] = (),
+    pairs: Sequence[Table] = (),
     *,
     group_by: str | None = None,
     top: int | None = None,
@@ -35,7 +32,7 @@ def tables(
 
     Args:
         comparison: the sections and the runs without figures.
-        pairs: paired differences, as `ctxenc.comparison.paired.pairs` gives them.
+        pairs: paired differences, as `ctxenc.comparison.paired.tables` gives them.
         group_by: a key of the configuration to take means over, instead of a row a run.
         top: how many groups of a section are kept; None for all.
         everything: every key and every metric, not only those that differ or matter most.
@@ -49,8 +46,7 @@ def tables(
             found.append(_section_table(section, key, minor, everything))
         else:
             found.append(_group_table(section, key, minor, group_by, top, monitor))
-    sets = groupby(pairs, key=lambda pair: pair.tested_on)
-    found += [_pair_table(f"paired-{i}", list(p), minor) for i, (_, p) in enumerate(sets)]
+    found += pairs
     if troubled := comparison.troubled:
         columns = (Column("run", "run"), *HOW_IT_WENT, Column("problem", "reason"))
         rows = [_run(run, None) for run in troubled]
@@ -158,38 +154,6 @@ def _group(members: Sequence[Record], by: str) -> tuple[figures.Figures, Row]:
             text += f" ± {figures.shown(name, deviation)}"
         row[name], row[f"{name}.sd"] = Cell(text, means[name]), Cell("", deviation)
     return means, row
-
-
-def _pair_table(key: str, pairs: Sequence[Pair], minor: set[str]) -> Table:
-    """Differences on one set of images and masks, all from the same run."""
-    names = {pair.evaluation for pair in pairs}
-    columns = [Column("run", "run"), Column("evaluation", "evaluation", hidden=len(names) == 1)]
-    columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
-    for name in figures.names(pair.differences for pair in pairs):
-        columns.append(Column(name, figures.heading(name), True, name in minor, metric=name))
-        columns += [Column(f"{name}.{end}", "", True, hidden=True) for end in ("low", "high")]
-    title = f"Paired differences from {pairs[0].baseline}"
-    note = (
-        f"Evaluation {', '.join(sorted(names))}: mean difference over the same {pairs[0].images} "
-        f"test images and masks, with a {LEVEL} % bootstrap interval over the images; what another "
-        "seed would change is not in it. ≈: zero is inside."
-    )
-    return Table(key, title, [note], columns, [_pair(pair) for pair in pairs])
-
-
-def _pair(pair: Pair) -> Row:
-    row: Row = {
-        "run": Cell.of(pair.run),
-        "evaluation": Cell.of(pair.evaluation),
-        "baseline": Cell.of(pair.baseline),
-        "images": Cell(str(pair.images), pair.images),
-    }
-    for name, found in pair.differences.items():
-        low, mean, high = (figures.signed(name, v) for v in (found.low, found.mean, found.high))
-        around = "" if found.certain else "≈ "
-        row[name] = Cell(f"{around}{mean} [{low}, {high}]", found.mean, (found.low, found.high))
-        row[f"{name}.low"], row[f"{name}.high"] = Cell("", found.low), Cell("", found.high)
-    return row
 
 
 def _duration(seconds: float) -> str:

@@ -2,13 +2,13 @@
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ctxenc.comparison import figures
 from ctxenc.comparison.records import Record
+from ctxenc.comparison.tables import Cell, Column, Row, Table
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics import bootstrap, registry
@@ -16,118 +16,119 @@ from ctxenc.metrics.bootstrap import Columns
 from ctxenc.metrics.registry import METRICS
 
 
-@dataclass(frozen=True)
-class Difference:
-    """One run's figure minus another's over the same images, and its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def certain(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One run minus another on the same images and masks; `differences` by metric.
-
-    `tested_on` is the hash of the masks and the fingerprint of the images.
-    """
-
-    tested_on: tuple[str, str]
-    evaluation: str
-    run: str
-    baseline: str
-    images: int
-    differences: dict[str, Difference]
-
-
 class _Side(NamedTuple):
-    """One of the two evaluations of a pair."""
+    """One of the evaluations that are compared."""
 
-    name: str
+    name: str  # of the run, with the checkpoint where that is not the usual one
     record: Record
     evaluation: Evaluation
-    tested_on: tuple[str, str]
 
 
-def pairs(
-    records: Sequence[Record], baselines: Sequence[Record] = ()
-) -> tuple[list[Pair], list[str]]:
-    """Every run's evaluation against that of the baseline with the same masks and images.
+def tables(
+    records: Sequence[Record], baselines: Sequence[Record] = (), *, everything: bool = False
+) -> tuple[list[Table], list[str]]:
+    """Every run's evaluation minus that of the baseline with the same masks and images.
 
     Args:
         records: the runs; the first stands in where no baseline has such an evaluation.
         baselines: the runs that the others are compared with, among `records` or not.
+        everything: minor metrics too.
 
     Returns:
-        (the pairs, best first within an evaluation; what could not be used, and why).
+        (a table for each set of masks and images, best first; what could not be used, and why).
     """
     sides: dict[tuple[str, str], dict[Any, _Side]] = {}
     left_out: list[str] = []
     for record in dict.fromkeys([*baselines, *records]):
         for evaluation in Evaluation.all_of(record.run):
             with _noted(left_out, record):
-                checkpoint, side = _side(record, evaluation)
+                tested_on, checkpoint, name = _read(record, evaluation)
+                same = sides.setdefault(tested_on, {})
                 # The same checkpoint on the same images twice is the same.
-                sides.setdefault(side.tested_on, {}).setdefault((record, checkpoint), side)
-    found = []
+                same.setdefault((record, checkpoint), _Side(name, record, evaluation))
+    found: list[Table] = []
     for same in sides.values():
         if len(same) > 1:
-            found += _differences(same.values(), left_out)
+            whole = _whole(same.values(), left_out)
+            found += _table(f"paired-{len(found)}", whole, everything)
     return found, left_out
 
 
-def _differences(sides: Iterable[_Side], left_out: list[str]) -> list[Pair]:
-    """All but the first against the first: a baseline, since they come first, or its stand-in."""
-    fitting: list[_Side] = []
-    values: list[Columns] = []
-    images = 0
+def _whole(sides: Iterable[_Side], left_out: list[str]) -> list[tuple[_Side, Columns]]:
+    """Those that can be read and have as many images as the first, with each image's values."""
+    whole: list[tuple[_Side, Columns]] = []
     for side in sides:
         with _noted(left_out, side.record):
             columns = _columns(side.evaluation)
-            count = len(next(iter(columns.values())))
-            if fitting and count != images:
-                left_out.append(
+            first, of_first = whole[0] if whole else (side, columns)
+            count, expected = (len(next(iter(c.values()))) for c in (columns, of_first))
+            if count != expected:
+                raise UserError(
                     f"{side.name}: evaluation {side.evaluation.name} has {count} images "
-                    f"and that of {fitting[0].name} {images}"
+                    f"and that of {first.name} {expected}"
                 )
-                continue
-            images = count
-            fitting.append(side)
-            values.append(columns)
-    if len(fitting) < 2:
+            whole.append((side, columns))
+    return whole
+
+
+def _table(key: str, whole: list[tuple[_Side, Columns]], everything: bool) -> list[Table]:
+    """All but the first minus the first: a baseline, since they come first, or its stand-in."""
+    if len(whole) < 2:
         return []
-    baseline, *others = bootstrap.resampled_figures(values)
-    found = []
-    for side, own in zip(fitting[1:], others, strict=True):
-        differences = {}
+    first, images = whole[0][0], len(next(iter(whole[0][1].values())))
+    baseline, *others = bootstrap.resampled_figures([columns for _, columns in whole])
+    rows: list[tuple[dict[str, float], Row]] = []
+    for (side, _), own in zip(whole[1:], others, strict=True):
+        means: dict[str, float] = {}
+        row: Row = {"images": Cell(str(images), images), "baseline": Cell.of(first.name)}
+        row |= {"run": Cell.of(side.name), "evaluation": Cell.of(side.evaluation.name)}
         for metric in own.keys() & baseline.keys():
             difference = own[metric] - baseline[metric]
             if np.isfinite(difference).all():
-                differences[metric] = Difference(**bootstrap.figure(difference))
-        names = side.evaluation.name, side.name, fitting[0].name
-        if differences:
-            found.append(Pair(side.tested_on, *names, images, differences))
-    return sorted(
-        found, key=lambda p: figures.badness({n: d.mean for n, d in p.differences.items()})
+                found = bootstrap.figure(difference)
+                means[metric] = found["mean"]
+                row |= _cells(metric, found)
+        if means:
+            rows.append((means, row))
+    if not rows:
+        return []
+    rows.sort(key=lambda pair: figures.badness(pair[0]))
+    names = {row["evaluation"].text for _, row in rows}
+    columns = [Column("run", "run"), Column("evaluation", "evaluation", hidden=len(names) == 1)]
+    columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
+    for name in figures.names(means for means, _ in rows):
+        minor = METRICS[name].minor and not everything
+        columns.append(Column(name, figures.heading(name), True, minor, metric=name))
+        columns += [Column(f"{name}.{end}", "", True, hidden=True) for end in ("low", "high")]
+    note = (
+        f"Evaluation {', '.join(sorted(names))}: mean difference over the same {images} test "
+        f"images and masks, with a {bootstrap.LEVEL} % bootstrap interval over the images; what "
+        "another seed would change is not in it. ≈: zero is inside."
     )
+    title = f"Paired differences from {first.name}"
+    return [Table(key, title, [note], columns, [row for _, row in rows])]
+
+
+def _cells(metric: str, found: dict[str, float]) -> Row:
+    low, mean, high = (figures.signed(metric, found[key]) for key in ("low", "mean", "high"))
+    around = "≈ " if found["low"] <= 0 <= found["high"] else ""
+    cell = Cell(f"{around}{mean} [{low}, {high}]", found["mean"], (found["low"], found["high"]))
+    return {metric: cell} | {f"{metric}.{end}": Cell("", found[end]) for end in ("low", "high")}
 
 
 @contextlib.contextmanager
 def _noted(left_out: list[str], record: Record) -> Iterator[None]:
-    """Go on after a damaged file, with a line in `left_out`."""
+    """Go on after what cannot be used, with a line in `left_out`."""
     try:
         yield
     except UserError as error:
         left_out.append(str(error).replace(str(record.run.path), record.label))
 
 
-def _side(record: Record, evaluation: Evaluation) -> tuple[tuple[str, ...], _Side]:
-    """(which checkpoint was evaluated, the evaluation)."""
+def _read(
+    record: Record, evaluation: Evaluation
+) -> tuple[tuple[str, str], tuple[str, str, str], str]:
+    """(hash of the masks and fingerprint of the images, checkpoint, name of this side)."""
     metrics = evaluation.metrics
     dataset, saved = (
         value if isinstance(value := metrics.get(key), dict) else {}
@@ -143,8 +144,7 @@ def _side(record: Record, evaluation: Evaluation) -> tuple[tuple[str, ...], _Sid
     words = [] if which in ("", "best") else [which]
     words += ["raw"] if averaged and weights == "raw" else []
     name = f"{record.label} ({', '.join(words)})" if words else record.label
-    side = _Side(name, record, evaluation, (mask_hash, fingerprint))
-    return (which, step, weights), side
+    return (mask_hash, fingerprint), (which, step, weights), name
 
 
 def _columns(evaluation: Evaluation) -> Columns:

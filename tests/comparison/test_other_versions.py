@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 def compared(folder, **options):
     found = sections.compare(load([folder]), **options)
-    pairs, left_out = paired.pairs(found.ranked, found.baselines)
+    pairs, left_out = paired.tables(found.ranked, found.baselines)
     assert left_out == []
     return found, comparison_table.tables(found, pairs)
 
@@ -48,9 +48,9 @@ def test_all_are_ranked_and_nothing_is_damaged(folder):
     assert (newer["dreamsim"], this["dreamsim"], older["ssim"]) == (0.125, None, None)
     assert (newer["attention"], this["attention"]) == ("axial", None)
     assert older["best.psnr_db"] is None
-    pairs = {pair.run: pair.differences for pair in paired.pairs(found.ranked)[0]}
-    assert "ssim" in pairs["this"]
-    assert "ssim" not in pairs["older"]
+    pairs = {row["run"]: row for row in tables[1].values()}
+    assert pairs["this"]["ssim"] is not None
+    assert pairs["older"]["ssim"] is None
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -93,15 +93,12 @@ def test_a_new_metric_is_one_entry_in_the_registry(folder, monkeypatch):
     new = Metric("DreamSim", "", 1, "lower", {"depth": lambda *_: None}, when="training")
     monkeypatch.setitem(METRICS, "dreamsim", new)
     fake_evaluation(fake_run(folder / "another", 14.0), [13.0, 15.0], depth=[2.0, 4.0])
-    found, tables = compared(folder, baseline="newer")
+    _, tables = compared(folder, baseline="newer")
     assert "DreamSim" in render(tables, "table")
     assert "0.1" in render(tables, "table")
-    (difference,) = [
-        pair.differences["dreamsim"]
-        for pair in paired.pairs(found.ranked, found.baselines)[0]
-        if "dreamsim" in pair.differences
-    ]
-    assert difference.mean == pytest.approx(1.5)
+    pairs = [row for table in tables for row in table.values() if row.get("baseline") == "newer"]
+    differences = [row["dreamsim"] for row in pairs if row["dreamsim"] is not None]
+    assert differences == [pytest.approx(1.5)]
     assert next(iter(registry.METRICS)) == figures.MAIN
 
 
