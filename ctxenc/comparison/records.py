@@ -61,14 +61,12 @@ class Record:
     @functools.cached_property
     def values(self) -> dict[str, float | str]:
         """All that one can sort and filter by: settings, figures and `OWN_KEYS`, where known."""
-        figures = {**self.last, **{f"best.{name}": figure for name, figure in self.best.items()}}
-        own = {"run": self.label, "state": self.state, "step": self.step, "seconds": self.seconds}
         given = self.settings.values.items()
-        return {
-            **{key: value for key, value in given if key.removeprefix("best.") not in METRICS},
-            **figures,
-            **{key: value for key, value in own.items() if value is not None},
-        }
+        settings = {k: v for k, v in given if k.removeprefix("best.") not in METRICS}
+        best = {f"best.{name}": figure for name, figure in self.best.items()}
+        own = {"run": self.label, "state": self.state, "step": self.step, "seconds": self.seconds}
+        known = {key: value for key, value in own.items() if value is not None}
+        return {**settings, **self.last, **best, **known}
 
 
 def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
@@ -103,7 +101,14 @@ def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
 def read(path: Path, label: str) -> Record:
     """The record of a run folder; what is missing or damaged is in its `problem`."""
     record, problems = Record(Run(path), label), []
-    for name, part in PARTS.items():
+    parts = {
+        ".hydra/overrides.yaml": _overrides,
+        ".hydra/config.yaml": _config,
+        "status.json": _status,
+        "summary.json": _summary,
+        "dataset.json": _dataset,
+    }
+    for name, part in parts.items():
         try:
             if (path / name).exists():
                 record = replace(record, **part(record))
@@ -226,15 +231,6 @@ def _dataset(record: Record) -> dict[str, Any]:
     dataset = record.run.dataset
     known = [_given("dataset.json", dataset, k, TEXT) for k in ("mask_hash", "test_fingerprint")]
     return {"dataset": dataset, "tested_on": tuple(known) if all(known) else ()}
-
-
-PARTS = {
-    ".hydra/overrides.yaml": _overrides,
-    ".hydra/config.yaml": _config,
-    "status.json": _status,
-    "summary.json": _summary,
-    "dataset.json": _dataset,
-}
 
 
 def _is_number(value: Any) -> bool:

@@ -60,6 +60,8 @@ class Cell:
 Row = dict[str, Cell]
 """A row's cells by the keys of their columns; those that it lacks are blank, others not shown."""
 
+Visible = tuple[Column, list[Cell]]  # a column that people see
+
 
 @dataclass(frozen=True)
 class Table:
@@ -71,8 +73,8 @@ class Table:
     columns: Sequence[Column]
     rows: Sequence[Row]
 
-    def visible(self) -> "list[tuple[Column, list[Cell]]]":
-        """The columns that people see, each with its cells."""
+    def visible(self) -> list[Visible]:
+        """The columns that are not hidden, each with its cells."""
         columns = [column for column in self.columns if not column.hidden]
         return [(c, [row.get(c.key, Cell()) for row in self.rows]) for c in columns]
 
@@ -87,13 +89,6 @@ def render(tables: Sequence[Table], form: str) -> str:
     return forms[form](tables)
 
 
-Texts = tuple[Column, list[str]]  # of one column
-
-
-def _texts(table: Table) -> list[Texts]:
-    return [(column, [cell.text for cell in cells]) for column, cells in table.visible()]
-
-
 def _terminal(tables: Sequence[Table]) -> str:
     inside = sys.stdout.isatty()
     width = WITHOUT_TERMINAL
@@ -102,7 +97,7 @@ def _terminal(tables: Sequence[Table]) -> str:
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=inside, highlight=False)
     for table in tables:
-        columns = _texts(table)
+        columns = table.visible()
         settings = [c for c in columns if c[0].setting]
         others = [c for c in columns[1:] if not c[0].setting]
         needed = INDENT + max(map(_width, others), default=width)
@@ -124,35 +119,37 @@ def _terminal(tables: Sequence[Table]) -> str:
     return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
-def _drawn(columns: Iterable[Texts]) -> RichTable:
+def _drawn(columns: Sequence[Visible]) -> RichTable:
     drawn = RichTable(box=None, padding=(0, GAP, 0, 0), header_style="dim")
     for column, _ in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
         title = Text(printable(column.title))
         drawn.add_column(title, justify=justify, overflow="fold", no_wrap=column.number)
-    for row in zip(*(texts for _, texts in columns), strict=True):
-        drawn.add_row(*map(Text, row))
+    for row in zip(*(cells for _, cells in columns), strict=True):
+        drawn.add_row(*(Text(cell.text) for cell in row))
     return drawn
 
 
-def _width(column: Texts) -> int:
+def _width(visible: Visible) -> int:
     """Of a column in which nothing is folded."""
-    return GAP + max(map(cell_len, [printable(column[0].title), *column[1]]))
+    column, cells = visible
+    return GAP + max(map(cell_len, [printable(column.title), *(cell.text for cell in cells)]))
 
 
-def _names(runs: Sequence[str], settings: Sequence[Texts]) -> tuple[list[str], str]:
+def _names(runs: Sequence[Cell], settings: Sequence[Visible]) -> tuple[list[str], str]:
     """Each run with the settings in which it is not like most; what most have, as a note."""
-    names, most = list(runs), []
-    for column, texts in settings:
+    names, most = [run.text for run in runs], []
+    for column, cells in settings:
+        texts = [cell.text for cell in cells]
         key, usual = printable(column.key), Counter(texts).most_common(1)[0][0]
         names = [f"{n}  {key}={t}" if t != usual else n for n, t in zip(names, texts, strict=True)]
         most += [f"{key}={usual}"] if usual else []
     return names, f"Where not said otherwise: {'  '.join(most)}" if most else ""
 
 
-def _parts(columns: Iterable[Texts], width: int) -> list[list[Texts]]:
+def _parts(columns: Iterable[Visible], width: int) -> list[list[Visible]]:
     """The columns, as many at a time as fit."""
-    parts: list[list[Texts]] = []
+    parts: list[list[Visible]] = []
     left = 0
     for column in columns:
         needed = _width(column)
@@ -169,11 +166,11 @@ def _markdown(tables: Sequence[Table]) -> str:
     for table in tables:
         lines += [f"### {_md(table.title)}", ""]
         lines += [line for note in table.notes for line in (_md(note), "")]
-        columns = _texts(table)
+        columns = table.visible()
         rows = [
             [_md(column.title) for column, _ in columns],
             ["---:" if column.number else "---" for column, _ in columns],
-            *zip(*([_md(text) for text in texts] for _, texts in columns), strict=True),
+            *zip(*([_md(cell.text) for cell in cells] for _, cells in columns), strict=True),
         ]
         lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")

@@ -110,3 +110,13 @@ def test_a_run_without_its_configuration_does_not_make_every_key_differ(tmp_path
     assert [column.key for column in tables[0].columns if column.setting] == ["seed"]
     assert tables[-1].rows[0]["problem"].text == ".hydra/config.yaml: missing"
     assert len(found.ranked) == 3
+
+
+def test_a_key_named_like_a_metric_is_not_taken_for_its_figure(tmp_path):
+    fake_run(tmp_path / "a", 15.0, psnr_db="high")
+    lacking = fake_run(tmp_path / "b", 16.0, psnr_db="low")
+    damage(lacking, "summary.json", {"last": {"ssim": 0.5}})
+    found, tables = compared(tmp_path, sort="psnr_db")
+    assert [run.label for run in found.ranked] == ["a", "b"]
+    assert [row["psnr_db"] for row in tables[0].values()] == [15.0, None]
+    assert "0.500" in render(comparison_table.tables(found, group_by="seed"), "table")

@@ -42,7 +42,7 @@ def test_runs_of_different_sections_pair_where_an_evaluation_is_the_same(tmp_pat
     assert row["psnr_db"].text == "≈ +0.50 [0.00, +1.00]"
 
 
-def test_raw_weights_are_another_side_than_the_average(tmp_path):
+def test_raw_and_averaged_weights_are_compared_as_two_runs_would_be(tmp_path):
     run = fake_run(tmp_path / "a", ema_decay=0.99)
     fake_evaluation(run, [10, 12], name="averaged", weights="averaged")
     fake_evaluation(run, [9, 12], name="averaged-raw", weights="raw")

@@ -44,12 +44,7 @@ def save(file: str | os.PathLike[str], comparison: Comparison, tables: Sequence[
 
 
 def html(comparison: Comparison, tables: Sequence[Table]) -> str:
-    """The page.
-
-    Args:
-        comparison: whose runs are drawn.
-        tables: as `ctxenc.comparison.comparison_table.tables` gives them.
-    """
+    """The page with these tables and with the curves and samples of the comparison's runs."""
     from plotly.offline import get_plotlyjs  # plotly: slow to import, and only pages need it
 
     environment = Environment(
@@ -69,10 +64,8 @@ def html(comparison: Comparison, tables: Sequence[Table]) -> str:
     most = curves.points(len(comparison.ranked))
     every = (*comparison.ranked, *comparison.unranked)
     shown = f"{len(every)} of " if len(every) < comparison.found else ""
-    sections = {
-        f"section-{number}": _drawn(section, pictures, most)
-        for number, section in enumerate(comparison.sections)
-    }
+    drawn = (_drawn(section, pictures, most) for section in comparison.sections)
+    sections = {f"section-{number}": found for number, found in enumerate(drawn)}
     return environment.get_template("page.html").render(
         tables=tables,
         sections=sections,
@@ -102,8 +95,7 @@ def command(run: Record) -> str | None:
 def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[str, Any]:
     """What is below a section's table: names of runs and curves, curves, and blocks of samples.
 
-    The runs of a block have samples of the same images; each is its place in the section, its
-    samples and a caption.
+    The runs of a block, (place in the section, strips, caption), have the same test images.
     """
     names = _names(section)
     series = [curves.series(run, most) for run in section.runs]
@@ -161,10 +153,8 @@ def _whisker(metric: str, cell: Cell, reach: float) -> dict[str, Any]:
     """A difference and its interval in pixels from zero, where 76 are `reach`, and its colour."""
     ends = (*cell.interval, cell.value)
     low, high, value = (round(76 * float(end or 0) / reach, 1) for end in ends)
-    way = {"higher": 1, "lower": -1}.get(METRICS[metric].better, 0) if metric in METRICS else 0
-    colour = "quiet"
-    if way and low * high > 0:
-        colour = "c0" if low * way > 0 else "c1"  # better, worse
+    better = {"higher": value, "lower": -value}.get(METRICS[metric].better, 0) * (low * high > 0)
+    colour = "c0" if better > 0 else "c1" if better < 0 else "quiet"
     return {"low": low, "value": value, "high": high, "colour": colour}
 
 

@@ -31,12 +31,8 @@ all(document, "thead button").forEach((button) => {
 // Curves
 
 const hover = "%{y:.4~g}<extra>%{fullData.name}</extra>";
-const probe = document.body.appendChild(document.createElement("i"));
-
-function colour(name) {
-  probe.style.color = `var(--${name})`; // of the light or the dark page
-  return getComputedStyle(probe).color;
-}
+const style = getComputedStyle(document.documentElement);
+const colour = (name) => style.getPropertyValue(`--${name}`); // of the light or the dark page
 
 function draw(figure, section, chips) {
   const metric = figure.querySelector("select").value;
@@ -76,7 +72,7 @@ function draw(figure, section, chips) {
   const layout = {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: text },
+    font: { family: style.fontFamily, size: 12, color: text },
     margin: { l: 48, r: 8, t: 12, b: 40 },
     showlegend: false,
     hovermode: traces.length <= 10 ? "x unified" : "closest",
