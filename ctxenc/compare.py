@@ -25,7 +25,7 @@ def main() -> None:
             filters=options.filter,
             baseline=options.baseline,
         )
-        pairs, left_out = paired.tables(compared.ranked, compared.baselines, everything=options.all)
+        pairs, left_out = paired.tables(compared, everything=options.all)
         for line in left_out:
             print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
         tables = comparison_table.tables(

@@ -47,7 +47,8 @@ def tables(
         else:
             found.append(_group_table(section, key, minor, group_by, top, monitor))
     found += pairs
-    if troubled := comparison.troubled:
+    troubled = [*comparison.unranked, *(run for run in comparison.ranked if run.problem)]
+    if troubled:
         columns = (Column("run", "run"), *HOW_IT_WENT, Column("problem", "reason"))
         rows = [_run(run, None) for run in troubled]
         found.append(Table("trouble", "Not finished, or not whole", (), columns, rows))

@@ -1,13 +1,14 @@
 """Two runs image by image: how much better one fills the very same holes than the other."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ctxenc.comparison import figures
 from ctxenc.comparison.records import Record
+from ctxenc.comparison.sections import Comparison
 from ctxenc.comparison.tables import Cell, Column, Row, Table
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
@@ -24,22 +25,19 @@ class _Side(NamedTuple):
     evaluation: Evaluation
 
 
-def tables(
-    records: Sequence[Record], baselines: Sequence[Record] = (), *, everything: bool = False
-) -> tuple[list[Table], list[str]]:
-    """Every run's evaluation minus that of the baseline with the same masks and images.
+def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Table], list[str]]:
+    """Every run's evaluation minus that of a baseline with the same masks and images.
 
-    Args:
-        records: the runs; the first stands in where no baseline has such an evaluation.
-        baselines: the runs that the others are compared with, among `records` or not.
-        everything: minor metrics too.
+    The first run stands in where no section's baseline has such an evaluation. Minor metrics are
+    shown with `everything`.
 
     Returns:
         (a table for each set of masks and images, best first; what could not be used, and why).
     """
+    baselines = (section.baseline for section in comparison.sections if section.baseline)
     sides: dict[tuple[str, str], dict[Any, _Side]] = {}
     left_out: list[str] = []
-    for record in dict.fromkeys([*baselines, *records]):
+    for record in dict.fromkeys([*baselines, *comparison.ranked]):
         for evaluation in Evaluation.all_of(record.run):
             with _noted(left_out, record):
                 tested_on, checkpoint, name = _read(record, evaluation)

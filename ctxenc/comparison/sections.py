@@ -45,16 +45,6 @@ class Comparison:
         """The runs of all sections."""
         return tuple(run for section in self.sections for run in section.runs)
 
-    @property
-    def troubled(self) -> tuple[Record, ...]:
-        """The runs with a `problem`: unfinished, damaged, or lacking a file."""
-        return (*self.unranked, *(run for run in self.ranked if run.problem))
-
-    @property
-    def baselines(self) -> tuple[Record, ...]:
-        """What changes are against, in the order of the sections."""
-        return tuple(dict.fromkeys(s.baseline for s in self.sections if s.baseline is not None))
-
 
 def compare(
     records: Sequence[Record],

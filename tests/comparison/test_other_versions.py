@@ -35,7 +35,7 @@ def folder(tmp_path):
 
 def compared(folder, **options):
     found = sections.compare(load([folder]), **options)
-    pairs, left_out = paired.tables(found.ranked, found.baselines)
+    pairs, left_out = paired.tables(found)
     assert left_out == []
     return found, comparison_table.tables(found, pairs)
 
@@ -43,7 +43,7 @@ def compared(folder, **options):
 def test_all_are_ranked_and_nothing_is_damaged(folder):
     found, tables = compared(folder)
     assert [run.label for run in found.ranked] == ["newer", "this", "older"]
-    assert not found.troubled
+    assert [table.key for table in tables] == ["section-0", "paired-0"]
     newer, this, older = json.loads(render(tables, "json"))["tables"][0]["rows"]
     assert (newer["dreamsim"], this["dreamsim"], older["ssim"]) == (0.125, None, None)
     assert (newer["attention"], this["attention"]) == ("axial", None)

@@ -9,7 +9,7 @@ from tests.fake_runs import RANDOM, damage, fake_evaluation, fake_run
 def paired_rows(folder):
     """The rows of all tables, and what was left out."""
     found = sections.compare(load([folder]))
-    tables, left_out = paired.tables(found.ranked, found.baselines)
+    tables, left_out = paired.tables(found)
     return [row for table in tables for row in table.values()], left_out
 
 
@@ -36,7 +36,7 @@ def test_runs_of_different_sections_pair_where_an_evaluation_is_the_same(tmp_pat
     other = fake_run(tmp_path / "b", masks="others", **RANDOM)
     fake_evaluation(other, [11, 12], name="there", masks="m")
     found = sections.compare(load([tmp_path]))
-    (table,), _ = paired.tables(found.ranked, found.baselines)
+    (table,), _ = paired.tables(found)
     (row,) = table.rows
     assert row["psnr_db"].value == pytest.approx(0.5)
     assert row["psnr_db"].text == "≈ +0.50 [0.00, +1.00]"

@@ -44,7 +44,7 @@ def browser(tmp_path_factory):
 @pytest.fixture
 def opened(browser, folder, tmp_path):
     found = sections.compare(load([folder]))
-    pairs, _ = paired.tables(found.ranked, found.baselines)
+    pairs, _ = paired.tables(found)
     file = tmp_path / "page.html"
     page.save(file, found, comparison_table.tables(found, pairs))
     browser.get(file.as_uri())
