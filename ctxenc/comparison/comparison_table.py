@@ -56,7 +56,7 @@ def tables(
 
 
 def grouped(runs: Sequence[Record], key: str) -> list[list[Record]]:
-    """Runs that compare, put together where they are the same but for `key`.
+    """Comparable runs, put together where they are the same but for `key`.
 
     Keys that change no result, such as ``num_workers``, do not keep runs apart.
     """

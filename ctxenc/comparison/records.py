@@ -150,7 +150,7 @@ def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 
 
 def _missing(record: Record) -> list[str]:
-    """What a comparison would have liked to know."""
+    """Notes on files and figures that are not there."""
     path = record.run.path
     files = (".hydra/config.yaml", "status.json")
     notes = [f"{name}: missing" for name in files if not (path / name).exists()]

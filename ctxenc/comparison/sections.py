@@ -1,7 +1,7 @@
 """Runs side by side: which can be ranked together, in which order, and what tells them apart.
 
-Figures compare only where the test masks and the test images are the same, so runs are first split
-by those, and nothing is ever ranked or subtracted across the parts.
+Figures can be compared only where the test masks and the test images are the same, so runs are
+first split by those, and nothing is ever ranked or subtracted across the parts.
 """
 
 import difflib
@@ -19,7 +19,7 @@ from ctxenc.metrics.registry import METRICS
 
 @dataclass(frozen=True)
 class Section:
-    """Runs whose figures compare, in order; `baseline` is what changes are against.
+    """Runs whose figures can be compared, in order; `baseline` is what changes are against.
 
     `title` says what they were tested on, `note` why they stand apart from the first section.
     `hidden` counts those that ``top`` cut off.
@@ -54,7 +54,7 @@ def compare(
     filters: Sequence[str] = (),
     baseline: str | None = None,
 ) -> Comparison:
-    """Sort the runs into sections that compare.
+    """Sort the runs into sections of comparable ones.
 
     Args:
         records: as `ctxenc.comparison.records.load` gives them.
@@ -134,7 +134,7 @@ def _holds(text: str, run: Record) -> bool:
     key, _, wanted = text.partition("=")
     if key not in run.values:
         return False
-    value = settings.text(run.values[key])
+    value = str(run.values[key])
     try:
         return float(value) == float(wanted)
     except ValueError:

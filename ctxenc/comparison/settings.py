@@ -68,19 +68,6 @@ def changes_results(key: str) -> bool:
     return _role(key) not in (Role.IDLE, Role.PLACE)
 
 
-def text(value: Any) -> str:
-    """A value as Hydra would take it: null, true, 0.001, [4,8]."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(text, value))}]"
-    return str(value)
-
-
 def read_yaml(file: Path) -> Any:
     """A YAML file's content; many times faster than OmegaConf, which 200 runs would wait for.
 
@@ -121,8 +108,21 @@ def _flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict) and value:
             found |= _flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = text(value)
+            found[f"{prefix}{key}"] = _text(value)
     return found
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra would take it: null, true, 0.001, [4,8]."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return str(value)
 
 
 def _choice(

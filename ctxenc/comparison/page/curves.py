@@ -15,7 +15,7 @@ from ctxenc.comparison.records import Record
 
 POINTS = 400_000  # numbers on one page
 FEWEST, MOST = 40, 600  # points of one curve
-USUAL = 20  # curves of a run
+USUAL = 20  # curves that a run has
 MOST_NAMES = 100  # curves of a run; the others are left out
 FIRST = "generator_loss"  # of the training scalars, the one that a page opens with
 OTHER = ("split", "step", "epoch")  # what a line has beside its scalars

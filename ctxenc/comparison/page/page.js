@@ -2,7 +2,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const all = (root, css) => [...root.querySelectorAll(css)];
-const finger = matchMedia("(pointer: coarse)").matches;
+const touch = matchMedia("(pointer: coarse)").matches;
 
 // Tables
 
@@ -68,7 +68,7 @@ function draw(figure, section, chips) {
   });
   const [text, line] = [colour("text"), colour("line")];
   const axis = { color: quiet, gridcolor: line, linecolor: line, zeroline: false };
-  Object.assign(axis, { fixedrange: finger, automargin: true });
+  Object.assign(axis, { fixedrange: touch, automargin: true });
   const layout = {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
@@ -80,7 +80,7 @@ function draw(figure, section, chips) {
     xaxis: { ...axis, title: { text: "step", standoff: 8 }, showgrid: false, showline: true },
     yaxis: { ...axis, type: logarithmic ? "log" : "linear" },
     annotations,
-    dragmode: finger ? false : "zoom",
+    dragmode: touch ? false : "zoom",
     uirevision: `${metric} ${logarithmic}`,
   };
   const settings = { displayModeBar: false, responsive: true, doubleClick: "reset" };

@@ -23,8 +23,7 @@ WIDEST = 1024  # pixels of one strip
 LARGEST = 50_000_000  # pixels of a grid that is still opened
 BUDGET = 24_000_000  # bytes of pixels on one page
 
-Grid = UInt8[np.ndarray, "rows columns 3"]
-Strip = UInt8[np.ndarray, "height width 3"]
+Picture = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)
@@ -36,9 +35,9 @@ class Strips:
 
     step: int
     same: str
-    real: Strip
-    masked: Strip
-    filled: Strip
+    real: Picture
+    masked: Picture
+    filled: Picture
 
 
 def strips_of(runs: Sequence[Record]) -> dict[Record, Strips]:
@@ -59,7 +58,7 @@ def last_strips(record: Record) -> Strips | None:
         steps = sorted(
             (int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()
         )
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of nobody
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: ~ of an unknown user
         return None
     for step, file in reversed(steps):
         grid = _read(file)
@@ -68,7 +67,7 @@ def last_strips(record: Record) -> Strips | None:
     return None
 
 
-def uri(row: Strip) -> str:
+def uri(row: Picture) -> str:
     """A row as a PNG in a data URI, its gaps clear so that they have the colour of the page."""
     size, width = row.shape[:2]
     clear = np.where(np.arange(width) % (size + GAP) < size, 255, 0).astype(np.uint8)
@@ -81,7 +80,7 @@ def uri(row: Strip) -> str:
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def _read(file: Path) -> Grid | None:
+def _read(file: Path) -> Picture | None:
     """The picture, unless it is damaged or far too large."""
     try:
         with warnings.catch_warnings():
@@ -94,7 +93,7 @@ def _read(file: Path) -> Grid | None:
         return None
 
 
-def _cut(grid: Grid, size: object) -> list[Strip]:
+def _cut(grid: Picture, size: object) -> list[Picture]:
     """The rows of a grid of images of that size, where it is one.
 
     A grid repeats the pixels of small images to enlarge them; here that is undone.
