@@ -23,7 +23,8 @@ WIDEST = 1024  # pixels of one strip
 LARGEST = 50_000_000  # pixels of a grid that is still opened
 BUDGET = 24_000_000  # bytes of pixels on one page
 
-Picture = UInt8[np.ndarray, "height width 3"]
+Grid = UInt8[np.ndarray, "rows columns 3"]
+Strip = UInt8[np.ndarray, "height width 3"]
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,9 @@ class Strips:
 
     step: int
     same: str
-    real: Picture
-    masked: Picture
-    filled: Picture
+    real: Strip
+    masked: Strip
+    filled: Strip
 
 
 def strips_of(runs: Sequence[Record]) -> dict[Record, Strips]:
@@ -67,7 +68,7 @@ def last_strips(record: Record) -> Strips | None:
     return None
 
 
-def uri(row: Picture) -> str:
+def uri(row: Strip) -> str:
     """A row as a PNG in a data URI, its gaps clear so that they have the colour of the page."""
     size, width = row.shape[:2]
     clear = np.where(np.arange(width) % (size + GAP) < size, 255, 0).astype(np.uint8)
@@ -80,7 +81,7 @@ def uri(row: Picture) -> str:
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
-def _read(file: Path) -> Picture | None:
+def _read(file: Path) -> Grid | None:
     """The picture, unless it is damaged or far too large."""
     try:
         with warnings.catch_warnings():
@@ -93,7 +94,7 @@ def _read(file: Path) -> Picture | None:
         return None
 
 
-def _cut(grid: Picture, size: object) -> list[Picture]:
+def _cut(grid: Grid, size: object) -> list[Strip]:
     """The rows of a grid of images of that size, where it is one.
 
     A grid repeats the pixels of small images to enlarge them; here that is undone.
