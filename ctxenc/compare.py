@@ -16,14 +16,13 @@ def main() -> None:
     options = _options()
     with one_line_errors("ctxenc.compare"):
         runs = records.load(options.folders)
-        if options.group_by is not None:
-            sections.check_key(options.group_by, runs, "--group-by", sorts=False)
         compared = sections.compare(
             runs,
             sort=options.sort,
-            top=None if options.group_by else options.top,
+            top=options.top,
             filters=options.filter,
             baseline=options.baseline,
+            group_by=options.group_by,
         )
         pairs, left_out = paired.tables(compared, everything=options.all)
         for line in left_out:

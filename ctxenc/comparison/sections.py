@@ -53,6 +53,7 @@ def compare(
     top: int | None = None,
     filters: Sequence[str] = (),
     baseline: str | None = None,
+    group_by: str | None = None,
 ) -> Comparison:
     """Sort the runs into sections of comparable ones.
 
@@ -64,18 +65,22 @@ def compare(
         filters: ``KEY=VALUE`` that all hold for the runs that are kept.
         baseline: label, folder name or path of the run that changes are against; None for the
             first run of each section.
+        group_by: a key of the configuration that runs will be put together over: `top` is then of
+            the groups, and cuts off no run.
 
     Raises:
         UserError: an unknown key, filters that leave nothing, or no such baseline.
     """
-    check_key(sort.removeprefix("-"), records, "--sort")
+    if group_by is not None:
+        _check_key(group_by, records, "--group-by", sorts=False)
+    _check_key(sort.removeprefix("-"), records, "--sort")
     if top is not None and top < 1:
         raise UserError(f"--top={top}: expected a whole number of at least 1")
     against = None if baseline is None else _named(baseline, records)
     for text in filters:
         if "=" not in text:
             raise UserError(f"--filter={text}: expected KEY=VALUE")
-        check_key(text.split("=")[0], records, "--filter")
+        _check_key(text.split("=")[0], records, "--filter")
     kept = [run for run in records if all(_holds(text, run) for text in filters)]
     if not kept:
         raise UserError(f"{' '.join(filters)}: none of the {len(records)} runs is like that")
@@ -86,7 +91,8 @@ def compare(
     ordered = sorted(parts.values(), key=len, reverse=True)
     sections = []
     for part in ordered:
-        runs, first = _ordered(part, sort)[:top], against or part[0]
+        runs, first = _ordered(part, sort), against or part[0]
+        runs = runs if group_by is not None else runs[:top]
         sections.append(
             Section(
                 title=_title(part, ordered),
@@ -100,12 +106,8 @@ def compare(
     return Comparison(tuple(sections), unranked, len(records))
 
 
-def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool = True) -> None:
-    """Refuse a key that no run has; with `sorts` those that are no settings are keys too.
-
-    Raises:
-        UserError: naming the near ones.
-    """
+def _check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool = True) -> None:
+    """Refuse a key that no run has; with `sorts` those that are no settings are keys too."""
     known = list(dict.fromkeys(k for r in records for k in r.settings.values))
     if sorts:
         metrics = dict.fromkeys([*METRICS, *figures.names(r.last for r in records)])

@@ -74,6 +74,8 @@ def test_the_order_is_that_of_the_key(tmp_path):
         ({"baseline": "c"}, "no such run"),
         ({"baseline": "b"}, "no test figures"),
         ({"top": 0}, "at least 1"),
+        ({"top": 0, "group_by": "seed"}, "at least 1"),
+        ({"group_by": "psnr_db"}, "no such key"),
     ],
 )
 def test_what_cannot_be_asked_is_a_user_error(tmp_path, options, message):
