@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ctxenc.cli import one_line_errors
-from ctxenc.comparison import comparison_table, paired, sections, selection
+from ctxenc.comparison import comparison_table, paired, records, sections
 from ctxenc.comparison.figures import MAIN
 from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.errors import printable
@@ -15,17 +15,16 @@ def main() -> None:
     """Read the command line, compare, print the table or the page's path."""
     options = _options()
     with one_line_errors("ctxenc.compare"):
-        records = sections.load(options.folders)
-        if options.group_by is not None:
-            selection.check_key(options.group_by, records, "--group-by", sorts=False)
+        runs = records.load(options.folders)
         compared = sections.compare(
-            records,
+            runs,
             sort=options.sort,
-            top=None if options.group_by else options.top,
+            top=options.top,
             filters=options.filter,
             baseline=options.baseline,
+            group_by=options.group_by,
         )
-        pairs, left_out = paired.pairs(compared.ranked, compared.baselines)
+        pairs, left_out = paired.tables(compared, everything=options.all)
         for line in left_out:
             print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
         tables = comparison_table.tables(
@@ -58,7 +57,7 @@ def _options() -> argparse.Namespace:
         default=MAIN,
         metavar="KEY",
         help=f"a metric of the last test ({', '.join(METRICS)}; default: %(default)s) or, as "
-        f"best.{MAIN}, of the best; {', '.join(selection.OWN_KEYS)}, or a key of the "
+        f"best.{MAIN}, of the best; {', '.join(records.OWN_KEYS)}, or a key of the "
         "configuration; --sort=-KEY reverses",
     )
     add("--top", type=int, metavar="N", help="only the first N of each table")

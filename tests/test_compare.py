@@ -80,11 +80,13 @@ def test_markdown_is_one_table_a_section(sweep):
     assert any("3 more not shown" in line for line in lines)
 
 
-def test_groups(sweep):
+def test_group_by_shows_mean_and_standard_deviation(sweep):
     out = ctxenc_compare(sweep, "--group-by=seed", "--filter=mask=center", COLUMNS="200").stdout
     (row,) = [line for line in out.splitlines() if line.startswith("0.01")]
     assert row.split()[:5] == ["0.01", "2", "0,", "1", "15.60"]
     assert "15.60 ± 0.71" in row
+    assert "pooled PSNR" not in out
+    assert "pooled PSNR" in ctxenc_compare(sweep, "--group-by=seed", "--all").stdout
 
 
 def test_a_narrow_terminal_has_each_runs_name_and_settings_above_its_figures(sweep):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ctxenc import baselines, launch, step
 from ctxenc.baselines import BASELINES, Baseline
-from ctxenc.comparison import sections
+from ctxenc.comparison.records import load
 from ctxenc.config import build, checks, schema
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.metrics.registry import METRICS, Metric
@@ -146,8 +146,7 @@ def test_what_is_added_later_leaves_them_readable(folder):
     assert run.summary["last"]["worst"] > 0
     found = evaluate(run.path, name="grown", against="black,context_mean").metrics["rows"]
     assert found["black"]["worst"]["mean"] > found["context_mean"]["worst"]["mean"]
-    records = sections.load([folder])
-    assert all(record.state != "damaged" for record in records)
+    assert all(record.state != "damaged" for record in load([folder]))
     compared = program("compare", folder, "--format", "csv")
     assert "worst" in compared.splitlines()[0]
     assert baselines.title("black") == "black"

@@ -1,19 +1,17 @@
 """A comparison as tables: what differs in the configurations, what differs in the results."""
 
-from collections.abc import Sequence
-from itertools import groupby
+import statistics
+from collections.abc import Iterable, Sequence
+from functools import partial
 
-from ctxenc.comparison import figures, grouping, settings
-from ctxenc.comparison.figures import MAIN, Figures
-from ctxenc.comparison.grouping import Group, inside
-from ctxenc.comparison.paired import Pair
-from ctxenc.comparison.records import Record
+from ctxenc.comparison import figures, settings
+from ctxenc.comparison.figures import MAIN
+from ctxenc.comparison.records import Record, natural
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
-from ctxenc.metrics.bootstrap import LEVEL
 from ctxenc.metrics.registry import METRICS
 
-SAID_BY_PSNR = ("l2_percent", "psnr_pooled_db")  # the squared error too: only with every metric
+CHANGE = f"change.{MAIN}"
 HOW_IT_WENT = (
     Column("state", "status"),
     Column("step", "step", True),
@@ -23,48 +21,73 @@ HOW_IT_WENT = (
 
 def tables(
     comparison: Comparison,
-    pairs: Sequence[Pair] = (),
+    pairs: Sequence[Table] = (),
     *,
     group_by: str | None = None,
     top: int | None = None,
     everything: bool = False,
+    monitor: str = MAIN,
 ) -> list[Table]:
     """Every table of a comparison.
 
     Args:
         comparison: the sections and the runs without figures.
-        pairs: paired differences, as `ctxenc.comparison.paired.pairs` gives them.
+        pairs: paired differences, as `ctxenc.comparison.paired.tables` gives them.
         group_by: a key of the configuration to take means over, instead of a row a run.
         top: how many groups of a section are kept; None for all.
         everything: every key and every metric, not only those that differ or matter most.
+        monitor: a metric that is shown in any case, and by which groups are ordered.
     """
+    minor = {n for n, metric in METRICS.items() if metric.minor and n != monitor and not everything}
     found = []
     for number, section in enumerate(comparison.sections):
+        key = f"section-{number}"
         if group_by is None:
-            found.append(_section_table(section, f"section-{number}", everything))
+            found.append(_section_table(section, key, minor, everything))
         else:
-            found.append(_group_table(section, f"section-{number}", group_by, top))
-    sets = groupby(pairs, key=lambda pair: pair.tested_on)
-    found += [_pair_table(f"paired-{i}", list(p), everything) for i, (_, p) in enumerate(sets)]
-    if troubled := comparison.troubled:
+            found.append(_group_table(section, key, minor, group_by, top, monitor))
+    found += pairs
+    troubled = [*comparison.unranked, *(run for run in comparison.ranked if run.problem)]
+    if troubled:
         columns = (Column("run", "run"), *HOW_IT_WENT, Column("problem", "reason"))
         rows = [_run(run, None) for run in troubled]
-        found.append(Table.of("trouble", "Not finished, or not whole", (), columns, rows))
+        found.append(Table("trouble", "Not finished, or not whole", (), columns, rows))
     return found
 
 
-def _section_table(section: Section, key: str, everything: bool) -> Table:
+def grouped(runs: Sequence[Record], key: str) -> list[list[Record]]:
+    """Comparable runs, put together where they are the same but for `key`.
+
+    Keys that change no result, such as ``num_workers``, do not keep runs apart.
+    """
+    apart = _decisive((k for run in runs for k in run.settings.values), key)
+    groups: dict[tuple[str | None, ...], list[Record]] = {}
+    for run in sorted(runs, key=lambda run: natural(run.label)):
+        groups.setdefault(tuple(map(run.settings.values.get, apart)), []).append(run)
+    return list(groups.values())
+
+
+def _decisive(keys: Iterable[str], by: str) -> list[str]:
+    """Those that change results, without `by` and its options."""
+    apart = dict.fromkeys(k for k in keys if k != by and not k.startswith(f"{by}."))
+    return list(filter(settings.changes_results, apart))
+
+
+def _section_table(section: Section, key: str, minor: set[str], everything: bool) -> Table:
     """The runs of a section: what differs in them, how they went, and their test metrics."""
     runs, against = section.runs, section.baseline
     found = [run.settings for run in runs]
-    every = list(dict.fromkeys(k for s in found for k in s.values))
-    columns = [
-        Column("run", "run"),
-        *(Column(k, k, setting=True) for k in (every if everything else settings.differing(found))),
-        *_metric_columns([run.last for run in runs], against is not None, everything),
-        *HOW_IT_WENT,
-        Column("path", "path", hidden=True),
-    ]
+    keys = settings.differing(found)
+    if everything:
+        keys = list(dict.fromkeys(k for s in found for k in s.values))
+    columns = [Column("run", "run"), *(Column(k, k, setting=True) for k in keys)]
+    for name in figures.names(run.last for run in runs):
+        heading, best = figures.heading(name), everything or name == MAIN
+        columns.append(Column(name, heading, True, name in minor, metric=name))
+        columns.append(Column(f"best.{name}", f"best {heading}", True, not best, metric=name))
+        if name == MAIN and against is not None:
+            columns.append(Column(CHANGE, f"change {METRICS[name].unit}", True))
+    columns += [*HOW_IT_WENT, Column("path", "path", hidden=True)]
     notes = [section.note] if section.note else []
     fills = [
         f"{name.replace('_', ' ')} {figures.shown(MAIN, found[MAIN])} {METRICS[MAIN].unit}"
@@ -77,105 +100,64 @@ def _section_table(section: Section, key: str, everything: bool) -> Table:
         notes.append(f"Change: {METRICS[MAIN].title} at the last test against {against.label}.")
     if section.hidden:
         notes.append(f"{section.hidden} more not shown.")
-    rows = [_run(run, against) for run in runs]
-    return Table.of(key, section.title, notes, columns, rows)
-
-
-def _metric_columns(found: Sequence[Figures], changes: bool, everything: bool) -> list[Column]:
-    columns = []
-    for name in figures.names(found):
-        heading, main = figures.heading(name), name == MAIN
-        minor = not everything and name in SAID_BY_PSNR
-        best = not everything and not main
-        columns.append(Column(name, heading, True, minor, metric=name))
-        columns.append(Column(f"best.{name}", f"best {heading}", True, best, metric=name))
-        if main and changes:
-            columns.append(Column(f"change.{name}", f"change {METRICS[name].unit}", True))
-    return columns
+    return Table(key, section.title, notes, columns, [_run(run, against) for run in runs])
 
 
 def _run(run: Record, baseline: Record | None) -> Row:
-    row = {name: _figure(name, value) for name, value in run.last.items()}
-    row |= {f"best.{name}": _figure(name, value) for name, value in run.best.items()}
+    row = {key: _cell(key, value) for key, value in run.values.items()}
     if baseline is run:
-        row[f"change.{MAIN}"] = Cell("baseline")
+        row[CHANGE] = Cell("baseline")
     elif baseline is not None and MAIN in run.last and MAIN in baseline.last:
         difference = run.last[MAIN] - baseline.last[MAIN]
-        row[f"change.{MAIN}"] = Cell(figures.signed(MAIN, difference), difference)
-    row |= {key: Cell.of(value) for key, value in run.settings.values.items()}
-    if run.step is not None:
-        row["step"] = Cell(f"{run.step:,}", run.step)
-    if run.seconds is not None:
-        row["seconds"] = Cell(duration(run.seconds), run.seconds)
-    own = {"run": run.label, "state": run.state, "path": str(run.run.path), "problem": run.problem}
-    return row | {key: Cell.of(value) for key, value in own.items()}
+        row[CHANGE] = Cell(figures.signed(MAIN, difference), difference)
+    return row | {"path": Cell.of(str(run.run.path)), "problem": Cell.of(run.problem)}
 
 
-def _figure(name: str, value: float) -> Cell:
-    return Cell(figures.shown(name, value), value)
+def _cell(key: str, value: float | str) -> Cell:
+    if isinstance(value, str):
+        return Cell.of(value)
+    own = {"step": "{:,}".format, "seconds": _duration}
+    shown = own.get(key, partial(figures.shown, key.removeprefix("best.")))
+    return Cell(shown(value), value)
 
 
-def _group_table(section: Section, key: str, by: str, top: int | None) -> Table:
+def _group_table(
+    section: Section, key: str, minor: set[str], by: str, top: int | None, monitor: str
+) -> Table:
     """The runs of a section put together: mean ± standard deviation over the key `by`."""
-    groups = grouping.grouped(section.runs, by)[:top]
-    differing = settings.differing([run.settings for run in section.runs])
-    keys = [k for k in differing if not inside(k, by) and grouping.changes_results(k)]
+    keys = _decisive(settings.differing([run.settings for run in section.runs]), by)
     columns = [*(Column(k, k) for k in keys), Column("n", "n", True), Column("values", by)]
     for name in figures.names(run.last for run in section.runs):
         heading = figures.heading(name)
-        columns.append(Column(name, heading, True, name in SAID_BY_PSNR))
+        columns.append(Column(name, heading, True, name in minor))
         columns.append(Column(f"{name}.sd", f"{heading} sd", True, hidden=True))
     notes = [section.note] if section.note else []
     notes.append(f"Mean ± standard deviation over {by}, at the last test of the finished runs.")
-    return Table.of(key, section.title, notes, columns, map(_group, groups))
+    groups = [_group(members, by) for members in grouped(section.runs, by)]
+    groups.sort(key=lambda group: figures.badness(group[0], monitor))
+    return Table(key, section.title, notes, columns, [row for _, row in groups[:top]])
 
 
-def _group(group: Group) -> Row:
-    count, finished = len(group.runs), len(group.runs) - group.others
-    row = {key: Cell.of(value) for key, value in group.runs[0].settings.values.items()}
-    row["n"] = Cell(f"{finished} (of {count})" if group.others else str(count), finished)
-    row["values"] = Cell.of(", ".join(group.values))
-    for name, mean in group.mean.items():
-        row[name] = Cell(figures.spread(name, mean, group.spread[name]), mean)
-        row[f"{name}.sd"] = Cell("", group.spread[name])
-    return row
+def _group(members: Sequence[Record], by: str) -> tuple[figures.Figures, Row]:
+    """(the mean of each metric over the finished runs, the row)."""
+    finished = [run for run in members if run.state == "finished"]
+    count, of = len(finished), len(members)
+    row = {key: Cell.of(value) for key, value in members[0].settings.values.items()}
+    row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
+    row["values"] = Cell.of(", ".join(run.settings.values.get(by, "") for run in finished))
+    means = {}
+    for name in figures.names(run.last for run in finished):
+        values = [run.last[name] for run in finished if name in run.last]
+        means[name] = statistics.fmean(values)
+        text, deviation = figures.shown(name, means[name]), None
+        if len(values) > 1:
+            deviation = statistics.stdev(values)
+            text += f" ± {figures.shown(name, deviation)}"
+        row[name], row[f"{name}.sd"] = Cell(text, means[name]), Cell("", deviation)
+    return means, row
 
 
-def _pair_table(key: str, pairs: Sequence[Pair], everything: bool) -> Table:
-    """Differences on one set of images and masks, all from the same run."""
-    names = {pair.evaluation for pair in pairs}
-    columns = [Column("run", "run"), Column("evaluation", "evaluation", hidden=len(names) == 1)]
-    columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
-    for name in figures.names(pair.differences for pair in pairs):
-        minor = not everything and name in SAID_BY_PSNR
-        columns.append(Column(name, figures.heading(name), True, minor, metric=name))
-        columns.append(Column(f"{name}.low", "", True, hidden=True))
-        columns.append(Column(f"{name}.high", "", True, hidden=True))
-    title = f"Paired differences from {pairs[0].baseline}"
-    note = (
-        f"Evaluation {', '.join(sorted(names))}: mean difference over the same {pairs[0].images} "
-        f"test images and masks, with a {LEVEL} % bootstrap interval over the images; what another "
-        "seed would change is not in it. ≈: zero is inside."
-    )
-    return Table.of(key, title, [note], columns, map(_pair, pairs))
-
-
-def _pair(pair: Pair) -> Row:
-    row: Row = {
-        "run": Cell.of(pair.run),
-        "evaluation": Cell.of(pair.evaluation),
-        "baseline": Cell.of(pair.baseline),
-        "images": Cell(str(pair.images), pair.images),
-    }
-    for name, found in pair.differences.items():
-        low, mean, high = (figures.signed(name, v) for v in (found.low, found.mean, found.high))
-        around = "" if found.certain else "≈ "
-        row[name] = Cell(f"{around}{mean} [{low}, {high}]", found.mean, (found.low, found.high))
-        row[f"{name}.low"], row[f"{name}.high"] = Cell("", found.low), Cell("", found.high)
-    return row
-
-
-def duration(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     """Seconds as people say them: 48 s, 12 min, 3 h 05."""
     if seconds < 90:
         return f"{seconds:.0f} s"

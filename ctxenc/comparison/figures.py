@@ -33,24 +33,13 @@ def shown(name: str, value: float) -> str:
     return METRICS[name].shown(value) if name in METRICS else f"{value:.4g}"
 
 
-def spread(name: str, mean: float, deviation: float | None) -> str:
-    """A mean and its standard deviation, where there is one: ``17.25 ± 0.30``."""
-    return shown(name, mean) + ("" if deviation is None else f" ± {shown(name, deviation)}")
-
-
-def badness(found: Figures, name: str = MAIN) -> float:
-    """A key to sort by: the best first by one metric, those without it last."""
-    return METRICS[name].badness(found[name]) if name in found else math.inf
-
-
-def sentence(name: str, value: float) -> str:
-    """A figure with its metric's title and unit: ``PSNR 17.25 dB``."""
-    metric = METRICS[name]
-    return f"{metric.title} {shown(name, value)} {metric.unit}".strip()
-
-
 def signed(name: str, difference: float) -> str:
     """A difference with its sign, a true minus, and no sign before zero."""
     text = shown(name, abs(difference))
     sign = "−" if difference < 0 else "+"
     return text if float(text) == 0 else sign + text
+
+
+def badness(found: Figures, name: str = MAIN) -> float:
+    """A key to sort by: the best first by one metric, those without it last."""
+    return METRICS[name].badness(found[name]) if name in found else math.inf

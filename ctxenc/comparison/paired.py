@@ -1,155 +1,148 @@
 """Two runs image by image: how much better one fills the very same holes than the other."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from ctxenc.comparison import figures
 from ctxenc.comparison.records import Record
+from ctxenc.comparison.sections import Comparison
+from ctxenc.comparison.tables import Cell, Column, Row, Table
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics import bootstrap, registry
+from ctxenc.metrics.bootstrap import Columns
 from ctxenc.metrics.registry import METRICS
 
-T = TypeVar("T")
-Columns = dict[str, Float[np.ndarray, " images"]]
-Samples = dict[str, Float[np.ndarray, " samples"]]
 
+class _Side(NamedTuple):
+    """One of the evaluations that are compared."""
 
-@dataclass(frozen=True)
-class Difference:
-    """One run's figure minus another's over the same images, and its bootstrap interval."""
-
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def certain(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
-
-
-@dataclass(frozen=True)
-class Pair:
-    """One run minus another on the same images and masks; `differences` by metric.
-
-    `tested_on` is the hash of the masks and the fingerprint of the images.
-    """
-
-    tested_on: tuple[str, str]
-    evaluation: str
-    run: str
-    baseline: str
-    images: int
-    differences: dict[str, Difference]
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
+    name: str  # of the run, with the checkpoint where that is not the usual one
     record: Record
     evaluation: Evaluation
-    tested_on: tuple[str, str]
-    checkpoint: tuple[str, str, str]
-
-    @property
-    def name(self) -> str:
-        which, _, weights = self.checkpoint
-        averaged = self.record.settings.values.get("ema_decay", "null") != "null"
-        words = [] if which in ("", "best") else [which]
-        words += ["raw"] if averaged and weights == "raw" else []
-        return f"{self.record.label} ({', '.join(words)})" if words else self.record.label
 
 
-def pairs(
-    records: Sequence[Record], baselines: Sequence[Record] = ()
-) -> tuple[list[Pair], list[str]]:
-    """Every run's evaluation against that of the baseline with the same masks and images.
+def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Table], list[str]]:
+    """Every run's evaluation minus that of a baseline with the same masks and images.
 
-    Args:
-        records: the runs; the first stands in where no baseline has such an evaluation.
-        baselines: the runs that the others are compared with, among `records` or not.
+    The first run stands in where no section's baseline has such an evaluation. Minor metrics are
+    shown with `everything`.
 
     Returns:
-        (the pairs, best first within an evaluation; what could not be used, and why).
+        (a table for each set of masks and images, best first; what could not be used, and why).
     """
-    sides: dict[tuple[str, str], dict[tuple[Record, tuple[str, ...]], _Side]] = {}
+    baselines = (section.baseline for section in comparison.sections if section.baseline)
+    sides: dict[tuple[str, str], dict[Any, _Side]] = {}
     left_out: list[str] = []
-    for record in dict.fromkeys([*baselines, *records]):
+    for record in dict.fromkeys([*baselines, *comparison.ranked]):
         for evaluation in Evaluation.all_of(record.run):
-            side = _usable(left_out, record, _side, record, evaluation)
-            if side is not None:
+            with _noted(left_out, record):
+                tested_on, checkpoint, name = _read(record, evaluation)
+                same = sides.setdefault(tested_on, {})
                 # The same checkpoint on the same images twice is the same.
-                sides.setdefault(side.tested_on, {}).setdefault((record, side.checkpoint), side)
-    found = []
+                same.setdefault((record, checkpoint), _Side(name, record, evaluation))
+    found: list[Table] = []
     for same in sides.values():
         if len(same) > 1:
-            found += _differences(list(same.values()), left_out)
+            whole = _whole(same.values(), left_out)
+            found += _table(f"paired-{len(found)}", whole, everything)
     return found, left_out
 
 
-def _differences(sides: list[_Side], left_out: list[str]) -> list[Pair]:
-    """All but the first against the first: a baseline, since they come first, or its stand-in."""
-    read = [(side, _usable(left_out, side.record, _columns, side.evaluation)) for side in sides]
-    whole = [(side, columns) for side, columns in read if columns]
+def _whole(sides: Iterable[_Side], left_out: list[str]) -> list[tuple[_Side, Columns]]:
+    """Those that can be read and have as many images as the first, with each image's values."""
+    whole: list[tuple[_Side, Columns]] = []
+    for side in sides:
+        with _noted(left_out, side.record):
+            columns = _columns(side.evaluation)
+            first, of_first = whole[0] if whole else (side, columns)
+            count, expected = (len(next(iter(c.values()))) for c in (columns, of_first))
+            if count != expected:
+                raise UserError(
+                    f"{side.name}: evaluation {side.evaluation.name} has {count} images "
+                    f"and that of {first.name} {expected}"
+                )
+            whole.append((side, columns))
+    return whole
+
+
+def _table(key: str, whole: list[tuple[_Side, Columns]], everything: bool) -> list[Table]:
+    """All but the first minus the first: a baseline, since they come first, or its stand-in."""
     if len(whole) < 2:
         return []
-    first, subtracted = whole[0]
-    images, fitting = len(next(iter(subtracted.values()))), whole[:1]
-    for side, columns in whole[1:]:
-        if (count := len(next(iter(columns.values())))) == images:
-            fitting.append((side, columns))
-        else:
-            left_out.append(
-                f"{side.name}: evaluation {side.evaluation.name} has {count} images "
-                f"and that of {first.name} {images}"
-            )
-    baseline, *others = _figures([columns for _, columns in fitting])
-    found = []
-    for (side, _), own in zip(fitting[1:], others, strict=True):
-        differences = {}
+    first, images = whole[0][0], len(next(iter(whole[0][1].values())))
+    baseline, *others = bootstrap.resampled_figures([columns for _, columns in whole])
+    rows: list[tuple[dict[str, float], Row]] = []
+    for (side, _), own in zip(whole[1:], others, strict=True):
+        means: dict[str, float] = {}
+        row: Row = {"images": Cell(str(images), images), "baseline": Cell.of(first.name)}
+        row |= {"run": Cell.of(side.name), "evaluation": Cell.of(side.evaluation.name)}
         for metric in own.keys() & baseline.keys():
-            mean, *resampled = own[metric] - baseline[metric]
-            if np.isfinite([mean, *resampled]).all():
-                low, high = bootstrap.percentiles(np.asarray(resampled))
-                differences[metric] = Difference(float(mean), low, high)
-        names = side.evaluation.name, side.name, first.name
-        if differences:
-            found.append(Pair(side.tested_on, *names, images, differences))
-    return sorted(
-        found, key=lambda p: figures.badness({n: d.mean for n, d in p.differences.items()})
+            difference = own[metric] - baseline[metric]
+            if np.isfinite(difference).all():
+                found = bootstrap.figure(difference)
+                means[metric] = found["mean"]
+                row |= _cells(metric, found)
+        if means:
+            rows.append((means, row))
+    if not rows:
+        return []
+    rows.sort(key=lambda pair: figures.badness(pair[0]))
+    names = {row["evaluation"].text for _, row in rows}
+    columns = [Column("run", "run"), Column("evaluation", "evaluation", hidden=len(names) == 1)]
+    columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
+    for name in figures.names(means for means, _ in rows):
+        minor = METRICS[name].minor and not everything
+        columns.append(Column(name, figures.heading(name), True, minor, metric=name))
+        columns += [Column(f"{name}.{end}", "", True, hidden=True) for end in ("low", "high")]
+    note = (
+        f"Evaluation {', '.join(sorted(names))}: mean difference over the same {images} test "
+        f"images and masks, with a {bootstrap.LEVEL} % bootstrap interval over the images; what "
+        "another seed would change is not in it. ≈: zero is inside."
     )
+    title = f"Paired differences from {first.name}"
+    return [Table(key, title, [note], columns, [row for _, row in rows])]
 
 
-def _figures(sides: Sequence[Columns]) -> list[Samples]:
-    """Each side's figures of all images, then of every resample, the same ones for all sides."""
-    values = np.stack([column for side in sides for column in side.values()], axis=1)
-    means = np.vstack([bootstrap.means(values), bootstrap.resampled_means(values)])
-    columns = iter(means.T)
-    return [registry.figures({name: next(columns) for name in side}) for side in sides]
+def _cells(metric: str, found: dict[str, float]) -> Row:
+    low, mean, high = (figures.signed(metric, found[key]) for key in ("low", "mean", "high"))
+    around = "≈ " if found["low"] <= 0 <= found["high"] else ""
+    cell = Cell(f"{around}{mean} [{low}, {high}]", found["mean"], (found["low"], found["high"]))
+    return {metric: cell} | {f"{metric}.{end}": Cell("", found[end]) for end in ("low", "high")}
 
 
-def _usable(left_out: list[str], record: Record, read: Callable[..., T], *given: Any) -> T | None:
-    """What `read` gives; where a file is damaged None, and a line in `left_out`."""
+@contextlib.contextmanager
+def _noted(left_out: list[str], record: Record) -> Iterator[None]:
+    """Go on after what cannot be used, with a line in `left_out`."""
     try:
-        return read(*given)
+        yield
     except UserError as error:
         left_out.append(str(error).replace(str(record.run.path), record.label))
-        return None
 
 
-def _side(record: Record, evaluation: Evaluation) -> _Side:
+def _read(
+    record: Record, evaluation: Evaluation
+) -> tuple[tuple[str, str], tuple[str, str, str], str]:
+    """(hash of the masks and fingerprint of the images, checkpoint, name of this side)."""
     metrics = evaluation.metrics
-    dataset = metrics.get("dataset")
-    fingerprint = dataset.get("test_fingerprint") if isinstance(dataset, dict) else None
-    mask_hash = metrics.get("mask_hash")
+    dataset, saved = (
+        value if isinstance(value := metrics.get(key), dict) else {}
+        for key in ("dataset", "checkpoint")
+    )
+    mask_hash, fingerprint = metrics.get("mask_hash"), dataset.get("test_fingerprint")
     if not (isinstance(mask_hash, str) and isinstance(fingerprint, str)):
         file = evaluation.path / "metrics.json"
         raise UserError(f"{file}: mask_hash and dataset.test_fingerprint are not both there")
-    return _Side(record, evaluation, (mask_hash, fingerprint), _checkpoint(metrics))
+    which, step, weights = (str(saved.get(key, ""))[:20] for key in ("which", "step", "weights"))
+    weights = weights or "raw"  # the only ones, before there were others
+    averaged = record.settings.values.get("ema_decay", "null") != "null"
+    words = [] if which in ("", "best") else [which]
+    words += ["raw"] if averaged and weights == "raw" else []
+    name = f"{record.label} ({', '.join(words)})" if words else record.label
+    return (mask_hash, fingerprint), (which, step, weights), name
 
 
 def _columns(evaluation: Evaluation) -> Columns:
@@ -161,11 +154,3 @@ def _columns(evaluation: Evaluation) -> Columns:
         file = evaluation.path / "per_image.csv"
         raise UserError(f"{file}: expected columns model.<metric> of finite numbers")
     return columns
-
-
-def _checkpoint(metrics: dict[str, Any]) -> tuple[str, str, str]:
-    """(best, latest or a step as it was asked for, the step that this was, which weights)."""
-    found = metrics.get("checkpoint")
-    found = found if isinstance(found, dict) else {}
-    which, step, weights = (str(found.get(key, ""))[:20] for key in ("which", "step", "weights"))
-    return which, step, weights or "raw"  # the only ones, before there were others

@@ -1,11 +1,15 @@
-"""One run as a comparison sees it: read without ever failing, whatever is in its folder.
+"""The runs below some folders as a comparison sees them: read without failing, whatever is in them.
 
 What is missing is a blank and a note. "Damaged" is only what is there and cannot be read: torn
 JSON, or a value of the wrong type. What a newer version wrote is kept.
 """
 
+import functools
+import logging
+import os
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,11 @@ from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.runs.folder import FORMAT, Run
 
+log = logging.getLogger(__name__)
+
+MOST_FOLDERS = 50_000  # looked into; a link to / must not take for ever
+DEEPEST = 12  # levels
+OWN_KEYS = ("run", "state", "step", "seconds")  # of `Record.values`
 SILENT_AFTER = 3600  # seconds without a line: a run that says it runs may have been killed
 MOST = 2**53  # steps and seconds beyond this are no count
 
@@ -36,44 +45,119 @@ class Record:
     problem: str | None = None
     step: int | None = None
     seconds: float | None = None
-    settings: Settings = field(default_factory=lambda: Settings({}, frozenset()))
+    settings: Settings = Settings()
     overrides: tuple[str, ...] | None = None
     last: Figures = field(default_factory=dict)
     best: Figures = field(default_factory=dict)
     baselines: Mapping[str, Figures] = field(default_factory=dict)
-    tested_on: tuple[str, str] | None = None
+    tested_on: tuple[str, ...] = ()
     dataset: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ranked(self) -> bool:
         """Whether it can stand beside others: it has figures, and it is known of what."""
-        return self.state != "damaged" and bool(self.last) and self.tested_on is not None
+        return self.state != "damaged" and bool(self.last and self.tested_on)
+
+    @functools.cached_property
+    def values(self) -> dict[str, float | str]:
+        """All that one can sort and filter by: settings, figures and `OWN_KEYS`, where known."""
+        given = self.settings.values.items()
+        settings = {k: v for k, v in given if k.removeprefix("best.") not in METRICS}
+        best = {f"best.{name}": figure for name, figure in self.best.items()}
+        own = {"run": self.label, "state": self.state, "step": self.step, "seconds": self.seconds}
+        known = {key: value for key, value in own.items() if value is not None}
+        return {**settings, **self.last, **best, **known}
+
+
+def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
+    """The record of every run at or below the folders, each once, with 2 before 10.
+
+    Run folders are not descended into, hidden folders are passed over, and links are followed but
+    never in a circle. Labels are the shortest that tell the runs apart: their paths below what
+    they share.
+
+    Raises:
+        UserError: a folder that is not there or cannot be read, or no run below any of them.
+    """
+    roots = [Path(folder).expanduser() for folder in folders]
+    seen: set[tuple[int, int]] = set()
+    found: list[Path] = []
+    for folder in roots:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; expected run folders, or folders of them")
+        if not os.access(folder, os.R_OK | os.X_OK):
+            raise UserError(f"{folder}: cannot be read (permission denied)")
+        found += _runs_below(folder.absolute(), seen)
+    if not found:
+        names = ", ".join(map(str, roots))
+        raise UserError(
+            f"{names}: no run here or below; a run folder has .hydra/config.yaml and status.json"
+        )
+    shared = os.path.commonpath([path.parent for path in found])
+    found.sort(key=lambda path: natural(str(path)))
+    return [read(path, os.path.relpath(path, shared)) for path in found]
 
 
 def read(path: Path, label: str) -> Record:
     """The record of a run folder; what is missing or damaged is in its `problem`."""
-    record, damage = Record(Run(path), label), []
-    for name, part in PARTS.items():
+    record, problems = Record(Run(path), label), []
+    parts = {
+        ".hydra/overrides.yaml": _overrides,
+        ".hydra/config.yaml": _config,
+        "status.json": _status,
+        "summary.json": _summary,
+        "dataset.json": _dataset,
+    }
+    for name, part in parts.items():
         try:
             if (path / name).exists():
                 record = replace(record, **part(record))
         except (UserError, OSError) as error:
-            damage.append(str(error).replace(f"{record.run.path}/", ""))
-    problems = [*damage, *([] if damage else _missing(record))]
-    problems += [record.problem] if record.problem else []
-    state = "damaged" if damage else record.state
+            problems.append(str(error).replace(f"{record.run.path}/", ""))
+    state = "damaged" if problems else record.state
+    problems = [*(problems or _missing(record)), *filter(None, [record.problem])]
     return replace(record, state=state, problem="; ".join(problems) or None)
 
 
+def natural(text: str) -> list[tuple[int, int | str]]:
+    """A sort key that puts 2 before 10."""
+    parts = re.split(r"(\d{1,18})", text)
+    return [(0, int(p)) if p.isascii() and p.isdigit() else (1, p) for p in parts]
+
+
+def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
+    def left_out(error: OSError) -> None:
+        log.warning("%s: left out (%s)", error.filename, error.strerror)
+
+    for place, names, files in os.walk(root, followlinks=True, onerror=left_out):
+        folder, inside = Path(place), {*names, *files}
+        # Links last, so that a folder is named by its own path.
+        below = sorted(names, key=lambda n: ((folder / n).is_symlink(), natural(n)))
+        names.clear()  # of what is left here, os.walk goes on with
+        status = folder.stat()
+        if (identity := (status.st_dev, status.st_ino)) in seen:
+            continue
+        if len(seen) >= MOST_FOLDERS:
+            log.warning("%s: more than %d folders; the rest is left out", root, MOST_FOLDERS)
+            return
+        seen.add(identity)
+        # A run that lost its configuration counts, to be reported.
+        present = inside & {"status.json", "metrics.jsonl"}
+        if len(present) == 2 or (present and (folder / ".hydra" / "config.yaml").exists()):
+            yield folder
+        elif len(folder.parts) - len(root.parts) < DEEPEST:
+            names += [name for name in below if not name.startswith(".")]
+
+
 def _missing(record: Record) -> list[str]:
-    """What a comparison would have liked to know."""
-    path, notes = record.run.path, []
-    for name in (".hydra/config.yaml", "status.json"):
-        notes += [] if (path / name).exists() else [f"{name}: missing"]
+    """Notes on files and figures that are not there."""
+    path = record.run.path
+    files = (".hydra/config.yaml", "status.json")
+    notes = [f"{name}: missing" for name in files if not (path / name).exists()]
     if record.state in ("finished", "unknown") and not record.last:
         there = (path / "summary.json").exists()
         notes.append(f"summary.json: {'no test figures' if there else 'missing'}")
-    if record.last and record.tested_on is None:
+    if record.last and not record.tested_on:
         what = "no mask_hash and test_fingerprint" if record.dataset else "missing"
         notes.append(f"dataset.json: {what}, so it is not known what was tested on")
     return notes
@@ -100,23 +184,26 @@ def _status(record: Record) -> dict[str, Any]:
     status = record.run.status
     state, error = (_given("status.json", status, name, TEXT) for name in ("state", "error"))
     step, seconds = (_given("status.json", status, name, NUMBER) for name in ("step", "seconds"))
-    known = {"step": None if step is None else int(step), "seconds": seconds}
-    if state is None:
-        return {**known, "problem": "status.json: no state"}
     problems = []
-    if (version := _given("status.json", status, "format", NUMBER) or 0) > FORMAT:
+    if state is None:
+        problems.append("status.json: no state")
+    elif (version := _given("status.json", status, "format", NUMBER) or 0) > FORMAT:
         problems.append(f"format {version:g} of a newer ctxenc: there may be more to it than this")
     if state == "running":
         problems.append(_running(record.run.path))
-    elif state != "finished":
+    elif state not in ("finished", None):
         problems.append(" ".join((error or "").split()) or f"{state} at step {step or 0:.0f}")
-    return {**known, "state": state[:40], "problem": "; ".join(problems) or None}
+    return {
+        "state": "unknown" if state is None else state[:40],
+        "problem": "; ".join(problems) or None,
+        "step": None if step is None else int(step),
+        "seconds": seconds,
+    }
 
 
 def _running(path: Path) -> str:
     files = (path / "metrics.jsonl", path / "status.json")
-    written = [file.stat().st_mtime for file in files if file.exists()]
-    silent = time.time() - max(written, default=0.0)
+    silent = time.time() - max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
     if silent < SILENT_AFTER:
         return "still training"
     return f"nothing written for {silent / 3600:.0f} h: it may have been killed; resume=… goes on"
@@ -143,16 +230,7 @@ def _figures(where: str, values: Mapping[str, Any], key: str) -> dict[str, float
 def _dataset(record: Record) -> dict[str, Any]:
     dataset = record.run.dataset
     known = [_given("dataset.json", dataset, k, TEXT) for k in ("mask_hash", "test_fingerprint")]
-    return {"dataset": dataset, "tested_on": tuple(known) if all(known) else None}
-
-
-PARTS = {
-    ".hydra/overrides.yaml": _overrides,
-    ".hydra/config.yaml": _config,
-    "status.json": _status,
-    "summary.json": _summary,
-    "dataset.json": _dataset,
-}
+    return {"dataset": dataset, "tested_on": tuple(known) if all(known) else ()}
 
 
 def _is_number(value: Any) -> bool:
@@ -160,19 +238,17 @@ def _is_number(value: Any) -> bool:
     return number and abs(value) <= MOST  # which not-a-number is not
 
 
-TEXT, NUMBER, MAPPING = "text", "a finite number", "figures by name"
-KINDS = {
-    TEXT: lambda value: isinstance(value, str),
-    NUMBER: _is_number,
-    MAPPING: lambda value: isinstance(value, dict),
-}
+Kind = tuple[str, Callable[[Any], bool]]
+TEXT: Kind = "text", lambda value: isinstance(value, str)
+NUMBER: Kind = "a finite number", _is_number
+MAPPING: Kind = "figures by name", lambda value: isinstance(value, dict)
 
 
-def _given(where: str, values: Mapping[str, Any], key: str, kind: str) -> Any:
+def _given(where: str, values: Mapping[str, Any], key: str, kind: Kind) -> Any:
     """A key's value, None where it is missing; a `UserError` where it is of another kind."""
-    value = values.get(key)
-    if value is None or KINDS[kind](value):
+    value, (expected, is_kind) = values.get(key), kind
+    if value is None or is_kind(value):
         return value
     words = repr(value)
     words = words if len(words) <= 40 else f"{words[:39]}…"
-    raise UserError(f"{where}: {key}={words}: expected {kind}")
+    raise UserError(f"{where}: {key}={words}: expected {expected}")

@@ -1,22 +1,25 @@
 """Runs side by side: which can be ranked together, in which order, and what tells them apart.
 
-Figures compare only where the test masks and the test images are the same, so runs are first split
-by those, and nothing is ever ranked or subtracted across the parts.
+Figures can be compared only where the test masks and the test images are the same, so runs are
+first split by those, and nothing is ever ranked or subtracted across the parts.
 """
 
-from collections.abc import Iterable, Sequence
+import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ctxenc.comparison import discovery, figures, selection, settings
-from ctxenc.comparison.records import Record, read
+from ctxenc.comparison import figures, settings
+from ctxenc.comparison.records import OWN_KEYS, Record, natural
 from ctxenc.config import schema
 from ctxenc.errors import UserError
+from ctxenc.metrics.registry import METRICS
 
 
 @dataclass(frozen=True)
 class Section:
-    """Runs whose figures compare, in order; `baseline` is what changes are against.
+    """Runs whose figures can be compared, in order; `baseline` is what changes are against.
 
     `title` says what they were tested on, `note` why they stand apart from the first section.
     `hidden` counts those that ``top`` cut off.
@@ -26,7 +29,7 @@ class Section:
     note: str
     runs: tuple[Record, ...]
     baseline: Record | None
-    hidden: int = 0
+    hidden: int
 
 
 @dataclass(frozen=True)
@@ -42,26 +45,6 @@ class Comparison:
         """The runs of all sections."""
         return tuple(run for section in self.sections for run in section.runs)
 
-    @property
-    def troubled(self) -> tuple[Record, ...]:
-        """The runs with a `problem`: unfinished, damaged, or lacking a file."""
-        return (*self.unranked, *(run for run in self.ranked if run.problem))
-
-    @property
-    def baselines(self) -> tuple[Record, ...]:
-        """What changes are against, in the order of the sections."""
-        return tuple(dict.fromkeys(s.baseline for s in self.sections if s.baseline is not None))
-
-
-def load(folders: Iterable[str | Path]) -> list[Record]:
-    """The record of every run at or below the folders.
-
-    Raises:
-        UserError: no such folder, or no run there.
-    """
-    paths = discovery.find(folders)
-    return [read(p, label) for p, label in zip(paths, discovery.labels(paths), strict=True)]
-
 
 def compare(
     records: Sequence[Record],
@@ -70,55 +53,73 @@ def compare(
     top: int | None = None,
     filters: Sequence[str] = (),
     baseline: str | None = None,
+    group_by: str | None = None,
 ) -> Comparison:
-    """Sort the runs into sections that compare.
+    """Sort the runs into sections of comparable ones.
 
     Args:
-        records: as `load` gives them.
-        sort: a metric of the last test (best first), ``best.`` and a metric, ``run``, ``state``,
-            ``step``, ``seconds`` or a key of the configuration; a leading minus reverses.
+        records: as `ctxenc.comparison.records.load` gives them.
+        sort: a key of `Record.values`; a leading minus reverses. Metrics sort best first, the
+            rest upwards, and runs without the value come last.
         top: how many runs of each section are kept; None for all.
         filters: ``KEY=VALUE`` that all hold for the runs that are kept.
         baseline: label, folder name or path of the run that changes are against; None for the
             first run of each section.
+        group_by: a key of the configuration that runs will be put together over: `top` is then of
+            the groups, and cuts off no run.
 
     Raises:
         UserError: an unknown key, filters that leave nothing, or no such baseline.
     """
-    selection.check_key(sort.removeprefix("-"), records, "--sort")
+    if group_by is not None:
+        _check_key(group_by, records, "--group-by", sorts=False)
+    _check_key(sort.removeprefix("-"), records, "--sort")
     if top is not None and top < 1:
         raise UserError(f"--top={top}: expected a whole number of at least 1")
-    against = named(baseline, records) if baseline is not None else None
-    kept = selection.kept(records, filters)
-    parts: dict[tuple[str, str], list[Record]] = {}
+    against = None if baseline is None else _named(baseline, records)
+    for text in filters:
+        if "=" not in text:
+            raise UserError(f"--filter={text}: expected KEY=VALUE")
+        _check_key(text.split("=")[0], records, "--filter")
+    kept = [run for run in records if all(_holds(text, run) for text in filters)]
+    if not kept:
+        raise UserError(f"{' '.join(filters)}: none of the {len(records)} runs is like that")
+    parts: dict[tuple[str, ...], list[Record]] = {}
     for record in kept:
-        if record.ranked and record.tested_on is not None:
+        if record.ranked:
             parts.setdefault(record.tested_on, []).append(record)
     ordered = sorted(parts.values(), key=len, reverse=True)
     sections = []
     for part in ordered:
-        first = part[0] if against is None else against
-        usable = first if first.tested_on == part[0].tested_on and first.ranked else None
-        ranked = tuple(selection.ordered(part, sort))
+        runs, first = _ordered(part, sort), against or part[0]
+        runs = runs if group_by is not None else runs[:top]
         sections.append(
             Section(
                 title=_title(part, ordered),
                 note=_note(part[0], ordered[0][0]),
-                runs=ranked[:top],
-                baseline=usable,
-                hidden=len(ranked) - len(ranked[:top]),
+                runs=tuple(runs),
+                baseline=first if first.tested_on == part[0].tested_on else None,
+                hidden=len(part) - len(runs),
             )
         )
     unranked = tuple(record for record in kept if not record.ranked)
     return Comparison(tuple(sections), unranked, len(records))
 
 
-def named(name: str, records: Sequence[Record]) -> Record:
-    """The one run of that label, folder name or path.
+def _check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool = True) -> None:
+    """Refuse a key that no run has; with `sorts` those that are no settings are keys too."""
+    known = list(dict.fromkeys(k for r in records for k in r.settings.values))
+    if sorts:
+        metrics = dict.fromkeys([*METRICS, *figures.names(r.last for r in records)])
+        known = [*OWN_KEYS, *metrics, *(f"best.{m}" for m in metrics), *known]
+    if key not in known:
+        near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
+        raise UserError(f"{option}={key}: no such key; {hint}")
 
-    Raises:
-        UserError: there is none, there are several, or it has no figures.
-    """
+
+def _named(name: str, records: Sequence[Record]) -> Record:
+    """The one run of that label, folder name or path."""
     path = Path(name).expanduser().absolute()
     found = [r for r in records if path == r.run.path or name.rstrip("/") == r.label]
     found = found or [r for r in records if r.run.path.name == name]
@@ -130,27 +131,53 @@ def named(name: str, records: Sequence[Record]) -> Record:
     return found[0]
 
 
-def _title(part: list[Record], parts: list[list[Record]]) -> str:
+def _holds(text: str, run: Record) -> bool:
+    """Whether a run's value is that of ``KEY=VALUE``; 1e-3 is 0.001."""
+    key, _, wanted = text.partition("=")
+    if key not in run.values:
+        return False
+    value = str(run.values[key])
+    try:
+        return float(value) == float(wanted)
+    except ValueError:
+        return value == wanted
+
+
+def _ordered(runs: Sequence[Record], sort: str) -> list[Record]:
+    name = sort.removeprefix("-")
+    metric = METRICS.get(name.removeprefix("best."))
+
+    def key(run: Record) -> Any:
+        value = run.values[name]
+        try:
+            return metric.badness(float(value)) if metric else (0, float(value), [])
+        except ValueError:
+            return (1, 0.0, natural(str(value)))
+
+    known = sorted((r for r in runs if name in r.values), key=key, reverse=sort.startswith("-"))
+    return known + [run for run in runs if name not in run.values]
+
+
+def _title(part: Sequence[Record], parts: Sequence[Sequence[Record]]) -> str:
+    """What the runs of a part were tested on, with the keys by which the parts may differ."""
     data = part[0].dataset
     count = data.get("test_images")
     title = f"{count:,}" if isinstance(count, int) else "?"
     title += f" test images of {data.get('name', 'an unnamed set')}"
     title += f" at {data.get('image_size', '?')} px"
-    everywhere = [run.settings for others in parts for run in others]
     tested = schema.keys(lambda key: key.tested)
-    for key in dict.fromkeys(["mask", *settings.differing(everywhere)]):
-        if key.split(".")[0] not in tested:
-            continue
+    differing = settings.differing([run.settings for others in parts for run in others])
+    for key in dict.fromkeys(["mask", *differing]):
         values = {run.settings.values.get(key) for run in part}
         value = values.pop() if len(values) == 1 else None
-        if value not in (None, data.get("name")) and "${" not in str(value):
-            title += f", {key}={value}"
+        if key.split(".")[0] in tested and value not in (None, data.get("name")):
+            title += "" if "${" in str(value) else f", {key}={value}"
     return title
 
 
 def _note(run: Record, first: Record) -> str:
-    if run.tested_on is None or first.tested_on is None or run.tested_on == first.tested_on:
+    pairs = zip(("masks", "images"), run.tested_on, first.tested_on, strict=True)
+    what = " and ".join(what for what, own, others in pairs if own != others)
+    if not what:
         return ""
-    masks, images = (a != b for a, b in zip(run.tested_on, first.tested_on, strict=True))
-    what = " and ".join(w for w, differ in (("masks", masks), ("images", images)) if differ)
     return f"Not ranked with the first table: the test {what} differ, so figures do not compare."

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ class Settings:
     the choice's file.
     """
 
-    values: Mapping[str, str]
-    changed: frozenset[str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    changed: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, config: Mapping[Any, Any], overrides: Sequence[str] = ()) -> "Settings":
@@ -41,22 +41,14 @@ class Settings:
         groups = schema.groups()
         for key, node in {**schema.before(), **config}.items():
             if key not in groups or not isinstance(node, dict):
-                values |= flat({key: node})
+                values |= _flat({key: node})
                 continue
-            inside = flat(node)
+            inside = _flat(node)
             values[key], expected = _choice(key, inside, overrides)
             values |= {f"{key}.{k}": v for k, v in inside.items()}
             both = inside.keys() | expected.keys()
             changed |= {f"{key}.{k}" for k in both if inside.get(k) != expected.get(k)}
         return cls(values, frozenset(changed))
-
-
-def role(key: str) -> Role | None:
-    """What a dotted key does to a run; None for one that this version does not know."""
-    top, _, option = key.partition(".")
-    if (known := schema.keys().get(top)) is None:
-        return None
-    return Role.PLACE if option in known.places else known.role
 
 
 def differing(runs: Sequence[Settings]) -> list[str]:
@@ -68,54 +60,12 @@ def differing(runs: Sequence[Settings]) -> list[str]:
     """
     known = [run for run in runs if run.values]
     keys = dict.fromkeys(key for run in known for key in run.values)
-    apart = [key for key in keys if _tells_apart(key, known)]
-    return [key for key in apart if role(key) is not Role.PLACE]
+    return [key for key in keys if _tells_apart(key, known) and _role(key) is not Role.PLACE]
 
 
-def _tells_apart(key: str, runs: Sequence[Settings]) -> bool:
-    if len({run.values.get(key) for run in runs}) == 1:
-        return False
-    group = key.split(".")[0]
-    if group not in schema.groups() or key == group:
-        return True
-    if any(key in run.changed for run in runs):
-        return True
-    by_choice: dict[str | None, set[str | None]] = {}
-    for run in runs:
-        by_choice.setdefault(run.values.get(group), set()).add(run.values.get(key))
-    return any(len(found) > 1 for found in by_choice.values())
-
-
-def text(value: Any) -> str:
-    """A value as Hydra would take it: null, true, 0.001, [4,8]."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, list):
-        return f"[{','.join(map(text, value))}]"
-    return str(value)
-
-
-def same_value(a: str, b: str) -> bool:
-    """Whether two texts are the same value: 1e-3 is 0.001."""
-    try:
-        return float(a) == float(b)
-    except ValueError:
-        return a == b
-
-
-def flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted keys and the text of their values; lists are values."""
-    found: dict[str, str] = {}
-    for key, value in node.items():
-        if isinstance(value, dict) and value:
-            found |= flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = text(value)
-    return found
+def changes_results(key: str) -> bool:
+    """Whether runs that differ in this key alone may end differently."""
+    return _role(key) not in (Role.IDLE, Role.PLACE)
 
 
 def read_yaml(file: Path) -> Any:
@@ -133,6 +83,48 @@ def read_yaml(file: Path) -> Any:
         raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
 
 
+def _role(key: str) -> Role | None:
+    """What a dotted key does to a run; None for one that this version does not know."""
+    top, _, option = key.partition(".")
+    if (known := schema.keys().get(top)) is None:
+        return None
+    return Role.PLACE if option in known.places else known.role
+
+
+def _tells_apart(key: str, runs: Sequence[Settings]) -> bool:
+    if len({run.values.get(key) for run in runs}) == 1:
+        return False
+    group = key.split(".")[0]
+    if group not in schema.groups() or key == group or any(key in run.changed for run in runs):
+        return True
+    found = {(run.values.get(group), run.values.get(key)) for run in runs}
+    return len(found) > len({choice for choice, _ in found})
+
+
+def _flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, str]:
+    """Dotted keys and the text of their values; lists are values."""
+    found: dict[str, str] = {}
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = _text(value)
+    return found
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra would take it: null, true, 0.001, [4,8]."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, list):
+        return f"[{','.join(map(_text, value))}]"
+    return str(value)
+
+
 def _choice(
     group: str, inside: Mapping[str, str], overrides: Sequence[str]
 ) -> tuple[str, Mapping[str, str]]:
@@ -142,7 +134,8 @@ def _choice(
     cats of CIFAR-10 and all of it), the override decides, then the number of equal values.
     """
     given = [o.split("=", 1)[1] for o in overrides if o.startswith(f"{group}=")]
-    alike = {n: e for n, e in _choices(group).items() if _targets(e) == _targets(inside)}
+    choices = _choices(group, tuple(search_path.folders()))
+    alike = {n: values for n, values in choices.items() if _targets(values) == _targets(inside)}
     if given and given[-1] in alike:
         return given[-1], alike[given[-1]]
     if alike:
@@ -154,23 +147,18 @@ def _choice(
 
 
 def _targets(values: Mapping[str, str]) -> dict[str, str]:
-    """What is built: the ``_target_`` keys."""
     return {k: v for k, v in values.items() if k.rsplit(".", 1)[-1] == "_target_"}
 
 
-def _choices(group: str) -> dict[str, dict[str, str]]:
-    """Each choice of a group, of all folders that are searched, with its file's flat content."""
-    return _read_choices(group, tuple(search_path.folders()))
-
-
 @functools.cache
-def _read_choices(group: str, folders: tuple[Path, ...]) -> dict[str, dict[str, str]]:
+def _choices(group: str, folders: tuple[Path, ...]) -> dict[str, dict[str, str]]:
+    """Each choice of a group with its file's flat content."""
     # As in Hydra, the first folder that has a choice counts.
     files = {f.stem: f for folder in reversed(folders) for f in (folder / group).glob("*.yaml")}
     found = {}
     for choice in sorted(files):
         with contextlib.suppress(UserError, OmegaConfBaseException):
-            found[choice] = flat(_content(group, choice, files))
+            found[choice] = _flat(_content(group, choice, files))
     return found
 
 

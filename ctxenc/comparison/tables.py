@@ -8,7 +8,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from rich.cells import cell_len
@@ -58,7 +58,9 @@ class Cell:
 
 
 Row = dict[str, Cell]
-"""A row's cells by the keys of their columns; those that it lacks are blank."""
+"""A row's cells by the keys of their columns; those that it lacks are blank, others not shown."""
+
+Visible = tuple[Column, list[Cell]]  # a column that people see
 
 
 @dataclass(frozen=True)
@@ -67,33 +69,18 @@ class Table:
 
     key: str
     title: str
-    notes: tuple[str, ...]
-    columns: tuple[Column, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    notes: Sequence[str]
+    columns: Sequence[Column]
+    rows: Sequence[Row]
 
-    @classmethod
-    def of(
-        cls,
-        key: str,
-        title: str,
-        notes: Iterable[str],
-        columns: Sequence[Column],
-        rows: Iterable[Row],
-    ) -> "Table":
-        """The table of rows that may have more cells than there are columns, or fewer."""
-        cells = tuple(tuple(row.get(column.key, Cell()) for column in columns) for row in rows)
-        return cls(key, title, tuple(notes), tuple(columns), cells)
+    def visible(self) -> list[Visible]:
+        """The columns that are not hidden, each with its cells."""
+        columns = [column for column in self.columns if not column.hidden]
+        return [(c, [row.get(c.key, Cell()) for row in self.rows]) for c in columns]
 
-    def shown(self) -> "Table":
-        """The same without the hidden columns."""
-        return self.only(i for i, column in enumerate(self.columns) if not column.hidden)
-
-    def only(self, places: Iterable[int]) -> "Table":
-        """The same with these columns alone."""
-        keep = list(places)
-        columns = tuple(self.columns[i] for i in keep)
-        rows = tuple(tuple(row[i] for i in keep) for row in self.rows)
-        return replace(self, columns=columns, rows=rows)
+    def values(self) -> list[dict[str, Value]]:
+        """Each row by the keys of all columns."""
+        return [{c.key: row.get(c.key, Cell()).value for c in self.columns} for row in self.rows]
 
 
 def render(tables: Sequence[Table], form: str) -> str:
@@ -109,92 +96,85 @@ def _terminal(tables: Sequence[Table]) -> str:
         width = max(NARROWEST, shutil.get_terminal_size().columns)
     file = io.StringIO()
     console = Console(file=file, width=width, force_terminal=inside, highlight=False)
-    for table in map(Table.shown, tables):
-        short, names, usual = _split(table)
-        stacked = sum(_widths(table)) > width >= INDENT + max(_widths(short), default=width)
+    for table in tables:
+        columns = table.visible()
+        settings = [c for c in columns if c[0].setting]
+        others = [c for c in columns[1:] if not c[0].setting]
+        needed = INDENT + max(map(_width, others), default=width)
+        stacked = sum(map(_width, columns)) > width >= needed
+        names, note = _names(columns[0][1], settings)
         console.print(Text(printable(table.title), style="bold"))
-        for note in (*table.notes, *(usual if stacked else ())):
-            console.print(Text(printable(note), style="dim"))
+        for line in (*table.notes, *([note] if stacked and note else ())):
+            console.print(Text(printable(line), style="dim"))
         if stacked:
-            for part in _parts(short, width - INDENT):
+            for part in _parts(others, width - INDENT):
                 with console.capture() as captured:
                     console.print(_drawn(part))
                 for name, line in zip(["", *names], captured.get().splitlines(), strict=True):
                     console.print(Text(name), end="\n" if name else "")
                     file.write(f"{' ' * INDENT}{line}\n")
         else:
-            console.print(_drawn(table))
+            console.print(_drawn(columns))
         console.print()
     return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
 
 
-def _drawn(table: Table) -> RichTable:
+def _drawn(columns: Sequence[Visible]) -> RichTable:
     drawn = RichTable(box=None, padding=(0, GAP, 0, 0), header_style="dim")
-    for column in table.columns:
+    for column, _ in columns:
         justify: Literal["left", "right"] = "right" if column.number else "left"
         title = Text(printable(column.title))
         drawn.add_column(title, justify=justify, overflow="fold", no_wrap=column.number)
-    for row in table.rows:
+    for row in zip(*(cells for _, cells in columns), strict=True):
         drawn.add_row(*(Text(cell.text) for cell in row))
     return drawn
 
 
-def _widths(table: Table) -> list[int]:
-    """How wide each column is where nothing is folded."""
-    titles = [Cell(printable(column.title)) for column in table.columns]
-    return [
-        GAP + max(cell_len(cell.text) for cell in column)
-        for column in zip(titles, *table.rows, strict=True)
-    ]
+def _width(visible: Visible) -> int:
+    """Of a column in which nothing is folded."""
+    column, cells = visible
+    return GAP + max(map(cell_len, [printable(column.title), *(cell.text for cell in cells)]))
 
 
-def _split(table: Table) -> tuple[Table, list[str], list[str]]:
-    """For a narrow terminal: (the table without names and settings, these by row, a note).
-
-    A row's settings are those in which it is not like most rows; what most rows have is in the
-    note.
-    """
-    inside = [i for i, column in enumerate(table.columns) if column.setting]
-    named = {i: printable(table.columns[i].key) for i in inside}
-    usual = {i: Counter(row[i].text for row in table.rows).most_common(1)[0][0] for i in inside}
-    names = [
-        "  ".join(
-            [row[0].text, *(f"{named[i]}={row[i].text}" for i in inside if row[i].text != usual[i])]
-        )
-        for row in table.rows
-    ]
-    most = "  ".join(f"{named[i]}={usual[i]}" for i in inside if usual[i])
-    note = [f"Where not said otherwise: {most}"] if most else []
-    return table.only(i for i in range(1, len(table.columns)) if i not in inside), names, note
+def _names(runs: Sequence[Cell], settings: Sequence[Visible]) -> tuple[list[str], str]:
+    """Each run with the settings in which it is not like most; what most have, as a note."""
+    names, most = [run.text for run in runs], []
+    for column, cells in settings:
+        texts = [cell.text for cell in cells]
+        key, usual = printable(column.key), Counter(texts).most_common(1)[0][0]
+        names = [f"{n}  {key}={t}" if t != usual else n for n, t in zip(names, texts, strict=True)]
+        most += [f"{key}={usual}"] if usual else []
+    return names, f"Where not said otherwise: {'  '.join(most)}" if most else ""
 
 
-def _parts(table: Table, width: int) -> list[Table]:
-    """The table's columns, as many at a time as fit."""
-    parts: list[list[int]] = []
+def _parts(columns: Iterable[Visible], width: int) -> list[list[Visible]]:
+    """The columns, as many at a time as fit."""
+    parts: list[list[Visible]] = []
     left = 0
-    for place, needed in enumerate(_widths(table)):
+    for column in columns:
+        needed = _width(column)
         if needed > left:
             parts.append([])
             left = width
-        parts[-1].append(place)
+        parts[-1].append(column)
         left -= needed
-    return [table.only(part) for part in parts]
+    return parts
 
 
 def _markdown(tables: Sequence[Table]) -> str:
     lines = []
-    for table in map(Table.shown, tables):
+    for table in tables:
         lines += [f"### {_md(table.title)}", ""]
         lines += [line for note in table.notes for line in (_md(note), "")]
-        lines.append(_md_row([column.title for column in table.columns]))
-        lines.append(_md_row(["---:" if column.number else "---" for column in table.columns]))
-        lines += [_md_row([cell.text for cell in row]) for row in table.rows]
+        columns = table.visible()
+        rows = [
+            [_md(column.title) for column, _ in columns],
+            ["---:" if column.number else "---" for column, _ in columns],
+            *zip(*([_md(cell.text) for cell in cells] for _, cells in columns), strict=True),
+        ]
+        lines += [f"| {' | '.join(row)} |" for row in rows]
         lines.append("")
     return "\n".join(lines).rstrip()
-
-
-def _md_row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_md(cell) for cell in cells)} |"
 
 
 def _md(text: str) -> str:
@@ -210,20 +190,14 @@ def _csv(tables: Sequence[Table]) -> str:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(map(printable, ["table", *keys]))
     for table in tables:
-        for record in _records(table):
-            values = [table.title, *map(record.get, keys)]
+        for row in table.values():
+            values = [table.title, *map(row.get, keys)]
             writer.writerow(printable(v) if isinstance(v, str) else v for v in values)
     return file.getvalue().rstrip("\n")
 
 
 def _json(tables: Sequence[Table]) -> str:
     found = [
-        {"key": t.key, "title": t.title, "notes": list(t.notes), "rows": _records(t)}
-        for t in tables
+        {"key": t.key, "title": t.title, "notes": list(t.notes), "rows": t.values()} for t in tables
     ]
     return json.dumps({"tables": found}, indent=2, allow_nan=False)
-
-
-def _records(table: Table) -> list[dict[str, Value]]:
-    keys = [column.key for column in table.columns]
-    return [{k: c.value for k, c in zip(keys, row, strict=True)} for row in table.rows]

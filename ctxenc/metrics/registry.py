@@ -42,6 +42,7 @@ class Metric:
             for the means of many resamples.
         when: ``training`` for what every validation measures, else ``evaluation``.
         interval: Whether the table of `ctxenc.evaluate` has its interval too.
+        minor: Whether comparisons show it only where every metric is asked for.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Metric:
     of_means: Callable[..., Any] = lambda mean: mean
     when: Literal["training", "evaluation"] = "evaluation"
     interval: bool = False
+    minor: bool = False
 
     @property
     def heading(self) -> str:
@@ -127,9 +129,10 @@ METRICS: dict[str, Metric] = {
     "psnr_db": Metric("PSNR", "dB", 2, "higher", {"psnr": psnr}, when="training", interval=True),
     "ssim": Metric("SSIM", "", 3, "higher", {"ssim": ssim}, when="training"),
     "l1_percent": Metric("L1", "%", 2, "lower", {"l1": l1}, _percent, when="training"),
-    "l2_percent": Metric("L2", "%", 2, "lower", {"l2": l2}, _percent, when="training"),
+    # Two more of the squared error, which PSNR is of already.
+    "l2_percent": Metric("L2", "%", 2, "lower", {"l2": l2}, _percent, when="training", minor=True),
     "psnr_pooled_db": Metric(
-        "pooled PSNR", "dB", 2, "higher", {"l2": l2}, _decibels, when="training"
+        "pooled PSNR", "dB", 2, "higher", {"l2": l2}, _decibels, when="training", minor=True
     ),
     "sharpness": Metric(
         "sharpness",

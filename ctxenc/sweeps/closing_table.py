@@ -1,15 +1,12 @@
 """How a sweep's jobs ended: the tables of ``ctxenc.compare``, and the commands to go on with."""
 
-import math
 import shlex
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from ctxenc.comparison import comparison_table, grouping, sections
+from ctxenc.comparison import comparison_table, sections
 from ctxenc.comparison.records import Record
-from ctxenc.comparison.tables import Cell, Table, render
-from ctxenc.metrics.registry import METRICS
+from ctxenc.comparison.tables import Table, render
 
 SEED = "seed"  # means are taken over runs that differ in nothing else
 
@@ -43,23 +40,10 @@ def closing(
 
 def _tables(jobs: Sequence[Record], monitor: str) -> list[Table]:
     compared = sections.compare(jobs, sort=monitor)
-    tables = comparison_table.tables(compared)
-    if any(len(g.runs) > 1 for s in compared.sections for g in grouping.grouped(s.runs, SEED)):
-        means = comparison_table.tables(compared, group_by=SEED)
+    tables = comparison_table.tables(compared, monitor=monitor)
+    groups = [g for s in compared.sections for g in comparison_table.grouped(s.runs, SEED)]
+    if any(len(group) > 1 for group in groups):
+        means = comparison_table.tables(compared, group_by=SEED, monitor=monitor)
         count = len(compared.sections)
         tables[count:count] = means[:count]
-    return [_by(monitor, table) for table in tables]
-
-
-def _by(monitor: str, table: Table) -> Table:
-    """The table with the monitored metric shown, and best first by it."""
-    keys = [column.key for column in table.columns]
-    if monitor not in keys:
-        return table
-
-    def badness(row: tuple[Cell, ...]) -> float:
-        value = row[keys.index(monitor)].value
-        return METRICS[monitor].badness(value) if isinstance(value, float) else math.inf
-
-    columns = tuple(replace(c, hidden=c.hidden and c.key != monitor) for c in table.columns)
-    return replace(table, columns=columns, rows=tuple(sorted(table.rows, key=badness)))
+    return tables

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ctxenc.comparison import comparison_table, figures, page, paired, sections
-from ctxenc.comparison.records import read
+from ctxenc.comparison.records import load, read
 from ctxenc.comparison.settings import Settings, differing
 from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.metrics import registry
@@ -34,8 +34,8 @@ def folder(tmp_path):
 
 
 def compared(folder, **options):
-    found = sections.compare(sections.load([folder]), **options)
-    pairs, left_out = paired.pairs(found.ranked, found.baselines)
+    found = sections.compare(load([folder]), **options)
+    pairs, left_out = paired.tables(found)
     assert left_out == []
     return found, comparison_table.tables(found, pairs)
 
@@ -43,14 +43,14 @@ def compared(folder, **options):
 def test_all_are_ranked_and_nothing_is_damaged(folder):
     found, tables = compared(folder)
     assert [run.label for run in found.ranked] == ["newer", "this", "older"]
-    assert not found.troubled
+    assert [table.key for table in tables] == ["section-0", "paired-0"]
     newer, this, older = json.loads(render(tables, "json"))["tables"][0]["rows"]
     assert (newer["dreamsim"], this["dreamsim"], older["ssim"]) == (0.125, None, None)
     assert (newer["attention"], this["attention"]) == ("axial", None)
     assert older["best.psnr_db"] is None
-    pairs = {pair.run: pair.differences for pair in paired.pairs(found.ranked)[0]}
-    assert "ssim" in pairs["this"]
-    assert "ssim" not in pairs["older"]
+    pairs = {row["run"]: row for row in tables[1].values()}
+    assert pairs["this"]["ssim"] is not None
+    assert pairs["older"]["ssim"] is None
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -93,15 +93,12 @@ def test_a_new_metric_is_one_entry_in_the_registry(folder, monkeypatch):
     new = Metric("DreamSim", "", 1, "lower", {"depth": lambda *_: None}, when="training")
     monkeypatch.setitem(METRICS, "dreamsim", new)
     fake_evaluation(fake_run(folder / "another", 14.0), [13.0, 15.0], depth=[2.0, 4.0])
-    found, tables = compared(folder, baseline="newer")
+    _, tables = compared(folder, baseline="newer")
     assert "DreamSim" in render(tables, "table")
     assert "0.1" in render(tables, "table")
-    (difference,) = [
-        pair.differences["dreamsim"]
-        for pair in paired.pairs(found.ranked, found.baselines)[0]
-        if "dreamsim" in pair.differences
-    ]
-    assert difference.mean == pytest.approx(1.5)
+    pairs = [row for table in tables for row in table.values() if row.get("baseline") == "newer"]
+    differences = [row["dreamsim"] for row in pairs if row["dreamsim"] is not None]
+    assert differences == [pytest.approx(1.5)]
     assert next(iter(registry.METRICS)) == figures.MAIN
 
 
@@ -111,5 +108,15 @@ def test_a_run_without_its_configuration_does_not_make_every_key_differ(tmp_path
     damage(read(tmp_path / "c", "c").run, ".hydra/config.yaml", None)
     found, tables = compared(tmp_path)
     assert [column.key for column in tables[0].columns if column.setting] == ["seed"]
-    assert tables[-1].rows[0][-1].text == ".hydra/config.yaml: missing"
+    assert tables[-1].rows[0]["problem"].text == ".hydra/config.yaml: missing"
     assert len(found.ranked) == 3
+
+
+def test_a_key_named_like_a_metric_is_not_taken_for_its_figure(tmp_path):
+    fake_run(tmp_path / "a", 15.0, psnr_db="high")
+    lacking = fake_run(tmp_path / "b", 16.0, psnr_db="low")
+    damage(lacking, "summary.json", {"last": {"ssim": 0.5}})
+    found, tables = compared(tmp_path, sort="psnr_db")
+    assert [run.label for run in found.ranked] == ["a", "b"]
+    assert [row["psnr_db"] for row in tables[0].values()] == [15.0, None]
+    assert "0.500" in render(comparison_table.tables(found, group_by="seed"), "table")

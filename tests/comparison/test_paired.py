@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 
 from ctxenc.comparison import paired, sections
+from ctxenc.comparison.records import load
 from tests.fake_runs import RANDOM, damage, fake_evaluation, fake_run
 
 
-def compared(folder, **options):
-    return sections.compare(sections.load([folder]), **options)
+def paired_rows(folder):
+    """The rows of all tables, and what was left out."""
+    found = sections.compare(load([folder]))
+    tables, left_out = paired.tables(found)
+    return [row for table in tables for row in table.values()], left_out
 
 
 def test_pairs_are_differences_of_the_same_images(tmp_path):
@@ -16,37 +20,35 @@ def test_pairs_are_differences_of_the_same_images(tmp_path):
     fake_evaluation(fake_run(tmp_path / "a"), difficulty)
     fake_evaluation(fake_run(tmp_path / "b"), difficulty + gain)
     fake_evaluation(fake_run(tmp_path / "c"), difficulty, masks="others")
-    found = compared(tmp_path)
-    (pair,), left_out = paired.pairs(found.ranked, found.baselines)
-    assert (pair.run, pair.baseline, pair.images, left_out) == ("b", "a", 400, [])
-    psnr = pair.differences["psnr_db"]
-    assert psnr.mean == pytest.approx(gain.mean(), abs=1e-4)
+    (row,), left_out = paired_rows(tmp_path)
+    assert (row["run"], row["baseline"], row["images"], left_out) == ("b", "a", 400, [])
+    assert row["psnr_db"] == pytest.approx(gain.mean(), abs=1e-4)
     half = 1.96 * gain.std(ddof=1) / 20  # of the normal approximation
-    assert psnr.low == pytest.approx(gain.mean() - half, abs=0.3 * half)
-    assert psnr.high == pytest.approx(gain.mean() + half, abs=0.3 * half)
-    assert psnr.certain
+    assert row["psnr_db.low"] == pytest.approx(gain.mean() - half, abs=0.3 * half)
+    assert row["psnr_db.high"] == pytest.approx(gain.mean() + half, abs=0.3 * half)
+    assert row["psnr_db.low"] > 0
     l1 = 100 * (1 / (difficulty + gain) - 1 / difficulty).mean()
-    assert pair.differences["l1_percent"].mean == pytest.approx(l1, rel=1e-3)
+    assert row["l1_percent"] == pytest.approx(l1, rel=1e-3)
 
 
 def test_runs_of_different_sections_pair_where_an_evaluation_is_the_same(tmp_path):
     fake_evaluation(fake_run(tmp_path / "a"), [10, 12], name="here", masks="m")
     other = fake_run(tmp_path / "b", masks="others", **RANDOM)
     fake_evaluation(other, [11, 12], name="there", masks="m")
-    found = compared(tmp_path)
-    (pair,), _ = paired.pairs(found.ranked, found.baselines)
-    assert pair.differences["psnr_db"].mean == pytest.approx(0.5)
-    assert not pair.differences["psnr_db"].certain
+    found = sections.compare(load([tmp_path]))
+    (table,), _ = paired.tables(found)
+    (row,) = table.rows
+    assert row["psnr_db"].value == pytest.approx(0.5)
+    assert row["psnr_db"].text == "≈ +0.50 [0.00, +1.00]"
 
 
-def test_raw_weights_are_another_side_than_the_average(tmp_path):
+def test_raw_and_averaged_weights_are_compared_as_two_runs_would_be(tmp_path):
     run = fake_run(tmp_path / "a", ema_decay=0.99)
     fake_evaluation(run, [10, 12], name="averaged", weights="averaged")
     fake_evaluation(run, [9, 12], name="averaged-raw", weights="raw")
     fake_evaluation(fake_run(tmp_path / "b", ema_decay=None), [10, 13], weights="raw")
-    found = compared(tmp_path)
-    pairs, _ = paired.pairs(found.ranked, found.baselines)
-    assert {(p.run, p.baseline) for p in pairs} == {("a (raw)", "a"), ("b", "a")}
+    rows, _ = paired_rows(tmp_path)
+    assert {(row["run"], row["baseline"]) for row in rows} == {("a (raw)", "a"), ("b", "a")}
 
 
 def test_evaluations_that_cannot_be_paired_are_named_with_the_reason(tmp_path):
@@ -55,9 +57,8 @@ def test_evaluations_that_cannot_be_paired_are_named_with_the_reason(tmp_path):
         fake_evaluation(run, psnr)
     damage(runs[3], "evaluation/test/metrics.json", '{"mask_hash": 3}')
     damage(runs[4], "evaluation/test/per_image.csv", "index,model.psnr\n0,torn\n")
-    found = compared(tmp_path)
-    pairs, left_out = paired.pairs(found.ranked, found.baselines)
-    assert pairs == []
+    rows, left_out = paired_rows(tmp_path)
+    assert rows == []
     assert any("b: evaluation test has 3 images and that of a 2" in line for line in left_out)
     assert any("c/evaluation/test/per_image.csv" in line for line in left_out)
     assert any("d/evaluation/test/metrics.json" in line for line in left_out)
@@ -77,14 +78,14 @@ def test_every_metric_whose_columns_both_have_is_paired(tmp_path):
     evaluated("a", 0.5)
     evaluated("b", 0.75, of_a_newer_version=np.ones(50))
     evaluated("c", 0.75, ssim=None)
-    found = compared(tmp_path)
-    pairs, left_out = paired.pairs(found.ranked, found.baselines)
-    by_run = {pair.run: pair.differences for pair in pairs}
+    rows, left_out = paired_rows(tmp_path)
+    b, c = sorted(rows, key=lambda row: row["run"])
     assert left_out == []
-    assert by_run["b"]["sharpness"].mean == pytest.approx(0.25)
-    assert by_run["b"]["psnr_pooled_db"].mean == pytest.approx(0)
-    assert by_run["b"].keys() - by_run["c"].keys() == {"ssim"}
-    assert by_run["c"]["sharpness"].certain
+    assert b["sharpness"] == pytest.approx(0.25)
+    assert b["psnr_pooled_db"] == pytest.approx(0)
+    assert [key for key in b if c[key] is None] == ["ssim", "ssim.low", "ssim.high"]
+    assert not any("of_a_newer_version" in key for key in b)
+    assert c["sharpness.low"] > 0
 
 
 def test_a_metric_that_a_resample_may_have_no_image_of_is_left_out(tmp_path):
@@ -93,7 +94,6 @@ def test_a_metric_that_a_resample_may_have_no_image_of_is_left_out(tmp_path):
         fake_evaluation(
             fake_run(tmp_path / name), np.full(40, 15.0), gradient=few, real_gradient=few
         )
-    found = compared(tmp_path)
-    (pair,), _ = paired.pairs(found.ranked, found.baselines)
-    assert "psnr_db" in pair.differences
-    assert "sharpness" not in pair.differences
+    (row,), _ = paired_rows(tmp_path)
+    assert "psnr_db" in row
+    assert "sharpness" not in row

@@ -2,13 +2,14 @@ import statistics
 
 import pytest
 
-from ctxenc.comparison import grouping, sections
+from ctxenc.comparison import comparison_table, sections
+from ctxenc.comparison.records import load
 from ctxenc.errors import UserError
 from tests.fake_runs import RANDOM, damage, fake_run
 
 
 def compared(folder, **options):
-    return sections.compare(sections.load([folder]), **options)
+    return sections.compare(load([folder]), **options)
 
 
 def ranking(section):
@@ -73,6 +74,8 @@ def test_the_order_is_that_of_the_key(tmp_path):
         ({"baseline": "c"}, "no such run"),
         ({"baseline": "b"}, "no test figures"),
         ({"top": 0}, "at least 1"),
+        ({"top": 0, "group_by": "seed"}, "at least 1"),
+        ({"group_by": "psnr_db"}, "no such key"),
     ],
 )
 def test_what_cannot_be_asked_is_a_user_error(tmp_path, options, message):
@@ -89,10 +92,10 @@ def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):
             where = tmp_path / f"{weight}-{seed}"
             fake_run(where, psnr, lambda_adv=weight, seed=seed, num_workers=seed)
     fake_run(tmp_path / "failed", 1.0, state="failed", lambda_adv=1e-2, seed=9)
-    (section,) = compared(tmp_path).sections
-    first, second = grouping.grouped(section.runs, "seed")
-    assert first.mean["psnr_db"] == pytest.approx(statistics.mean(psnrs[0]))
-    assert first.spread["psnr_db"] == pytest.approx(statistics.stdev(psnrs[0]))
-    assert first.values == ("0", "1", "2")
-    assert (second.mean["psnr_db"], second.spread["psnr_db"]) == (14.0, None)
-    assert (len(second.runs), second.others) == (2, 1)
+    table, _ = comparison_table.tables(compared(tmp_path), group_by="seed")
+    first, second = table.values()
+    assert first["psnr_db"] == pytest.approx(statistics.mean(psnrs[0]))
+    assert first["psnr_db.sd"] == pytest.approx(statistics.stdev(psnrs[0]))
+    assert (first["n"], first["values"]) == (3, "0, 1, 2")
+    assert (second["psnr_db"], second["psnr_db.sd"], second["n"]) == (14.0, None, 1)
+    assert table.rows[1]["n"].text == "1 (of 2)"

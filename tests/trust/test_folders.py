@@ -102,8 +102,8 @@ def _whole(folder):
 
 def _shown(folder):
     """All that a comparison makes of a folder."""
-    compared = sections.compare(sections.load([str(folder)]))
-    pairs, _ = paired.pairs(compared.ranked, compared.baselines)
+    compared = sections.compare(records.load([str(folder)]))
+    pairs, _ = paired.tables(compared)
     tables = comparison_table.tables(compared, pairs, everything=True)
     with mock.patch("plotly.offline.get_plotlyjs", return_value=""):  # 4 MB, of its own making
         return [*(render(tables, form) for form in FORMATS), page.html(compared, tables)]

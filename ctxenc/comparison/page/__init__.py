@@ -4,10 +4,10 @@ Jinja escapes whatever comes from a run folder, and the page's content security 
 scripts alone, by their hashes, and lets nothing be fetched.
 """
 
-import base64
 import hashlib
 import os
 import shlex
+from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
@@ -17,7 +17,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from ctxenc.comparison import figures, grouping, settings
+from ctxenc.comparison import figures, settings
 from ctxenc.comparison.figures import MAIN
 from ctxenc.comparison.page import curves, samples
 from ctxenc.comparison.page.samples import Strips
@@ -44,37 +44,9 @@ def save(file: str | os.PathLike[str], comparison: Comparison, tables: Sequence[
 
 
 def html(comparison: Comparison, tables: Sequence[Table]) -> str:
-    """The page.
-
-    Args:
-        comparison: whose runs are drawn.
-        tables: as `ctxenc.comparison.comparison_table.tables` gives them.
-    """
+    """The page with these tables and with the curves and samples of the comparison's runs."""
     from plotly.offline import get_plotlyjs  # plotly: slow to import, and only pages need it
 
-    pictures = samples.strips_of(comparison.ranked)
-    most = curves.points(len(comparison.ranked))
-    sections = {
-        f"section-{number}": _drawn(section, pictures, most)
-        for number, section in enumerate(comparison.sections)
-    }
-    plotly = get_plotlyjs().replace("</script", r"<\/script")
-    script = _own("page.js")
-    environment = _environment()
-    return environment.get_template("page.html").render(
-        tables=tables,
-        sections=sections,
-        data={key: drawn["data"] for key, drawn in sections.items()},
-        subtitle=_subtitle(comparison),
-        commands=[(r.label, command(r)) for r in (*comparison.ranked, *comparison.unranked)],
-        style=_own("page.css"),
-        scripts=(Markup(plotly), script),
-        hashes=Markup(" ".join(map(_hash, (plotly, script)))),
-    )
-
-
-def _environment() -> Environment:
-    """Jinja, which escapes what comes from run folders and shows its control characters."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
@@ -85,11 +57,26 @@ def _environment() -> Environment:
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
     environment.filters |= {"breakable": _breakable, "uri": lambda row: Markup(samples.uri(row))}
     environment.globals |= {"columns": _columns, "whisker": _whisker}
-    return environment
-
-
-def _own(name: str) -> Markup:
-    return Markup((HERE / name).read_text(encoding="utf-8"))
+    style, own = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    scripts = (get_plotlyjs().replace("</script", r"<\/script"), own)
+    digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
+    pictures = samples.strips_of(comparison.ranked)
+    most = curves.points(len(comparison.ranked))
+    every = (*comparison.ranked, *comparison.unranked)
+    shown = f"{len(every)} of " if len(every) < comparison.found else ""
+    drawn = (_drawn(section, pictures, most) for section in comparison.sections)
+    sections = {f"section-{number}": found for number, found in enumerate(drawn)}
+    return environment.get_template("page.html").render(
+        tables=tables,
+        sections=sections,
+        data={key: section["data"] for key, section in sections.items()},
+        runs=f"{shown}{comparison.found} runs",
+        made=f"{datetime.now():%Y-%m-%d %H:%M} by ctxenc {metadata.version('ctxenc')}",
+        commands=[(run.label, command(run)) for run in every],
+        style=Markup(style),
+        scripts=map(Markup, scripts),
+        hashes=Markup(" ").join(Markup(f"'sha256-{b64encode(d).decode()}'") for d in digests),
+    )
 
 
 def command(run: Record) -> str | None:
@@ -108,16 +95,17 @@ def command(run: Record) -> str | None:
 def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[str, Any]:
     """What is below a section's table: names of runs and curves, curves, and blocks of samples.
 
-    The runs of a block have samples of the same images; each is its place in the section, its
-    samples and a caption.
+    The runs of a block, (place in the section, strips, caption), have the same test images.
     """
     names = _names(section)
     series = [curves.series(run, most) for run in section.runs]
     blocks: dict[str, list[tuple[int, Strips, str]]] = {}
     for number, run in enumerate(section.runs):
         if strips := pictures.get(run):
-            caption = f"{figures.sentence(MAIN, run.last[MAIN])} · " if MAIN in run.last else ""
-            caption += f"step {strips.step:,}"
+            caption = f"step {strips.step:,}"
+            if MAIN in run.last:
+                figure, metric = figures.shown(MAIN, run.last[MAIN]), METRICS[MAIN]
+                caption = f"{metric.title} {figure} {metric.unit} · {caption}"
             blocks.setdefault(strips.same, []).append((number, strips, caption))
     data = {  # Plotly takes names for HTML
         "runs": [{"name": escape(printable(n)), **s} for n, s in zip(names, series, strict=True)],
@@ -138,7 +126,7 @@ def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[
 def _names(section: Section) -> list[str]:
     """What each run is called beside a curve: the settings that tell it apart, else its label."""
     keys = settings.differing([run.settings for run in section.runs])
-    keys = [key for key in keys if grouping.changes_results(key)]
+    keys = list(filter(settings.changes_results, keys))
     names = [
         "  ".join(f"{key}={value}" for key in keys if (value := run.settings.values.get(key)))
         for run in section.runs
@@ -147,45 +135,29 @@ def _names(section: Section) -> list[str]:
     return names if apart and all(names) else [run.label for run in section.runs]
 
 
-def _subtitle(comparison: Comparison) -> str:
-    shown = len(comparison.ranked) + len(comparison.unranked)
-    runs = f"{shown} of {comparison.found} runs" if shown < comparison.found else f"{shown} runs"
-    return f"{runs} · made {datetime.now():%Y-%m-%d %H:%M} by ctxenc {metadata.version('ctxenc')}"
-
-
-def _columns(table: Table) -> list[tuple[Column, Cell | None, float]]:
-    """Each column with its best cell, if one is, and how far its intervals reach from zero."""
+def _columns(table: Table) -> list[tuple[Column, list[Cell], Cell | None, float]]:
+    """Each column with its cells, the best of them, and how far its intervals reach from zero."""
     found = []
-    for column, *cells in zip(table.columns, *table.rows, strict=True):
+    for column, cells in table.visible():
+        metric = METRICS.get(column.metric)
         reach = max((abs(end) for cell in cells for end in cell.interval), default=0.0)
-        found.append((column, None if reach else _best(column, cells), reach))
+        numbers = [(cell, cell.value) for cell in cells if isinstance(cell.value, int | float)]
+        best = None
+        if metric is not None and len(numbers) > 1 and not reach:
+            best = min(numbers, key=lambda pair: metric.badness(pair[1]))[0]
+        found.append((column, cells, best, reach))
     return found
-
-
-def _best(column: Column, cells: Sequence[Cell]) -> Cell | None:
-    metric = METRICS.get(column.metric)
-    numbers = [(cell, cell.value) for cell in cells if isinstance(cell.value, int | float)]
-    if metric is None or len(numbers) < 2:
-        return None
-    return min(numbers, key=lambda pair: metric.badness(pair[1]))[0]
 
 
 def _whisker(metric: str, cell: Cell, reach: float) -> dict[str, Any]:
     """A difference and its interval in pixels from zero, where 76 are `reach`, and its colour."""
     ends = (*cell.interval, cell.value)
     low, high, value = (round(76 * float(end or 0) / reach, 1) for end in ends)
-    way = {"higher": 1, "lower": -1}.get(METRICS[metric].better, 0) if metric in METRICS else 0
-    tone = "open"
-    if way and low * high > 0:
-        tone = "better" if low * way > 0 else "worse"
-    return {"low": low, "value": value, "high": high, "tone": tone}
+    better = {"higher": value, "lower": -value}.get(METRICS[metric].better, 0) * (low * high > 0)
+    colour = "c0" if better > 0 else "c1" if better < 0 else "quiet"
+    return {"low": low, "value": value, "high": high, "colour": colour}
 
 
 def _breakable(name: str) -> Markup:
     """A run's name as HTML that may break after its commas and slashes."""
     return escape(printable(name)).replace(",", Markup(",<wbr>")).replace("/", Markup("/<wbr>"))
-
-
-def _hash(script: str) -> str:
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return f"'sha256-{digest}'"

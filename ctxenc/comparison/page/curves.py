@@ -5,25 +5,22 @@ Whatever scalars the lines have become curves, whether this version knows them o
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
 
 from ctxenc.comparison import figures
 from ctxenc.comparison.records import Record
 
 POINTS = 400_000  # numbers on one page
 FEWEST, MOST = 40, 600  # points of one curve
-USUAL = 20  # curves of a run
+USUAL = 20  # curves that a run has
 MOST_NAMES = 100  # curves of a run; the others are left out
 FIRST = "generator_loss"  # of the training scalars, the one that a page opens with
 OTHER = ("split", "step", "epoch")  # what a line has beside its scalars
 
 Series = dict[str, list[float | None]]
-Lines = Float[np.ndarray, "lines names"]
-Thinned = Float[np.ndarray, "fewer names"]
 
 
 def points(runs: int) -> int:
@@ -46,7 +43,8 @@ def series(record: Record, most: int) -> dict[str, Series]:
     """A run's training and test curves, ``{"train": {"step": […], "generator_loss": […]}, …}``.
 
     Training lines are already means over steps, so neighbours are averaged where there are more
-    than `most`; of the tests every so many is kept, and the last.
+    than `most`, at the last one's step; of the tests every so many is kept, and the last. A curve
+    without any value is left out.
     """
     lines = record.run.metrics()
     found = {}
@@ -57,8 +55,21 @@ def series(record: Record, most: int) -> dict[str, Series]:
         values = [[_number(line.get(name)) for name in names] for line in mine]
         table = np.array(values, float).reshape(len(mine), len(names))
         table = table[np.isfinite(table[:, 0])]
-        thin = _means if split == "train" else _some
-        found[split] = _columns(names, thin(table, max(1, math.ceil(len(table) / most))))
+        size = max(1, math.ceil(len(table) / most))
+        if split == "test":
+            table = np.concatenate([table[:-1:size], table[-1:]])
+        else:
+            padded = np.pad(table, ((0, -len(table) % size), (0, 0)), constant_values=np.nan)
+            blocks = padded.reshape(-1, size, len(names))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # blocks of nothing but NaN
+                table = np.nanmean(blocks, axis=1)
+            table[:, 0] = np.nanmax(blocks[:, :, 0], axis=1)
+        found[split] = {
+            name: [_short(value) for value in column.tolist()]
+            for name, column in zip(names, table.T, strict=True)
+            if np.isfinite(column).any()
+        }
     return found
 
 
@@ -68,31 +79,6 @@ def _number(value: Any) -> float:
     if kind is float or (kind is int and abs(value) < 2**53):
         return value
     return math.nan
-
-
-def _means(table: Lines, size: int) -> Thinned:
-    """Means of `size` neighbours each, at the last one's step; what is not there is left out."""
-    padded = np.pad(table, ((0, -len(table) % size), (0, 0)), constant_values=np.nan)
-    blocks = padded.reshape(-1, size, table.shape[1])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # blocks of nothing but NaN
-        means = np.nanmean(blocks, axis=1)
-    means[:, 0] = np.nanmax(blocks[:, :, 0], axis=1)
-    return means
-
-
-def _some(table: Lines, stride: int) -> Thinned:
-    """Every `stride`-th line, and the last."""
-    return np.concatenate([table[:-1:stride], table[-1:]])
-
-
-def _columns(names: Iterable[str], table: Lines) -> Series:
-    """Lists by name, of those names that have a value anywhere; None where there is none."""
-    return {
-        name: [_short(value) for value in table[:, i].tolist()]
-        for i, name in enumerate(names)
-        if np.isfinite(table[:, i]).any()
-    }
 
 
 def _short(value: float) -> float | None:

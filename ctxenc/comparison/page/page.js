@@ -2,7 +2,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const all = (root, css) => [...root.querySelectorAll(css)];
-const finger = matchMedia("(pointer: coarse)").matches;
+const touch = matchMedia("(pointer: coarse)").matches;
 
 // Tables
 
@@ -30,48 +30,31 @@ all(document, "thead button").forEach((button) => {
 
 // Curves
 
-const probe = document.body.appendChild(document.createElement("i"));
-
-function colour(name) {
-  probe.style.color = `var(--${name})`; // of the light or the dark page
-  return getComputedStyle(probe).color;
-}
-
-function trace(name, x, y, line, after = "") {
-  return {
-    x,
-    y,
-    name,
-    line,
-    mode: y.length < 40 ? "lines+markers" : "lines",
-    marker: { size: 5 },
-    hovertemplate: `%{y:.4~g}<extra>%{fullData.name}${after}</extra>`,
-  };
-}
-
-function runs(section, split, metric, chips) {
-  const drawn = section.runs.map((run, i) => {
-    const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / 7) % 4];
-    const line = { color: colour(`c${i % 7}`), dash, width: 1.8 };
-    const { step, [metric]: y } = run[split];
-    return Array.isArray(y) && trace(run.name, step, y, line);
-  });
-  return drawn.filter((found, i) => found && chips[i].ariaPressed === "true");
-}
+const hover = "%{y:.4~g}<extra>%{fullData.name}</extra>";
+const style = getComputedStyle(document.documentElement);
+const colour = (name) => style.getPropertyValue(`--${name}`); // of the light or the dark page
 
 function draw(figure, section, chips) {
   const metric = figure.querySelector("select").value;
   const logarithmic = figure.querySelector("input").checked;
   const quiet = colour("quiet");
-  const traces = runs(section, figure.dataset.split, metric, chips);
+  const traces = [];
+  section.runs.forEach((run, i) => {
+    const { step, [metric]: y } = run[figure.dataset.split];
+    if (!Array.isArray(y) || chips[i].ariaPressed !== "true") return;
+    const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / 7) % 4];
+    const line = { color: colour(`c${i % 7}`), dash, width: 1.8 };
+    const marks = { mode: y.length < 40 ? "lines+markers" : "lines", marker: { size: 5 } };
+    traces.push({ name: run.name, x: step, y, line, ...marks, hovertemplate: hover });
+  });
   const last = Math.max(1, ...traces.flatMap((found) => found.x.slice(-1)));
   const fills = figure.dataset.split === "test" ? section.baselines : [];
   const annotations = [];
   fills.filter((fill) => Object.hasOwn(fill.values, metric)).forEach((fill, i) => {
     const y = fill.values[metric];
     const line = { color: quiet, dash: i ? "dot" : "dash", width: 1 };
-    const level = trace(fill.name, [0, last], [y, y], line, " (no training)");
-    traces.push({ ...level, mode: "lines" });
+    const hovertemplate = hover.replace("</", " (no training)</");
+    traces.push({ name: fill.name, x: [0, last], y: [y, y], line, mode: "lines", hovertemplate });
     annotations.push({
       x: i ? 0 : 1, // at both ends, since they may be near each other
       xref: "paper",
@@ -85,11 +68,11 @@ function draw(figure, section, chips) {
   });
   const [text, line] = [colour("text"), colour("line")];
   const axis = { color: quiet, gridcolor: line, linecolor: line, zeroline: false };
-  Object.assign(axis, { fixedrange: finger, automargin: true });
+  Object.assign(axis, { fixedrange: touch, automargin: true });
   const layout = {
     paper_bgcolor: "transparent",
     plot_bgcolor: "transparent",
-    font: { family: getComputedStyle(document.body).fontFamily, size: 12, color: text },
+    font: { family: style.fontFamily, size: 12, color: text },
     margin: { l: 48, r: 8, t: 12, b: 40 },
     showlegend: false,
     hovermode: traces.length <= 10 ? "x unified" : "closest",
@@ -97,7 +80,7 @@ function draw(figure, section, chips) {
     xaxis: { ...axis, title: { text: "step", standoff: 8 }, showgrid: false, showline: true },
     yaxis: { ...axis, type: logarithmic ? "log" : "linear" },
     annotations,
-    dragmode: finger ? false : "zoom",
+    dragmode: touch ? false : "zoom",
     uirevision: `${metric} ${logarithmic}`,
   };
   const settings = { displayModeBar: false, responsive: true, doubleClick: "reset" };
@@ -107,29 +90,26 @@ function draw(figure, section, chips) {
 function curves(root) {
   const chips = all(root, "[aria-pressed]");
   const figures = all(root, "figure");
-  const redraw = (figure) => draw(figure, data[root.dataset.section], chips);
-  const redrawAll = () => figures.forEach(redraw);
-  figures.forEach((figure) => figure.addEventListener("change", () => redraw(figure)));
+  const redraw = () => figures.forEach((each) => draw(each, data[root.dataset.section], chips));
+  root.addEventListener("change", redraw);
   root.querySelector(".legend").addEventListener("click", (event) => {
     const button = event.target.closest("button");
     const every = button?.dataset.every;
     if (every) chips.forEach((chip) => (chip.ariaPressed = every));
     else if (button) button.ariaPressed = String(button.ariaPressed !== "true");
-    redrawAll();
+    redraw();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawAll);
-  redrawAll();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  redraw();
 }
 
 // Each is drawn when it comes near the screen: a page of many tables opens at once.
-function near(entries) {
+const watch = new IntersectionObserver((entries) => {
   entries.filter((entry) => entry.isIntersecting).forEach(({ target }) => {
     watch.unobserve(target);
     curves(target);
   });
-}
-
-const watch = new IntersectionObserver(near, { rootMargin: "600px" });
+}, { rootMargin: "600px" });
 all(document, ".curves").forEach((root) => watch.observe(root));
 
 // Samples

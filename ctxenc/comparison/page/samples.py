@@ -29,13 +29,12 @@ Strip = UInt8[np.ndarray, "height width 3"]
 
 @dataclass(frozen=True)
 class Strips:
-    """One run's last sample grid, a row of square images each, at the images' own `size`.
+    """One run's last sample grid, a row of square images each, at the images' own size.
 
     `same` is equal where the real images are.
     """
 
     step: int
-    size: int
     same: str
     real: Strip
     masked: Strip
@@ -56,34 +55,17 @@ def last_strips(record: Record) -> Strips | None:
     """The rows of a run's last sample grid; None where there is none that can be read."""
     size = record.dataset.get("image_size")
     try:
-        inside = Path(record.settings.values.get("samples_dir", "samples")).expanduser()
-        folder = record.run.path / inside
+        folder = record.run.inside(record.settings.values.get("samples_dir", "samples"))
         steps = sorted(
             (int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()
         )
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: the home of nobody
+    except (OSError, ValueError, RuntimeError):  # RuntimeError: ~ of an unknown user
         return None
     for step, file in reversed(steps):
         grid = _read(file)
         if grid is not None and (rows := _cut(grid, size)):
-            same = hashlib.sha256(rows[0].tobytes()).hexdigest()
-            return Strips(step, rows[0].shape[0], same, *rows)
+            return Strips(step, hashlib.sha256(rows[0].tobytes()).hexdigest(), *rows)
     return None
-
-
-def _cut(grid: Grid, size: object) -> list[Strip]:
-    """The rows of a grid of images of that size, where it is one.
-
-    A grid repeats the pixels of small images to enlarge them; here that is undone.
-    """
-    if not isinstance(size, int) or size < 1:
-        return []
-    repeats, left = divmod(len(grid), ROWS * (size + GAP) + GAP)
-    if left or not repeats or grid.shape[1] <= 2 * GAP * repeats:
-        return []
-    small = grid[::repeats, ::repeats]
-    tops = (GAP + row * (size + GAP) for row in range(ROWS))
-    return [small[top : top + size, GAP:-GAP] for top in tops]
 
 
 def uri(row: Strip) -> str:
@@ -110,3 +92,18 @@ def _read(file: Path) -> Grid | None:
                 return np.asarray(image.convert("RGB"))
     except Exception:  # Pillow raises many kinds for damaged files
         return None
+
+
+def _cut(grid: Grid, size: object) -> list[Strip]:
+    """The rows of a grid of images of that size, where it is one.
+
+    A grid repeats the pixels of small images to enlarge them; here that is undone.
+    """
+    if not isinstance(size, int) or size < 1:
+        return []
+    repeats, left = divmod(len(grid), ROWS * (size + GAP) + GAP)
+    if left or not repeats or grid.shape[1] <= 2 * GAP * repeats:
+        return []
+    small = grid[::repeats, ::repeats]
+    tops = (GAP + row * (size + GAP) for row in range(ROWS))
+    return [small[top : top + size, GAP:-GAP] for top in tops]

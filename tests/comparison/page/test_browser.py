@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from ctxenc.comparison import comparison_table, page, paired, sections
+from ctxenc.comparison.records import load
 from tests.comparison.page.runs import HOSTILE, fill
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -42,8 +43,8 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, folder, tmp_path):
-    found = sections.compare(sections.load([folder]))
-    pairs, _ = paired.pairs(found.ranked, found.baselines)
+    found = sections.compare(load([folder]))
+    pairs, _ = paired.tables(found)
     file = tmp_path / "page.html"
     page.save(file, found, comparison_table.tables(found, pairs))
     browser.get(file.as_uri())
