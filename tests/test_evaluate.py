@@ -95,7 +95,7 @@ def test_it_prints_a_table_the_verdict_and_last_the_folder(done, run, evaluation
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
 
 
-def test_metrics_json_is_of_the_contract(run, evaluation):
+def test_metrics_json_says_what_was_measured_and_has_every_figure(run, evaluation):
     metrics = evaluation.metrics
     assert metrics["name"] == "photos-center"
     assert metrics["run"] == str(run.path)
@@ -187,7 +187,7 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
     split = TestSplit(
         build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, SHARDING
     )
-    assert metrics["mask_hash"] == split.mask_hash() != run.dataset["mask_hash"]
+    assert metrics["mask_hash"] == split.frozen_masks.sha256 != run.dataset["mask_hash"]
     assert metrics["dataset"]["test_fingerprint"] == run.dataset["test_fingerprint"]
 
 
@@ -432,7 +432,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(run, program, argument):
     assert BAD[argument] in line
 
 
-def test_ridge_asked_for_where_it_cannot_be_is_refused(run, program):
+def test_ridge_is_refused_where_masks_differ(run, program):
     status, _, error = program(run.path, "mask=random", "--baselines", "ridge")
     assert status == 1
     assert "--baselines ridge: expected one hole for all images" in error

@@ -21,6 +21,7 @@ class Evaluation:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
+        self.name = self.path.name
 
     @classmethod
     def of(cls, run: Run, name: str) -> "Evaluation":
@@ -31,11 +32,6 @@ class Evaluation:
     def all_of(cls, run: Run) -> "list[Evaluation]":
         """The run's finished evaluations, by name."""
         return [cls(f.parent) for f in sorted(run.path.glob("evaluation/*/metrics.json"))]
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     @property
     def metrics(self) -> dict[str, Any]:
