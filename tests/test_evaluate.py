@@ -380,6 +380,19 @@ def test_raw_weights_are_measured_apart(whole, program):
     assert line["raw_psnr_db"] != pytest.approx(line["psnr_db"], rel=1e-4)
 
 
+def test_a_long_name_is_cut_before_what_tells_the_weights_apart(whole, program, tmp_path):
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    for i in range(20):
+        Image.new("RGB", (16, 16), (i, 2 * i, 3 * i)).save(folder / f"{i}.png")
+    asked = ("--baselines=none", "dataset=folder", f"dataset.path={folder}", "--raw")
+    status, out, error = program(whole.path, *asked, "--checkpoint=latest")
+    assert status == 0, error
+    name = Evaluation(out.splitlines()[-1]).name
+    assert name.startswith("folder-random-longlong")
+    assert name.endswith("-raw-latest")
+
+
 @pytest.mark.parametrize("missing", [0.0, 1.0])
 def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missing):
     def mask(key, batch, height, width):
