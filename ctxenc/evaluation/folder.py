@@ -22,6 +22,7 @@ class Evaluation:
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
         self.name = self.path.name
+        self.grid = self.path / "grid.png"  # the best, median and worst images
 
     @classmethod
     def of(cls, run: Run, name: str) -> "Evaluation":
@@ -48,11 +49,6 @@ class Evaluation:
         if not isinstance(found, dict):
             raise UserError(f"{file}: expected a JSON object")
         return found
-
-    @property
-    def grid(self) -> Path:
-        """The picture of the best, median and worst images."""
-        return self.path / "grid.png"
 
     def per_image(self, row: str | None = None) -> PerImage:
         """``per_image.csv`` by column, ``<row>.<column>``: all of them, or one row's.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 from flax.errors import FlaxError
 from hydra.core.override_parser.types import OverrideType
 from jaxtyping import Array, Float
@@ -61,11 +61,10 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
         prediction = build.prediction_of_masks(model.prediction, mask, box, config.image_size)
         model = dataclasses.replace(model, mask=mask, prediction=prediction)
     size, needed = config.image_size, trained.config.image_size
-    images = jax.ShapeDtypeStruct((1, size, size, 3), jnp.uint8)
-    one_mask = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+    blank = np.zeros((1, size, size, 3), np.uint8), np.zeros((1, size, size, 1), np.float32)
     fill = functools.partial(step.fill, model)
     try:  # on shapes alone
-        jax.eval_shape(fill, trained.variables, images, one_mask, trained.fill_value)
+        jax.eval_shape(fill, trained.variables, *blank, trained.fill_value)
     except (FlaxError, TypeError, ValueError):
         raise UserError(
             f"image_size={size}: must be {needed}, as this generator's weights are for images of "
