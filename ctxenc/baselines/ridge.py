@@ -1,8 +1,4 @@
-"""Ridge regression from an image's visible pixels to its missing ones: the best linear fill.
-
-It needs one hole for all images. A trained network that stays below it has not learned what a
-matrix has.
-"""
+"""Ridge regression from visible to missing pixels: the best linear fill of one hole for all."""
 
 from dataclasses import dataclass
 

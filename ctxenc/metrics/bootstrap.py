@@ -37,10 +37,7 @@ def means(
 
 
 def summary(values: Mapping[str, Any]) -> dict[str, float]:
-    """The metrics' figures over all images, from the columns of `registry.per_image`.
-
-    A figure of which no image has a value is left out.
-    """
+    """The metrics' figures over all images; those of which no image has a value are left out."""
     found = figures({c: means(np.asarray(v)[:, None])[0] for c, v in values.items()})
     return {name: float(figure) for name, figure in found.items() if np.isfinite(figure)}
 

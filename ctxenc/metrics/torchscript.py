@@ -28,11 +28,10 @@ Others = Float[np.ndarray, "others features"]
 
 
 class Network:
-    """One network from a TorchScript file, called with a batch of 8-bit images.
+    """One network from a TorchScript file, which is tried on a batch of the images' size.
 
-    `flag` is the option that names the file. A batch of the size of the images to come is tried.
-    `prepare` is given a uint8 tensor (N, 3, height, width), and the network what it returns, with
-    the `options`.
+    `flag` is the option that names the file. `prepare` is given a uint8 tensor (N, 3, height,
+    width), and the network what it returns, with the `options`.
 
     Raises:
         UserError: no PyTorch, no such file, not TorchScript, or not the expected output.
