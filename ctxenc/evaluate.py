@@ -18,19 +18,16 @@ folder with the figures: metrics.json, per_image.csv and grid.png.
   python -m ctxenc.evaluate RUN mask=random              holes elsewhere
   python -m ctxenc.evaluate RUN dataset=folder dataset.path=DIR     other images"""
 
-EPILOG = """\
-What each figure can and cannot tell: docs/metrics.md."""
-
 
 def parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """The command line; most of its options are arguments of `evaluate`, by name."""
     made = argparse.ArgumentParser(
         "python -m ctxenc.evaluate",
         description=DESCRIPTION,
-        epilog=EPILOG,
+        epilog="What each figure can and cannot tell: docs/metrics.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("run", metavar="RUN", help="a run folder")
+    made.add_argument("path", metavar="RUN", help="a run folder")
     keys = ", ".join(schema.keys(lambda key: key.on_evaluate))
     made.add_argument(
         "overrides", metavar="OVERRIDE", nargs="*", help=f"KEY=VALUE of {keys}, or their options"
@@ -45,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
         default="all",
         metavar="all|none|A,B",
         help=f"any of {', '.join(BASELINES)}, or package.module.name of your own",
+        dest="against",
     )
     slow = {baseline.title: baseline.first for baseline in BASELINES.values() if baseline.first}
     made.add_argument(
@@ -61,25 +59,14 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     """Read the command line, evaluate, print the table and the folder."""
-    asked = parser().parse_intermixed_args()
-    overrides = [*asked.overrides]
-    if asked.batch_size is not None:
-        overrides.append(f"batch_size={asked.batch_size}")
+    asked = vars(parser().parse_intermixed_args())
+    config_dir, batch_size = asked.pop("config_dir"), asked.pop("batch_size")
+    if batch_size is not None:
+        asked["overrides"].append(f"batch_size={batch_size}")
     with one_line_errors("ctxenc.evaluate"):
-        search_path.add(asked.config_dir)
+        search_path.add(config_dir)
         with Counting() as counting:
-            done = evaluate(
-                asked.run,
-                overrides,
-                checkpoint=asked.checkpoint,
-                raw=asked.raw,
-                name=asked.name,
-                against=asked.baselines,
-                slow_images=asked.slow_images,
-                inception=asked.inception,
-                lpips=asked.lpips,
-                progress=counting,
-            )
+            done = evaluate(**asked, progress=counting)
         show(done.metrics)
         print(done.path)
 

@@ -203,7 +203,7 @@ def initial_state(
 
 def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
-    train, missing = experiment.dataset.train, test.missing()
+    train, missing = experiment.dataset.train, test.frozen_masks.missing
     described = {
         "name": experiment.dataset.name,
         "image_size": experiment.config.image_size,
@@ -212,7 +212,7 @@ def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
         "train_fingerprint": fingerprint(train),
         "test_fingerprint": fingerprint(test.images),
         "mean_colour": [round(float(c), 6) for c in experiment.mean_colour],
-        "mask_hash": test.mask_hash(),
+        "mask_hash": test.frozen_masks.sha256,
         "missing": missing,
     }
     if experiment.config.resume is None:
@@ -261,7 +261,7 @@ def baseline_figures(experiment: Experiment, test: TestSplit) -> dict[str, Any]:
 
 def _baseline_figures(_: Any, test: TestSplit, train: Images) -> dict[str, Any]:
     quick = {name: b.target for name, b in BASELINES.items() if b.when == "training"}
-    hole = test.fixed_mask()
+    hole = test.frozen_masks.fixed
     fills = {name: prepared(target, train, hole) for name, target in quick.items()}
     return {name: metrics.summary(test.baseline(fill)) for name, fill in fills.items()}
 

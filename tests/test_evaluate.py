@@ -95,7 +95,7 @@ def test_it_prints_a_table_the_verdict_and_last_the_folder(done, run, evaluation
     assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
 
 
-def test_metrics_json_is_of_the_contract(run, evaluation):
+def test_metrics_json_says_what_was_measured_and_has_every_figure(run, evaluation):
     metrics = evaluation.metrics
     assert metrics["name"] == "photos-center"
     assert metrics["run"] == str(run.path)
@@ -187,7 +187,7 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
     split = TestSplit(
         build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, SHARDING
     )
-    assert metrics["mask_hash"] == split.mask_hash() != run.dataset["mask_hash"]
+    assert metrics["mask_hash"] == split.frozen_masks.sha256 != run.dataset["mask_hash"]
     assert metrics["dataset"]["test_fingerprint"] == run.dataset["test_fingerprint"]
 
 
@@ -380,6 +380,19 @@ def test_raw_weights_are_measured_apart(whole, program):
     assert line["raw_psnr_db"] != pytest.approx(line["psnr_db"], rel=1e-4)
 
 
+def test_a_long_name_is_cut_before_what_tells_the_weights_apart(whole, program, tmp_path):
+    folder = tmp_path / ("long" * 25)
+    folder.mkdir()
+    for i in range(20):
+        Image.new("RGB", (16, 16), (i, 2 * i, 3 * i)).save(folder / f"{i}.png")
+    asked = ("--baselines=none", "dataset=folder", f"dataset.path={folder}", "--raw")
+    status, out, error = program(whole.path, *asked, "--checkpoint=latest")
+    assert status == 0, error
+    name = Evaluation(out.splitlines()[-1]).name
+    assert name.startswith("folder-random-longlong")
+    assert name.endswith("-raw-latest")
+
+
 @pytest.mark.parametrize("missing", [0.0, 1.0])
 def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missing):
     def mask(key, batch, height, width):
@@ -432,7 +445,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(run, program, argument):
     assert BAD[argument] in line
 
 
-def test_ridge_asked_for_where_it_cannot_be_is_refused(run, program):
+def test_ridge_is_refused_where_masks_differ(run, program):
     status, _, error = program(run.path, "mask=random", "--baselines", "ridge")
     assert status == 1
     assert "--baselines ridge: expected one hole for all images" in error

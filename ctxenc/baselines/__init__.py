@@ -1,4 +1,4 @@
-"""Classical fills, which no model was trained for: what a model has to beat to be worth its hours.
+"""Classical fills: what a model has to beat to be worth its hours of training.
 
 A **fill** is a function of images and of which of their pixels are missing. It must not look at
 these, and leaves all others as they are::
@@ -21,18 +21,15 @@ needs the training images, or one hole for all test images, and returns its fill
         ) -> Fill:
             ...  # raises ctxenc.errors.UserError with the reason where it cannot be had
 
-**To add one**, write it in a file of this room and enter it in `BASELINES`. One of your own package
-needs no entry: ``python -m ctxenc.evaluate RUN --baselines ridge,mypackage.fills.nearest``.
+**To add one**, write it in ``fills.py`` or in a file beside it, and enter it in `BASELINES`. One of
+your own package needs no entry: ``ctxenc.evaluate RUN --baselines ridge,mypackage.fills.nearest``.
 """
 
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ctxenc.baselines.biharmonic import biharmonic
-from ctxenc.baselines.colours import MeanColour, context_mean
+from ctxenc.baselines import fills
 from ctxenc.baselines.contract import Fill, prepared
-from ctxenc.baselines.harmonic import Harmonic
-from ctxenc.baselines.opencv import navier_stokes, telea
 from ctxenc.baselines.ridge import Ridge
 
 __all__ = ["BASELINES", "Baseline", "Fill", "prepared", "title"]
@@ -40,14 +37,10 @@ __all__ = ["BASELINES", "Baseline", "Fill", "prepared", "title"]
 
 @dataclass(frozen=True)
 class Baseline:
-    """One baseline.
+    """One baseline; `title` is its name in tables.
 
-    Attributes:
-        title: Its name in tables.
-        target: A fill, or a class.
-        first: It is so slow where every image has a hole of its own that only so many of the first
-            images are measured; None for all.
-        when: ``training`` where a run measures it before its first step, else ``evaluation``.
+    One that is slow where every image has its own hole is measured on so many of the `first` images
+    there. A run measures those of ``training`` before its first step.
     """
 
     title: str
@@ -57,12 +50,12 @@ class Baseline:
 
 
 BASELINES: dict[str, Baseline] = {
-    "mean_colour": Baseline("mean colour", MeanColour, when="training"),
-    "context_mean": Baseline("context mean", context_mean, when="training"),
-    "telea": Baseline("Telea", telea),
-    "navier_stokes": Baseline("Navier-Stokes", navier_stokes),
-    "harmonic": Baseline("harmonic", Harmonic),
-    "biharmonic": Baseline("biharmonic", biharmonic, first=200),
+    "mean_colour": Baseline("mean colour", fills.MeanColour, when="training"),
+    "context_mean": Baseline("context mean", fills.context_mean, when="training"),
+    "telea": Baseline("Telea", fills.telea),
+    "navier_stokes": Baseline("Navier-Stokes", fills.navier_stokes),
+    "harmonic": Baseline("harmonic", fills.Harmonic),
+    "biharmonic": Baseline("biharmonic", fills.biharmonic, first=200),
     "ridge": Baseline("ridge", Ridge),
 }
 """By the name that files, options and columns have."""

@@ -1,25 +1,33 @@
 """An evaluation: a trained generator and the classical fills on the same images and masks."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
+import jax
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array
 
-from ctxenc import masks, step
+from ctxenc import masks
 from ctxenc.baselines import BASELINES, Baseline, prepared, title
 from ctxenc.config.instantiate import locate
 from ctxenc.data.fingerprint import fingerprint
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import Setup, load
-from ctxenc.evaluation.measure import Row, measure
-from ctxenc.evaluation.statistics import Standing, sentence
-from ctxenc.evaluation.test_split import Batch
+from ctxenc.evaluation.statistics import sentence, standing
+from ctxenc.evaluation.test_split import Batch, TestSplit, measured
+from ctxenc.metrics import registry
+from ctxenc.metrics.bootstrap import Columns
+from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.sliced_wasserstein import SlicedWasserstein
 from ctxenc.metrics.torchscript import Networks
+from ctxenc.prediction import Prediction
 from ctxenc.report import extremes
 
 Progress = Callable[[str, int, int], None]  # (what, so many done, of how many)
+Row = tuple[Callable[[Batch], Array], int]  # a method's fill, and on how many of the first images
 
 
 def evaluate(
@@ -39,15 +47,15 @@ def evaluate(
 
     Args:
         path: the run folder.
-        overrides: Hydra's, of the masks and the images: see `ctxenc.evaluation.load`.
+        overrides: Hydra's, of the masks and the images.
         checkpoint: ``best``, ``latest`` or the number of a saved step.
         raw: the weights as the last step left them, also where an average was kept.
         name: of the evaluation; None: dataset, mask and what else was overridden.
         against: ``all``, ``none``, or with commas between, names of `BASELINES` and dotted paths
             of baselines of your own (`ctxenc.baselines`).
-        slow_images: measure baselines that are slow where holes differ on so many of the first
-            images; None: on all where they share one hole, else on as many as `BASELINES` says.
-        inception: a TorchScript file, for FID and KID: see `ctxenc.metrics.torchscript`.
+        slow_images: of how many of the first images slow baselines are; None: of all where these
+            share one hole, else of as many as `BASELINES` says.
+        inception: a TorchScript file, for FID and KID (`ctxenc.metrics.torchscript`).
         lpips: likewise, for LPIPS.
         progress: told how far each pass over images is.
 
@@ -60,18 +68,19 @@ def evaluate(
     if slow_images is not None and slow_images < 1:
         raise UserError(f"--slow-images {slow_images}: must be 1 or more")
     setup = load(path, checkpoint, overrides, raw=raw)
-    test, trained, images = setup.test, setup.trained, len(setup.dataset.test)
-    if name is None:
-        at = f"step{checkpoint}" if checkpoint.isdecimal() else checkpoint
-        name = setup.name if checkpoint == "best" else f"{setup.name}-{at}"
-    networks = Networks(inception, lpips, setup.config.image_size)
+    test, trained, name = setup.test, setup.trained, name or setup.name
+    images, size = len(test.images), test.images.image_size
+    networks = Networks(inception, lpips, size)
     rows, notes = _rows(setup, wanted, against == "all", slow_images, progress)
-    columns, patches = measure(test, rows, networks, lambda done, of: progress("testing", done, of))
-    seen = networks.figures(lambda done, of: progress("FID and KID", done, of))
-    standing = Standing(columns)
-    best = standing.best_baseline
-    lead = {} if best is None else standing.lead(best)
-    notes += _notes(setup, checkpoint, overrides)
+    columns, patches = _measure(test, rows, networks, functools.partial(progress, "testing"))
+    seen = networks.figures(functools.partial(progress, "FID and KID"))
+    figures, best, lead = standing(columns)
+    tested = fingerprint(test.images)
+    if trained.run.dataset.get("test_fingerprint") == tested:
+        if checkpoint == "best":
+            notes.append("the best checkpoint was chosen on this test split: it flatters the model")
+    elif not any(override.startswith(("dataset", "image_size")) for override in overrides):
+        notes.append("the test images have changed since the run was trained")
     if note := networks.note(images):
         notes.append(note)
     written = {
@@ -80,15 +89,15 @@ def evaluate(
         "checkpoint": {"which": checkpoint, **trained.described},
         "dataset": {
             "name": setup.dataset.name,
-            "image_size": setup.config.image_size,
+            "image_size": size,
             "test_images": images,
-            "test_fingerprint": fingerprint(setup.dataset.test),
+            "test_fingerprint": tested,
         },
-        "mask_hash": test.mask_hash(),
-        "missing": test.missing(),
+        "mask_hash": test.frozen_masks.sha256,
+        "missing": test.frozen_masks.missing,
         "images": images,
         "networks": networks.described(),
-        "rows": {r: {**standing.figures(r), **patches[r], **seen.get(r, {})} for r in rows},
+        "rows": {row: {**figures[row], **patches[row], **seen.get(row, {})} for row in rows},
         "best_baseline": best,
         "model_minus_best_baseline": lead,
         "verdict": sentence(best, lead, images),
@@ -96,8 +105,7 @@ def evaluate(
     }
     evaluation = Evaluation.of(trained.run, name)
     _save_extremes(evaluation.grid, setup, columns["model"]["psnr"])
-    each = {f"{row}.{column}": v for row, of in columns.items() for column, v in of.items()}
-    evaluation.write(written, each)
+    evaluation.write(written, {f"{r}.{c}": v for r, of in columns.items() for c, v in of.items()})
     return evaluation
 
 
@@ -128,67 +136,76 @@ def _rows(
     progress: Progress,
 ) -> tuple[dict[str, Row], list[str]]:
     """(the methods to measure, what to say about those left out or cut short)."""
-    images, hole, notes = len(setup.dataset.test), setup.test.fixed_mask(), []
-    rows = {"model": Row(_generator(setup), images)}
+    images, hole = len(setup.test.images), setup.test.frozen_masks.fixed
+    rows: dict[str, Row] = {"model": (setup.fill, images)}
+    notes = []
     for name, baseline in wanted.items():
+        fitting = functools.partial(progress, f"fitting {baseline.title}")
         try:
-            rows[name] = Row(_filling(setup, name, baseline, hole, progress), images)
+            fill = prepared(baseline.target, setup.dataset.train, hole, fitting)
         except UserError as reason:
             if not whatever_can:
                 raise UserError(f"--baselines {name}: {reason}") from None
             notes.append(f"{baseline.title} is left out: {reason}")
             continue
+        count = images
         if baseline.first is not None:
             count = min(images, slow_images or (images if hole is not None else baseline.first))
-            rows[name] = Row(rows[name].fill, count)
-            if count < images:
-                notes.append(f"* {baseline.title} is slow, and of the first {count} images only")
+        if count < images:
+            notes.append(f"* {baseline.title} is slow, and of the first {count} images only")
+        rows[name] = functools.partial(Batch.filled, fill=fill), count
     return rows, notes
 
 
-def _notes(setup: Setup, checkpoint: str, overrides: Sequence[str]) -> list[str]:
-    """What to say about the test images, given those that training tested on."""
-    if setup.trained.run.dataset.get("test_fingerprint") == fingerprint(setup.dataset.test):
-        flattered = "the best checkpoint was chosen on this test split: it flatters the model"
-        return [flattered] if checkpoint == "best" else []
-    if any(override.startswith(("dataset", "image_size")) for override in overrides):
-        return []
-    return ["the test images have changed since the run was trained"]
+_missing_box = jax.jit(Prediction.missing_box, static_argnums=0)
 
 
-def _generator(setup: Setup) -> Callable[[Batch], Array]:
-    model, variables, value = setup.model, setup.trained.variables, setup.trained.fill_value
-    return lambda batch: step.eval_step(model, variables, batch.images, batch.mask, value)[0]
+def _measure(
+    test: TestSplit, rows: dict[str, Row], networks: Networks, progress: Callable[[int, int], None]
+) -> tuple[dict[str, Columns], dict[str, dict[str, Any]]]:
+    """Every row's values by image, NaN where it is not measured, and its `swd`.
+
+    Images are read once, whatever the number of rows. The networks, if there are any, look at
+    every row that is measured on all images.
+    """
+    total, start, names = len(test.images), 0, tuple(METRICS)
+    prediction, patches = test.model.prediction, SlicedWasserstein(total)
+    columns = {
+        row: {column: np.full(total, np.nan) for column in registry.columns(names)} for row in rows
+    }
+    for batch in test.batches():
+        valid, whole = batch.valid, {}
+        hole = _missing_box(prediction, masks.to_float(batch.images), batch.mask)
+        patches.look("real", start, np.asarray(hole)[:valid], valid)
+        for name, (fill, images) in rows.items():
+            if (count := min(valid, images - start)) <= 0:
+                continue
+            try:
+                filled = fill(batch)
+            except UserError as reason:
+                raise UserError(f"--baselines {name}: {reason}") from None
+            if networks and images == total:
+                whole[name] = np.asarray(filled)[:valid]
+            values = jax.device_get(measured(batch.images, filled, batch.mask, names))
+            for column, found in values.items():
+                columns[name][column][start : start + count] = found[:count]
+            hole = _missing_box(prediction, filled, batch.mask)
+            patches.look(name, start, np.asarray(hole)[:valid], count)
+        if whole:
+            networks.look(batch.own[:valid], whole)
+        start += valid
+        progress(start, total)
+    return columns, patches.figures()
 
 
-def _filling(
-    setup: Setup, name: str, baseline: Baseline, hole: np.ndarray | None, progress: Progress
-) -> Callable[[Batch], Array]:
-    def fitting(done: int, of: int) -> None:
-        progress(f"fitting {baseline.title}", done, of)
-
-    fill = prepared(baseline.target, setup.dataset.train, hole, fitting)
-
-    def filled(batch: Batch) -> Array:
-        try:
-            return batch.filled(fill)
-        except UserError as reason:
-            raise UserError(f"--baselines {name}: {reason}") from None
-
-    return filled
-
-
-def _save_extremes(file: Path, setup: Setup, psnr: Float[np.ndarray, " images"]) -> None:
-    """Draw the images that the model fills best, as usual and worst."""
-    chosen = extremes.choose(psnr, min(extremes.EACH, setup.config.batch_size))
-    groups = {name: _pictures(setup, indices) for name, indices in chosen.items()}
+def _save_extremes(file: Path, setup: Setup, psnr: np.ndarray) -> None:
+    """Draw the images that the model fills best, as usual and worst: real, masked and filled."""
+    chosen = extremes.choose(psnr, min(extremes.EACH, setup.test.batch_size))
+    groups = {}
+    for name, indices in chosen.items():
+        batch = setup.test.batch(indices)
+        real = masks.to_float(batch.images)
+        masked = masks.apply(real, batch.mask, setup.trained.fill_value)
+        pictures = (real, masked, setup.fill(batch))
+        groups[name] = [np.asarray(row)[: batch.valid] for row in pictures]
     extremes.save(file, groups, {name: psnr[indices] for name, indices in chosen.items()})
-
-
-def _pictures(setup: Setup, indices: Int[np.ndarray, " n"]) -> list[Float[np.ndarray, "n h w 3"]]:
-    """Some test images: real, masked and filled, through the program that tested them."""
-    batch = setup.test.batch(indices)
-    real = masks.to_float(batch.images)
-    masked = masks.apply(real, batch.mask, setup.trained.fill_value)
-    rows = (real, masked, _generator(setup)(batch))
-    return [np.asarray(row)[: batch.valid] for row in rows]

@@ -21,6 +21,8 @@ class Evaluation:
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
+        self.name = self.path.name
+        self.grid = self.path / "grid.png"  # the best, median and worst images
 
     @classmethod
     def of(cls, run: Run, name: str) -> "Evaluation":
@@ -31,11 +33,6 @@ class Evaluation:
     def all_of(cls, run: Run) -> "list[Evaluation]":
         """The run's finished evaluations, by name."""
         return [cls(f.parent) for f in sorted(run.path.glob("evaluation/*/metrics.json"))]
-
-    @property
-    def name(self) -> str:
-        """The folder's name."""
-        return self.path.name
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -52,11 +49,6 @@ class Evaluation:
         if not isinstance(found, dict):
             raise UserError(f"{file}: expected a JSON object")
         return found
-
-    @property
-    def grid(self) -> Path:
-        """The picture of the best, median and worst images."""
-        return self.path / "grid.png"
 
     def per_image(self, row: str | None = None) -> PerImage:
         """``per_image.csv`` by column, ``<row>.<column>``: all of them, or one row's.

@@ -9,53 +9,39 @@ from ctxenc.metrics.bootstrap import LEVEL, Columns, Figure, Samples, figure, re
 from ctxenc.metrics.registry import METRICS
 
 VERDICT = "psnr_db"  # the metric that says which method is better
-FEWEST = 10  # test images for a verdict: below, a bootstrap knows nothing of the spread
+FEWEST = 10  # test images for a verdict: with fewer, a bootstrap says nothing of the spread
 
 
-class Standing:
-    """The rows' figures, and the model's lead over the best other row.
+def standing(
+    rows: Mapping[str, Columns],
+) -> tuple[dict[str, dict[str, Figure]], str | None, dict[str, Figure]]:
+    """Figures and comparison of the methods, from each one's values by image.
 
-    Args:
-        rows: each method's values by image; NaN where it was not measured on an image, or where
-            the image has no such value. All have as many images.
-        seed: of the resampling.
+    A value is NaN where the method was not measured on an image, or where the image has none.
+    Figures that no image has (holes one pixel wide have no sharpness), or so few that a resample
+    may have none of them, are left out.
+
+    Returns:
+        (by row and metric the figures, with the number of `images` that have a value; the baseline
+        with the best `VERDICT` among those on all images, if any; by metric, the model's figure
+        minus that baseline's, image by image).
     """
+    samples = dict(zip(rows, resampled_figures(list(rows.values())), strict=True))
 
-    def __init__(self, rows: Mapping[str, Columns], *, seed: int = 0):
-        self._images = {row: _images(columns) for row, columns in rows.items()}
-        found = resampled_figures(list(rows.values()), seed=seed)
-        self._found = dict(zip(rows, found, strict=True))
+    def images(row: str, metric: str) -> int:
+        columns = METRICS[metric].per_image
+        return min(int(np.isfinite(rows[row][column]).sum()) for column in columns)
 
-    def figures(self, row: str) -> dict[str, Figure]:
-        """A row's figures.
-
-        Left out are those that no image has (holes one pixel wide have no sharpness), or so few
-        images that a resample may have none of them.
-        """
-        images = self._images[row]
-        return {n: {**f, "images": images[n]} for n, f in _finite(self._found[row]).items()}
-
-    @property
-    def best_baseline(self) -> str | None:
-        """The baseline with the highest `VERDICT` among those on all images."""
-        of = {row: images[VERDICT] for row, images in self._images.items()}
-        others = [row for row in of if row != "model" and of[row] == of["model"]]
-        return max(others, key=lambda row: self._found[row][VERDICT][0], default=None)
-
-    def lead(self, over: str) -> dict[str, Figure]:
-        """The model's figures minus another row's, image by image."""
-        ours, theirs = self._found["model"], self._found[over]
-        return _finite({name: ours[name] - theirs[name] for name in ours if name in theirs})
-
-
-def _images(columns: Columns) -> dict[str, int]:
-    """By metric, how many images have a value."""
-    there = {name: int(np.isfinite(values).sum()) for name, values in columns.items()}
-    return {
-        name: min(there[column] for column in metric.per_image)
-        for name, metric in METRICS.items()
-        if metric.per_image and metric.per_image.keys() <= there.keys()
+    figures = {
+        row: {name: {**f, "images": images(row, name)} for name, f in _finite(found).items()}
+        for row, found in samples.items()
     }
+    others = [r for r in rows if r != "model" and images(r, VERDICT) == images("model", VERDICT)]
+    best = max(others, key=lambda row: samples[row][VERDICT][0], default=None)
+    if best is None:
+        return figures, None, {}
+    ours, theirs = samples["model"], samples[best]
+    return figures, best, _finite({n: ours[n] - theirs[n] for n in ours if n in theirs})
 
 
 def _finite(found: Mapping[str, Samples]) -> dict[str, Figure]:

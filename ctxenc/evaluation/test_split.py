@@ -16,24 +16,18 @@ from ctxenc import masks, metrics
 from ctxenc.baselines import Fill
 from ctxenc.data.images import Images, decode
 from ctxenc.data.loaders import own_rows, to_devices
-from ctxenc.metrics.registry import measured_in_training
+from ctxenc.metrics.bootstrap import Columns
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 from ctxenc.step import eval_step
 
-Columns = dict[str, Float[np.ndarray, " images"]]
-
 
 @dataclass(frozen=True)
 class Batch:
-    """Some test images with their masks.
+    """Some test images with their masks, on the devices of all processes.
 
-    Attributes:
-        images: The whole batch, on the devices of all processes.
-        mask: Likewise.
-        valid: How many of its images count; the others only fill it up.
-        own: The images that this process's devices hold, on the host.
-        missing: Which of their pixels are missing.
+    The first `valid` of them count; the others only fill the batch up. `own` and `missing` are the
+    images and masks that this process's devices hold, on the host.
     """
 
     images: UInt8[Array, "batch height width 3"]
@@ -47,11 +41,13 @@ class Batch:
         assert isinstance(self.images.sharding, NamedSharding)
         return to_devices(fill(self.own, self.missing), self.images.sharding, len(self.images))
 
-    def measured(
-        self, filled: Float[Array, "batch height width 3"], names: tuple[str, ...]
-    ) -> dict[str, Float[Array, " batch"]]:
-        """The per-image columns of some metrics for composites in [-1, 1]."""
-        return _measured(self.images, filled, self.mask, names)
+
+class FrozenMasks(NamedTuple):
+    """What is known of all masks of a test split."""
+
+    sha256: str  # runs are ranked together only where it is the same
+    missing: dict[str, float]  # the least, mean and most that a mask covers, in per cent
+    fixed: Bool[np.ndarray, "height width"] | None  # the missing pixels, if always the same
 
 
 @dataclass(frozen=True)
@@ -65,10 +61,16 @@ class TestSplit:
     batch_size: int
     sharding: NamedSharding
 
+    @property
+    def frozen_masks(self) -> FrozenMasks:
+        """What is known of its masks."""
+        return _frozen_masks(self.model.mask, len(self.images), self.images.image_size)
+
     def batches(self) -> Iterator[Batch]:
         """Every image once, in index order."""
-        for start in range(0, len(self.images), self.batch_size):
-            yield self.batch(np.arange(start, min(start + self.batch_size, len(self.images))))
+        everything = np.arange(len(self.images))
+        for start in range(0, len(everything), self.batch_size):
+            yield self.batch(everything[start : start + self.batch_size])
 
     def batch(self, indices: Int[np.ndarray, " n"]) -> Batch:
         """The images at some indices, at most a batch of them.
@@ -76,12 +78,11 @@ class TestSplit:
         Raises:
             UserError: an image cannot be read.
         """
-        rows, size = own_rows(self.sharding, self.batch_size), self.images.image_size
-        wanted = np.resize(indices, self.batch_size)[rows]
+        size, rows = self.images.image_size, self.batch_size
+        wanted = np.resize(indices, rows)[own_rows(self.sharding, rows)]
         own = decode(self.images, wanted.tolist())
         drawn = np.asarray(masks.frozen(self.model.mask, jnp.asarray(wanted), size, size))
-        images = to_devices(own, self.sharding, self.batch_size)
-        mask = to_devices(drawn, self.sharding, self.batch_size)
+        images, mask = [to_devices(array, self.sharding, rows) for array in (own, drawn)]
         return Batch(images, mask, len(indices), own, drawn[..., 0] > 0)
 
     def generator(self, variables: Variables, fill_value: Float[Array, " 3"]) -> Columns:
@@ -92,23 +93,8 @@ class TestSplit:
 
     def baseline(self, fill: Fill) -> Columns:
         """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""
-        return self._each(lambda batch: batch.measured(batch.filled(fill), measured_in_training()))
-
-    def mask_hash(self) -> str:
-        """SHA-256 of the frozen masks: runs are ranked together only where it is the same."""
-        return self._masks.sha256
-
-    def missing(self) -> dict[str, float]:
-        """The least, mean and most of an image that its mask covers, in per cent."""
-        return dict(self._masks.missing)
-
-    def fixed_mask(self) -> Bool[np.ndarray, "height width"] | None:
-        """Which pixels are missing, where they are the same in every test image; else None."""
-        return self._masks.fixed
-
-    @property
-    def _masks(self) -> "_Masks":
-        return _described(self.model.mask, len(self.images), self.images.image_size)
+        names = metrics.measured_in_training()
+        return self._each(lambda b: measured(b.images, b.filled(fill), b.mask, names))
 
     def _each(self, measure: Callable[[Batch], dict[str, Array]]) -> Columns:
         parts: list[dict[str, Array]] = []
@@ -120,31 +106,28 @@ class TestSplit:
 
 
 @functools.partial(jax.jit, static_argnums=3)
-def _measured(
-    images: Array, filled: Array, mask: Array, names: tuple[str, ...]
-) -> dict[str, Array]:
+def measured(
+    images: UInt8[Array, "batch height width 3"],
+    filled: Float[Array, "batch height width 3"],
+    mask: masks.Mask,
+    names: tuple[str, ...],
+) -> dict[str, Float[Array, " batch"]]:
+    """The per-image columns of some metrics for composites in [-1, 1]."""
     return metrics.per_image(masks.to_float(images), filled, mask, names)
 
 
-class _Masks(NamedTuple):
-    """What is known of all frozen masks: see `TestSplit.mask_hash`, `missing`, `fixed_mask`."""
-
-    sha256: str
-    missing: dict[str, float]
-    fixed: Bool[np.ndarray, "height width"] | None
-
-
 @functools.lru_cache(maxsize=8)  # the jobs of a sweep mostly have the same masks
-def _described(strategy: masks.MaskStrategy, count: int, size: int) -> _Masks:
-    digest, shares, first, same = hashlib.sha256(f"{count} {size}".encode()), [], None, True
+def _frozen_masks(strategy: masks.MaskStrategy, count: int, size: int) -> FrozenMasks:
+    digest, shares = hashlib.sha256(f"{count} {size}".encode()), []
+    always, ever = np.ones((size, size), bool), np.zeros((size, size), bool)
     for start in range(0, count, 1024):
         indices = jnp.arange(start, min(start + 1024, count))
         missing = np.asarray(masks.frozen(strategy, indices, size, size))[..., 0] > 0
         digest.update(np.packbits(missing).tobytes())
         shares.append(100 * missing.mean((1, 2)))
-        first = missing[0] if first is None else first
-        same = same and bool((missing == first).all())
+        always &= missing.all(axis=0)
+        ever |= missing.any(axis=0)
     of = np.concatenate(shares)
     found = {"least": of.min(), "mean": of.mean(), "most": of.max()}
     rounded = {name: round(float(share), 4) for name, share in found.items()}
-    return _Masks(digest.hexdigest(), rounded, first if same else None)
+    return FrozenMasks(digest.hexdigest(), rounded, always if (always == ever).all() else None)

@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 
 from ctxenc import step
-from ctxenc.baselines import telea
+from ctxenc.baselines.fills import telea
 from ctxenc.errors import UserError
 from ctxenc.inpainting import Missing, Photo, holes, seam
 from ctxenc.inpainting.crops import Crop, ModelWindow, crop_for

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float
 
-from ctxenc.baselines.harmonic import Laplace
+from ctxenc.baselines.fills import Laplace
 
 WIDEST_FEATHER = 256  # pixels: bounds the memory
 

@@ -1,18 +1,14 @@
 """Every metric, once: how it is computed, what it is called, and which way is better.
 
-Training, `ctxenc.evaluate`, `ctxenc.compare`, the page, the help and the choices of `monitor` all
-follow from `METRICS`: a new metric is one entry here. Importing this module does not import JAX,
-so tables of finished runs do not wait for it.
+All but the last four are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent, as in
+Pathak et al. (2016), table 1. PSNR is averaged over images; the pooled PSNR is that of the mean
+squared error over all images, and differs from it by up to several decibels.
 
-All metrics are of the hole only, on the [0, 1] scale, but for the last four, which see whole
-images. L1 and L2 are in per cent, as in Pathak et al. (2016), table 1. PSNR is averaged
-over images; the pooled PSNR is that of the mean squared error over all images, and is named so,
-since the two differ by up to several decibels.
+Only what computes a metric imports JAX: tables of finished runs do not wait for it.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -31,17 +27,13 @@ class Metric:
     """One metric.
 
     Attributes:
-        title: Its name in tables.
-        unit: Its unit, or nothing.
-        decimals: How many are shown.
-        better: Whether ``higher`` or ``lower`` values are better, or those ``nearer 1``.
-        per_image: Columns of values, one value an image: functions of (real, composite, mask), the
-            images on the [0, 1] scale. A value that an image does not have is NaN. Empty for a
-            metric of a whole set of images (`ctxenc.metrics.sliced_wasserstein` and others).
-        of_means: From the means of those columns, in their order, to the figure; also elementwise,
-            for the means of many resamples.
-        when: ``training`` for what every validation measures, else ``evaluation``.
-        interval: Whether the table of `ctxenc.evaluate` has its interval too.
+        per_image: By column, functions of (real, composite, mask), the images on the [0, 1] scale,
+            to one value an image, NaN where an image has none. Empty for what the other files here
+            compute.
+        of_means: From the means of those columns, in their order, to the figure; elementwise, for
+            the means of many resamples.
+        when: ``training`` for what every test during training measures too.
+        interval: Whether the table of `ctxenc.evaluate` shows its interval.
         minor: Whether comparisons show it only where every metric is asked for.
     """
 
@@ -49,7 +41,7 @@ class Metric:
     unit: str
     decimals: int
     better: Literal["higher", "lower", "nearer 1"]
-    per_image: Mapping[str, PerImage] = field(default_factory=lambda: MappingProxyType({}))
+    per_image: Mapping[str, PerImage]
     of_means: Callable[..., Any] = lambda mean: mean
     when: Literal["training", "evaluation"] = "evaluation"
     interval: bool = False
@@ -88,24 +80,51 @@ def psnr(real: Images, filled: Images, mask: Mask) -> Values:
 
 
 def ssim(real: Images, filled: Images, mask: Mask) -> Values:
-    """Structural similarity (Wang et al., 2004): the map of the whole image, over the hole."""
-    from ctxenc.metrics.ssim import ssim_map
+    """Structural similarity (Wang et al., 2004) of the whole images, averaged over the hole.
 
-    return _mean_over_hole(ssim_map(real, filled), mask)
+    As scikit-image's `structural_similarity` with `gaussian_weights=True, sigma=1.5,
+    use_sample_covariance=False`.
+    """
+    import dm_pix
+    import jax.numpy as jnp
+
+    rows, columns = [_blur_matrix(size) for size in real.shape[1:3]]
+
+    def blur(images: Images) -> Images:
+        return jnp.einsum("yh,bhwc,xw->byxc", rows, images, columns, precision="highest")
+
+    return _mean_over_hole(dm_pix.ssim(real, filled, filter_fn=blur, return_map=True), mask)
+
+
+def _blur_matrix(size: int) -> Float[np.ndarray, "size size"]:
+    """A Gaussian window of 11 pixels along one axis, its mirrored border folded in.
+
+    A matrix product is many times faster than XLA's convolutions on CPU.
+    """
+    window = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    mirrored = np.pad(np.eye(size), [(5, 5), (0, 0)], mode="symmetric")
+    windows = np.lib.stride_tricks.sliding_window_view(mirrored, len(window), axis=0)
+    return (windows @ (window / window.sum())).astype(np.float32)
 
 
 def gradient(real: Images, filled: Images, mask: Mask) -> Values:
-    """Mean gradient magnitude of the fill; NaN where the hole is too thin for any."""
-    from ctxenc.metrics.sharpness import gradient_magnitude
+    """Mean gradient magnitude of the fill, per pixel, by forward differences.
 
-    return gradient_magnitude(filled, mask)
+    Of pixels that are missing with their right and lower neighbours, so the step at the hole's
+    border is not in it. NaN where there are none: in a hole one pixel wide, or thin strokes.
+    """
+    import jax.numpy as jnp
+
+    down = (filled[:, 1:] - filled[:, :-1])[:, :, :-1]
+    right = (filled[:, :, 1:] - filled[:, :, :-1])[:, :-1]
+    inside = (mask[:, :-1, :-1] > 0) & (mask[:, 1:, :-1] > 0) & (mask[:, :-1, 1:] > 0)
+    magnitude = jnp.sqrt(jnp.square(down) + jnp.square(right))
+    return _mean_over_hole(magnitude, inside.astype(magnitude.dtype))
 
 
 def real_gradient(real: Images, filled: Images, mask: Mask) -> Values:
-    """The same of what was there."""
-    from ctxenc.metrics.sharpness import gradient_magnitude
-
-    return gradient_magnitude(real, mask)
+    """`gradient` of the real image."""
+    return gradient(filled, real, mask)
 
 
 def _mean_over_hole(values: Images, mask: Mask) -> Values:
@@ -118,11 +137,6 @@ def _percent(mean: Any) -> Any:
 
 def _decibels(error: Any) -> Any:
     return -10 * np.log10(np.maximum(error, 1e-30))
-
-
-def _ratio(a: Any, b: Any) -> Any:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.divide(a, b)
 
 
 METRICS: dict[str, Metric] = {
@@ -140,19 +154,20 @@ METRICS: dict[str, Metric] = {
         2,
         "nearer 1",
         {"gradient": gradient, "real_gradient": real_gradient},
-        _ratio,
+        np.divide,
     ),
-    "swd": Metric("SWD", "", 1, "lower"),
-    "fid": Metric("FID", "", 2, "lower"),
-    "kid": Metric("KID × 1000", "", 2, "lower"),
-    "lpips": Metric("LPIPS", "", 4, "lower", interval=True),
+    "swd": Metric("SWD", "", 1, "lower", {}),
+    "fid": Metric("FID", "", 2, "lower", {}),
+    "kid": Metric("KID × 1000", "", 2, "lower", {}),
+    "lpips": Metric("LPIPS", "", 4, "lower", {}, interval=True),
 }
 """By the name that files, options and columns have."""
 
 
 def measured_in_training() -> tuple[str, ...]:
-    """The names of the metrics that every validation during training measures."""
-    return tuple(name for name, metric in METRICS.items() if metric.when == "training")
+    """The names of the metrics that every test during training measures."""
+    names = [name for name, metric in METRICS.items() if metric.when == "training"]
+    return tuple(names)
 
 
 def columns(names: tuple[str, ...]) -> dict[str, PerImage]:
@@ -160,11 +175,19 @@ def columns(names: tuple[str, ...]) -> dict[str, PerImage]:
     return {c: f for name in names for c, f in METRICS[name].per_image.items()}
 
 
-def figures(means: Mapping[str, Any], names: tuple[str, ...] | None = None) -> dict[str, Any]:
+def per_image(
+    real: Images, filled: Images, mask: Mask, names: tuple[str, ...]
+) -> dict[str, Values]:
+    """Each image's values for some metrics, by column; images and composites are in [-1, 1]."""
+    real, filled = (real + 1) / 2, (filled + 1) / 2
+    return {column: values(real, filled, mask) for column, values in columns(names).items()}
+
+
+def figures(means: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics' figures from the means of their columns; those without columns are left out."""
-    found = {}
-    for name in METRICS if names is None else names:
-        needed = METRICS[name].per_image
-        if needed and needed.keys() <= means.keys():
-            found[name] = METRICS[name].of_means(*(means[column] for column in needed))
-    return found
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            name: metric.of_means(*[means[column] for column in metric.per_image])
+            for name, metric in METRICS.items()
+            if metric.per_image and metric.per_image.keys() <= means.keys()
+        }

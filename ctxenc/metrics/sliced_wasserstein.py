@@ -1,9 +1,10 @@
-"""How the patches of all fills vary, beside those of all real images: sliced Wasserstein distance.
+"""Sliced Wasserstein distance between the patches of all fills and those of all real images.
 
-It sees blur and false colours, and does not know whether the right thing is in the hole: read it
-beside the errors. ``docs/metrics.md`` says what it can and cannot tell.
+It sees blur and false colours, and does not know whether the right thing is in the hole:
+``docs/metrics.md`` says more.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from jaxtyping import Float
 
 PATCH = 7  # pixels, as in Karras et al.; smaller where the hole is
 DIRECTIONS = 256
-PATCHES = 40_000  # at most so many a level are compared, unless there are more images
+PATCHES = 40_000  # a level, or a few more
 MOST_IMAGES = 10_000  # evenly spread
 
 _AT_ONCE = 64  # directions
@@ -21,16 +22,15 @@ Images = Float[np.ndarray, "n height width 3"]
 Points = Float[np.ndarray, "patches pixels 3"]
 
 
-def pyramid(images: Images, smallest: int = PATCH) -> list[Float[np.ndarray, "n _ _ 3"]]:
-    """The Laplacian pyramid of Burt and Adelson (1983), by OpenCV, finest level first.
+def pyramid(images: Images) -> list[Float[np.ndarray, "n _ _ 3"]]:
+    """The Laplacian pyramid of Burt and Adelson (1983), finest level first.
 
-    Each level is what the next coarser one, enlarged, misses of the image; the last is what is
-    left. Levels are halved while both sides stay at least `smallest`.
+    Levels are halved while both sides stay at least `PATCH`.
     """
     import cv2  # an eighth of a second, which other programs need not spend
 
     levels = []
-    while min(images.shape[1:3]) >= 2 * smallest:
+    while min(images.shape[1:3]) >= 2 * PATCH:
         coarse = np.stack([cv2.pyrDown(image) for image in images])
         size = images.shape[2], images.shape[1]
         levels.append(images - np.stack([cv2.pyrUp(image, dstsize=size) for image in coarse]))
@@ -49,54 +49,43 @@ def patches(level: Images, per_image: int, rng: np.random.Generator) -> Points:
     return np.moveaxis(picked.reshape(count * per_image, 3, size * size), 1, 2)
 
 
-def distances(
-    real: Points, fakes: Sequence[Points], *, directions: int = DIRECTIONS, seed: int = 0
-) -> list[float]:
+def distances(real: Points, fakes: Sequence[Points]) -> list[float]:
     """The sliced Wasserstein distance of each set of patches to as many real ones, times 1,000.
 
-    As in progressive GANs (Karras et al., 2018): patches are points, normalised by channel; along
-    a random direction the earth mover's distance is that of the sorted projections; the result is
-    the mean over directions. Unlike there, both sets are normalised by the real one's mean and
-    standard deviation, so that a fill which is too flat or of another colour is not forgiven.
+    As in progressive GANs (Karras et al., 2018): patches are points, normalised by channel; the
+    earth mover's distance of their projections, averaged over random directions. Unlike there, both
+    sets are normalised by the real one's mean and standard deviation, so that a fill which is too
+    flat or of another colour is not forgiven.
     """
     mean, deviation = real.mean((0, 1)), real.std((0, 1)) + 1e-8
-    axes = np.random.default_rng(seed).standard_normal((directions, real[0].size))
+    axes = np.random.default_rng(0).standard_normal((DIRECTIONS, real[0].size))
     axes = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).astype(np.float32)
 
-    def projected(points: Points, some: Float[np.ndarray, "axes values"]) -> np.ndarray:
-        """Sorted, along some of the axes."""
+    def sorted_along(some: Float[np.ndarray, "axes values"], points: Points) -> np.ndarray:
         normalised = ((points - mean) / deviation).reshape(len(points), -1)
         return np.sort(some @ normalised.astype(np.float32).T, axis=1)
 
     totals = np.zeros(len(fakes))
-    for some in np.split(axes, range(_AT_ONCE, directions, _AT_ONCE)):
-        right = projected(real, some)
+    for some in np.split(axes, range(_AT_ONCE, DIRECTIONS, _AT_ONCE)):
+        right = sorted_along(some, real)
         for i, fake in enumerate(fakes):
-            apart = np.abs(right - projected(fake, some))
+            apart = np.abs(right - sorted_along(some, fake))
             totals[i] += apart.mean(axis=1, dtype=np.float64).sum()
-    return [1000 * float(total) / directions for total in totals]
+    return [1000 * float(total) / DIRECTIONS for total in totals]
 
 
 class SlicedWasserstein:
-    """The distance of several methods' fills to the real pixels, gathered batch by batch.
-
-    Args:
-        images: how many test images there are.
-    """
+    """The distance of several methods' fills to the real pixels, gathered batch by batch."""
 
     def __init__(self, images: int):
-        self._apart = -(-images // MOST_IMAGES)
-        self._per_image = max(1, -(-PATCHES // -(-images // self._apart)))
+        self._apart = math.ceil(images / MOST_IMAGES)
+        self._per_image = math.ceil(PATCHES / math.ceil(images / self._apart))
         self._levels: dict[str, list[list[Points]]] = {}
 
     def look(self, row: str, start: int, images: Images, count: int) -> None:
-        """Take patches of a batch, at the same places whichever row it is of.
+        """Take patches of a batch of holes or whole images, at the same places for every row.
 
-        Args:
-            row: the method, or ``real``.
-            start: the index of the batch's first image.
-            images: the batch's holes, or whole images.
-            count: how many of them the row is measured on.
+        The first has the index `start`; the row, a method or ``real``, is of `count` of them.
         """
         used = np.flatnonzero(np.arange(start, start + len(images)) % self._apart == 0)
         if not len(used):
@@ -106,7 +95,7 @@ class SlicedWasserstein:
         self._levels.setdefault(row, []).append(cut)
 
     def figures(self) -> dict[str, dict[str, Any]]:
-        """By row `swd`: its `mean` over the `levels` (finest first), and of how many `images`."""
+        """By row `swd`: `mean`, of the distances on all `levels`, finest first; and `images`."""
         whole = {
             row: [np.concatenate(level) for level in zip(*cuts, strict=True)]
             for row, cuts in self._levels.items()
@@ -119,7 +108,6 @@ class SlicedWasserstein:
                 for i, level in enumerate(real)
             ]
             for row, levels in zip(rows, zip(*by_level, strict=True), strict=True):
-                images = count // self._per_image
-                mean = float(np.mean(levels))
-                found[row] = {"swd": {"mean": mean, "levels": list(levels), "images": images}}
+                figure = {"mean": float(np.mean(levels)), "levels": list(levels)}
+                found[row] = {"swd": {**figure, "images": count // self._per_image}}
         return found

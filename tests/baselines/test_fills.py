@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from skimage.restoration import inpaint_biharmonic
 
-from ctxenc.baselines import BASELINES, harmonic, prepared
-from ctxenc.baselines.biharmonic import biharmonic
+from ctxenc.baselines import BASELINES, fills, prepared
 from ctxenc.baselines.contract import to_float
-from ctxenc.baselines.harmonic import Harmonic
+from ctxenc.baselines.fills import Harmonic, biharmonic
 from ctxenc.data.images import MemoryImages
 
 ROOT = Path(__file__).parents[2]
@@ -133,7 +132,7 @@ def test_many_images_of_one_hole_are_filled_as_each_alone(photos, holes):
 
 def test_more_holes_than_are_kept_are_filled_the_same(photos, holes, monkeypatch):
     expected = Harmonic()(photos, holes)
-    monkeypatch.setattr(harmonic, "_KEPT", 100)
+    monkeypatch.setattr(fills, "_KEPT", 100)
     np.testing.assert_array_equal(Harmonic()(photos, holes), expected)
 
 

@@ -27,7 +27,7 @@ def test_what_is_written_is_read_back_whole_or_by_row(tmp_path):
             np.testing.assert_array_equal(found[name], VALUES[name])
 
 
-def test_one_image_and_no_such_row(tmp_path):
+def test_a_table_of_one_image_and_a_row_that_it_does_not_have(tmp_path):
     evaluation = Evaluation(tmp_path / "one")
     evaluation.write({}, {"model.psnr": np.array([20.0])})
     assert evaluation.per_image()["model.psnr"].tolist() == [20.0]

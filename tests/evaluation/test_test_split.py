@@ -30,14 +30,15 @@ def split(batch_size=8, mask=MODEL.mask):
 
 
 def fill(name, test):
-    return prepared(BASELINES[name].target, IMAGES, test.fixed_mask())
+    return prepared(BASELINES[name].target, IMAGES, test.frozen_masks.fixed)
 
 
 def context_means(test):
     """The metrics of a simple fill, computed all at once."""
     mask = masks.frozen(test.model.mask, jnp.arange(22), 16, 16)
     filled = fill("context_mean", test)(IMAGES.array, np.asarray(mask)[..., 0] > 0)
-    return metrics.per_image(jnp.asarray(to_float(IMAGES.array)), jnp.asarray(filled), mask)
+    real = jnp.asarray(to_float(IMAGES.array))
+    return metrics.per_image(real, jnp.asarray(filled), mask, metrics.measured_in_training())
 
 
 @pytest.mark.parametrize("batch_size", [1, 8, 22, 64])
@@ -75,11 +76,11 @@ def test_what_is_known_of_the_masks():
     fixed, moving = split(mask=center), split()
     hole = np.zeros((16, 16), bool)
     hole[4:12, 6:10] = True
-    np.testing.assert_array_equal(fixed.fixed_mask(), hole)
-    assert moving.fixed_mask() is None
-    assert fixed.missing() == {"least": 12.5, "mean": 12.5, "most": 12.5}
-    assert len({fixed.mask_hash(), moving.mask_hash()}) == 2
-    assert split(batch_size=3).mask_hash() == moving.mask_hash()
+    np.testing.assert_array_equal(fixed.frozen_masks.fixed, hole)
+    assert moving.frozen_masks.fixed is None
+    assert fixed.frozen_masks.missing == {"least": 12.5, "mean": 12.5, "most": 12.5}
+    assert len({fixed.frozen_masks.sha256, moving.frozen_masks.sha256}) == 2
+    assert split(batch_size=3).frozen_masks.sha256 == moving.frozen_masks.sha256
 
 
 def test_four_devices_measure_what_one_does():

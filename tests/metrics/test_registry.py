@@ -25,9 +25,13 @@ def pairs():
     return jnp.asarray(real), jnp.asarray(filled), mask
 
 
+def measured(real, filled, mask):
+    return metrics.per_image(real, filled, mask, registry.measured_in_training())
+
+
 def test_errors_are_of_the_hole_alone_on_the_unit_scale(pairs):
     real, filled, mask = pairs
-    values = metrics.per_image(real, filled, mask)
+    values = measured(real, filled, mask)
     for i in range(4):
         missing = np.asarray(mask[i, ..., 0]) > 0
         difference = (np.asarray(real[i])[missing] - np.asarray(filled[i])[missing]) / 2
@@ -39,7 +43,7 @@ def test_errors_are_of_the_hole_alone_on_the_unit_scale(pairs):
 
 def test_ssim_is_scikit_images_map_averaged_over_the_hole(pairs):
     real, filled, mask = pairs
-    values = metrics.per_image(real, filled, mask)
+    values = measured(real, filled, mask)
     for i in range(4):
         _, full = structural_similarity(
             np.asarray(real[i] + 1, np.float64) / 2,
@@ -58,7 +62,7 @@ def test_ssim_is_scikit_images_map_averaged_over_the_hole(pairs):
 def test_a_perfect_fill():
     real = jnp.linspace(-1, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
     mask = boxes.center_box(jax.random.key(0), 1, 16, 16, mask_height=8, mask_width=8)
-    values = metrics.per_image(real, real, mask)
+    values = measured(real, real, mask)
     assert values["l1"][0] == 0
     assert values["psnr"][0] == 100
     assert values["ssim"][0] == pytest.approx(1, abs=1e-5)
@@ -74,7 +78,7 @@ def test_psnr_per_image_and_pooled_are_told_apart():
 
 
 def test_training_measures_some_and_an_evaluation_all(pairs):
-    quick = metrics.per_image(*pairs)
+    quick = measured(*pairs)
     every = metrics.per_image(*pairs, tuple(METRICS))
     assert set(metrics.summary(quick)) == set(registry.measured_in_training())
     assert set(every) == set(quick) | {"gradient", "real_gradient"}
@@ -95,7 +99,7 @@ def brightness(real, filled, mask):
 def test_a_new_metric_is_one_entry(pairs, monkeypatch):
     entry = Metric("brightness", "", 2, "higher", {"bright": brightness}, when="training")
     monkeypatch.setitem(METRICS, "brightness", entry)
-    values = metrics.per_image(*pairs)
+    values = measured(*pairs)
     _, filled, mask = map(np.asarray, pairs)
     expected = [
         (image[m[..., 0] > 0] + 1).mean() / 2 for image, m in zip(filled, mask, strict=True)

@@ -8,8 +8,7 @@ import pytest
 from scipy import ndimage
 
 from ctxenc.errors import UserError
-from ctxenc.metrics.fid_kid import frechet_distance, kernel_distance
-from ctxenc.metrics.torchscript import Networks
+from ctxenc.metrics.torchscript import Networks, frechet_distance, kernel_distance
 from tests import stand_ins
 
 
