@@ -56,13 +56,6 @@ def resampled_means(values: Table) -> Float[np.ndarray, "resamples columns"]:
     return np.concatenate(parts)
 
 
-def percentiles(resampled: Float[np.ndarray, " resamples"]) -> tuple[float, float]:
-    """(low, high): the middle 95 % of a statistic's values over the resamples."""
-    tail = (100 - LEVEL) / 2
-    low, high = np.percentile(resampled, [tail, 100 - tail])
-    return float(low), float(high)
-
-
 def resampled_figures(rows: Sequence[Columns]) -> list[dict[str, Samples]]:
     """Each row's figures; the same images are drawn for all rows, which have as many images."""
     table = np.stack([values for columns in rows for values in columns.values()], axis=1)
@@ -71,6 +64,7 @@ def resampled_figures(rows: Sequence[Columns]) -> list[dict[str, Samples]]:
 
 
 def figure(samples: Samples) -> Figure:
-    """The `mean`, a figure of all images, with the `low` and `high` end of its interval."""
-    low, high = percentiles(samples[1:])
-    return {"mean": float(samples[0]), "low": low, "high": high}
+    """The `mean`, a figure of all images, with the middle 95 % of its resamples, `low` to `high`."""
+    tail = (100 - LEVEL) / 2
+    low, high = np.percentile(samples[1:], [tail, 100 - tail])
+    return {"mean": float(samples[0]), "low": float(low), "high": float(high)}
