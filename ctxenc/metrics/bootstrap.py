@@ -64,7 +64,7 @@ def resampled_figures(rows: Sequence[Columns]) -> list[dict[str, Samples]]:
 
 
 def figure(samples: Samples) -> Figure:
-    """The `mean`, a figure of all images, with the middle 95 % of its resamples, `low` to `high`."""
+    """The `mean`, a figure of all images, and `low` to `high`, the middle 95 % of its resamples."""
     tail = (100 - LEVEL) / 2
     low, high = np.percentile(samples[1:], [tail, 100 - tail])
     return {"mean": float(samples[0]), "low": float(low), "high": float(high)}
