@@ -1,4 +1,4 @@
-"""The overrides of a sweep: the single runs that try each value, and values that stay the same."""
+"""The overrides of a sweep: their values, and the single runs that try each of these."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,15 +11,14 @@ from ctxenc.config.compose import parse
 from ctxenc.errors import UserError
 
 
-def keys(overrides: Sequence[str]) -> list[str]:
-    """The key of each override, without ``+`` and ``~``."""
-    return [override.get_key_element().lstrip("+~") for override in parse(overrides)]
-
-
 def without(overrides: Sequence[str], unwanted: Callable[[str], bool]) -> list[str]:
     """The overrides but for those with unwanted keys."""
-    pairs = zip(overrides, keys(overrides), strict=True)
-    return [text for text, key in pairs if not unwanted(key)]
+    return [text for text in overrides if not unwanted(key_of(text))]
+
+
+def key_of(text: str) -> str:
+    """The key of an override, without ``+`` and ``~``."""
+    return parse([text])[0].get_key_element().lstrip("+~")
 
 
 def merged(overrides: Sequence[str]) -> list[str]:
@@ -33,7 +32,7 @@ def fixed(overrides: Sequence[str]) -> list[str]:
 
 
 def single_runs(overrides: Sequence[str]) -> list[list[str]]:
-    """Single runs that together try each value of a sweep once, the rest at their first value.
+    """Single runs that together try each value of a sweep, the others at their first value.
 
     Of an interval, both ends are tried.
     """
@@ -54,16 +53,16 @@ def settled(text: str, *, listed: bool) -> str:
     """The override as it will mean the same again, from any folder.
 
     Folders of datasets and masks become absolute; with `listed`, values are listed one by one, not
-    shuffled again nor found anew among files.
+    shuffled again nor looked up among files again.
     """
     (override,) = parse([text])
     group, _, option = override.key_or_group.partition(".")
     key = schema.keys().get(group)
     if key is not None and option.split(".")[-1] in key.folders and "${" not in text:
-        found = plain_values(override)
-        if all(found):
-            paths = [Path(str(value)).expanduser().absolute() for value in found]
-            return f"{override.get_key_element()}={','.join(map(quoted, paths))}"
+        folders = plain_values(override)
+        if all(folders):
+            paths = [quoted(Path(str(folder)).expanduser().absolute()) for folder in folders]
+            return f"{override.get_key_element()}={','.join(paths)}"
     if listed and override.is_discrete_sweep():
         return f"{override.get_key_element()}={','.join(values(override))}"
     return text

@@ -26,10 +26,9 @@ NOT_SAVED = (SEARCHPATH, "hydra.sweep.dir", "hydra.sweeper.params")
 class Plan:
     """A sweep whose values have been checked.
 
-    Attributes:
-        command: Its overrides, those of ``hydra.sweeper.params`` among them.
-        config_name: The configuration file to begin with.
-        shared: The configuration that all jobs have in common, with Hydra's own keys.
+    `command` are its overrides, those of ``hydra.sweeper.params`` among them; `config_name` is the
+    configuration file to begin with; `shared` is what the jobs' configurations have in common, with
+    Hydra's own keys.
     """
 
     command: list[str]
@@ -66,7 +65,7 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
     Raises:
         UserError: one of the values is bad.
     """
-    if "hydra.sweep.subdir" in overrides.keys(given):
+    if "hydra.sweep.subdir" in map(overrides.key_of, given):
         raise UserError("hydra.sweep.subdir: jobs are named by their numbers and overrides")
     shared = _compose(given, config_name)
     params = shared.hydra.sweeper.get("params") or {}
@@ -77,17 +76,11 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
 
 
 def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) -> Plan:
-    """A sweep to go on with.
-
-    Args:
-        sweep: its folder.
-        changes: overrides of the launcher, of a search's ``hydra.sweeper.n_trials``, and of
-            ``hydra.searchpath``.
-        config_name: the one that it was started with.
+    """A sweep to go on with; `changes` may be of its launcher, number of trials and searchpath.
 
     Raises:
-        UserError: it cannot be read, asks for what only a command line may ask for, or would
-            change otherwise.
+        UserError: it cannot be read, asks for what only a command line may ask for, began with
+            another configuration file, or would change otherwise.
     """
     if config_name != sweep.config_name:
         raise UserError(
@@ -96,7 +89,7 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
     command = sweep.command
     for text in command:
         trusted.check(text, sweep.path / FILE)
-    changed = overrides.keys(changes)
+    changed = [overrides.key_of(text) for text in changes]
     for key in changed:
         if not _is_of_launcher(key) and key not in (TRIALS, SEARCHPATH):
             raise UserError(
@@ -147,8 +140,17 @@ def _checked(command: list[str], config_name: str, hint: str = "") -> Plan:
 
 
 def _compose(given: Sequence[str], config_name: str) -> DictConfig:
-    """What all jobs have in common, with Hydra's own keys."""
-    _set_defaults()
+    """What all jobs have in common, with Hydra's own keys and our defaults of the plugins'."""
+    plugins = ConfigStore.instance().repo["hydra"]
+    if joblib := plugins["launcher"].get("joblib.yaml"):
+        joblib.node.n_jobs = MISSING  # counted once it is known to be used
+    if optuna := plugins["sweeper"].get("optuna.yaml"):
+        optuna.node.direction = MISSING  # `monitor` says it
+        optuna.node.n_jobs = 1  # each proposal knows all results before it
+        optuna.node.max_failure_rate = 1.0  # a failed job stops no search
+        for sampler in plugins["sweeper"]["sampler"].values():
+            if "seed" in sampler.node:
+                sampler.node.seed = 0  # the same proposals when it is resumed
     try:
         return compose(overrides.fixed(given), with_hydra=True, config_name=config_name)
     except UserError as error:
@@ -157,20 +159,6 @@ def _compose(given: Sequence[str], config_name: str) -> DictConfig:
             raise
         extra = f"pip install 'ctxenc[{plugin[1]}]'"
         raise UserError(f"{error}; it comes with an extra: {extra}") from None
-
-
-def _set_defaults() -> None:
-    """Have launchers and sweepers do this where neither the command nor a file says otherwise."""
-    registered = ConfigStore.instance().repo["hydra"]
-    if joblib := registered["launcher"].get("joblib.yaml"):
-        joblib.node.n_jobs = MISSING  # counted once it is known to be used
-    if optuna := registered["sweeper"].get("optuna.yaml"):
-        optuna.node.direction = MISSING  # `monitor` says it
-        optuna.node.n_jobs = 1  # each proposal knows all results before it
-        optuna.node.max_failure_rate = 1.0  # a failed job stops no search
-        for sampler in registered["sweeper"]["sampler"].values():
-            if "seed" in sampler.node:
-                sampler.node.seed = 0  # the same proposals when it is resumed
 
 
 def _is_grid(shared: DictConfig) -> bool:

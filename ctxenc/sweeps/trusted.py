@@ -1,8 +1,7 @@
 """What the saved command of a sweep may ask for: its folder may be anybody's.
 
-Whoever types a command could run anything anyway. Overrides that are read back from ``sweep.json``
-run no code that is not allowed and read no file elsewhere: they may set keys, choose by name, and
-of Hydra's own keys set names and numbers.
+It runs no code that is not allowed and reads no file elsewhere: its overrides may set keys, choose
+by name, and of Hydra's own keys set names and numbers.
 """
 
 import re
@@ -30,12 +29,8 @@ NAMES = re.compile(r"""[\w\s,()\[\]*'"-]*""")  # of choices; no path to a file e
 def check(text: str, file: Path) -> None:
     """Refuse an override of a saved sweep that could run code or read other files.
 
-    Args:
-        text: the override.
-        file: ``sweep.json``, for messages.
-
     Raises:
-        UserError: naming the override.
+        UserError: naming `file` (``sweep.json``) and the override.
     """
     if text.startswith("-") or not all(map(_is_safe, read := parse([text]))):
         raise UserError(
@@ -50,7 +45,7 @@ def check(text: str, file: Path) -> None:
 
 
 def _is_safe(override: Override) -> bool:
-    """Whether an override sets a key, or a choice by its name, and calls no function."""
+    """Whether it sets a key, or a choice by its name, and calls no function."""
     key, package = override.key_or_group, override.package or ""
     value = (override.input_line or "").partition("=")[2]
     if re.match(r"hydra\b", key) and not HYDRAS_OWN.fullmatch(key):

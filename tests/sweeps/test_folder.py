@@ -1,6 +1,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import filelock
 import pytest
 
 from ctxenc.errors import UserError
@@ -12,7 +13,7 @@ from tests.fake_runs import damage, fake_run
 @pytest.fixture
 def sweep(tmp_path):
     sweep = Sweep(tmp_path)
-    sweep.refresh(command=["seed=0,1"], planned=3)
+    sweep.update(command=["seed=0,1"], planned=3)
     return sweep
 
 
@@ -51,29 +52,29 @@ def test_jobs_that_end_together_lose_no_row(sweep):
 
 def test_resuming_waits_for_a_row_that_is_being_written(sweep):
     with ThreadPoolExecutor(1) as pool:
-        with sweep._writing():
-            resumed = pool.submit(sweep.refresh, command=["seed=0,1,2"])
+        with filelock.FileLock(sweep.path / ".writing.lock"):  # by a job
+            resumed = pool.submit(sweep.update, command=["seed=0,1,2"])
             assert not wait([resumed], timeout=0.3).done
         resumed.result(timeout=30)
     assert sweep.command == ["seed=0,1,2"]
 
 
-def test_refreshing_finds_what_was_never_written_and_forgets_what_was_removed(sweep):
+def test_an_update_finds_what_was_never_written_and_forgets_what_was_removed(sweep):
     fake_run(sweep.path / "0-a")
     damage(fake_run(sweep.path / "1-a"), "status.json", "{")
     (sweep.path / ".submitit").mkdir()
     (sweep.path / "notes").mkdir()
-    assert [job.state for job in sweep.refresh()] == ["finished", "damaged"]
+    assert [job.state for job in sweep.update()] == ["finished", "damaged"]
     assert sweep.rows["0-a"]["error"] is None
     assert "status.json" in sweep.rows["1-a"]["error"]
     (sweep.path / "0-a").rename(sweep.path / "moved")
-    sweep.refresh()
+    sweep.update()
     assert list(sweep.rows) == ["1-a"]
 
 
 def test_what_a_newer_version_wrote_is_kept(sweep):
     fake_run(sweep.path / "0-a")
-    sweep.refresh()
+    sweep.update()
     newer = saved(sweep) | {"format": 2, "notes": ["x"]}
     newer["jobs"][0]["watts"] = 3
     (sweep.path / "sweep.json").write_text(json.dumps(newer))
@@ -86,7 +87,7 @@ def test_only_the_command_must_be_there(tmp_path):
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
     assert (sweep.command, sweep.rows, sweep.config_name) == (["seed=1"], {}, "train")
-    assert [job.state for job in sweep.refresh()] == ["finished"]
+    assert [job.state for job in sweep.update()] == ["finished"]
     assert list(sweep.rows) == ["0-a"]
 
 
@@ -109,5 +110,5 @@ def test_rows_of_any_kind_are_read(tmp_path, jobs):
     (tmp_path / "sweep.json").write_text(json.dumps({"command": [], "planned": True, "jobs": jobs}))
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
-    sweep.refresh(command=[], planned=1)
+    sweep.update(command=[], planned=1)
     assert list(sweep.rows) == ["0-a"]

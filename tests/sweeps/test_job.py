@@ -41,7 +41,7 @@ def trained(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    Sweep(tmp_path).refresh(command=["seed=1,2"], planned=2)
+    Sweep(tmp_path).update(command=["seed=1,2"], planned=2)
     (tmp_path / "0-seed=1").mkdir()
     return Run(tmp_path / "0-seed=1")
 
