@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from ctxenc.cli import one_line_errors
 from ctxenc.errors import printable
-from ctxenc.inpainting.files import Box, HoleSpec, fill_file, grid_of, pairs
+from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs
 from ctxenc.trained import TrainedModel
 
 EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
@@ -23,7 +23,8 @@ def main() -> None:
     given = _parser().parse_args()
     if given.invert and not given.mask:
         _parser().error("--invert goes with --mask")
-    spec = HoleSpec(given.mask, tuple(given.box or ()), given.invert)
+    what = {"mask": given.mask, "boxes": given.box or ()}
+    what |= {"invert": given.invert, "grid": given.grid}
     with one_line_errors("ctxenc.inpaint"):
         work = pairs(given.photos, given.output, given.mask, grid=given.grid)
         trained = TrainedModel.load(given.run, given.checkpoint)
@@ -39,9 +40,7 @@ def main() -> None:
         for file, result in work:
             try:
                 with one_line_errors("ctxenc.inpaint"):
-                    said = fill_file(
-                        trained, file, result, spec, grid=given.grid, progress=progress
-                    )
+                    said = fill_file(trained, file, result, **what, progress=progress)
                     print(printable(said), file=sys.stderr)
                     print(result, *([grid_of(result)] if given.grid else []), sep="\n")
             except SystemExit as left:

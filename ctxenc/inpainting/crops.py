@@ -19,7 +19,7 @@ from ctxenc.inpainting import Missing, Photo
 from ctxenc.inpainting.holes import Hole
 from ctxenc.trained import TrainedModel
 
-SAMPLE = 64  # masks by which it is known where a strategy puts its box
+SAMPLE = 64  # training masks that show whether the box is always at one place
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
 
 
@@ -27,14 +27,10 @@ ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
 class ModelWindow:
     """What a model is given and what it fills, in the model's own pixels.
 
-    Attributes:
-        size: Height and width of the image that it is given.
-        box: Height and width of what it fills.
-        tops: Rows where the box may begin: one for ``mask=center``, all that fit for
-            ``mask=random``.
-        lefts: Columns where it may.
-        whole: Whether it predicts the whole image, and so is shown what is known in the box. To a
-            model of holes, all of the box is missing.
+    It is given `size` × `size`, and fills a `box` (height and width) that may begin in the rows
+    `tops` and the columns `lefts`: one of each for ``mask=center``, all that fit for
+    ``mask=random``. Of the box a model of the `whole` image is shown what is known; to a model of
+    holes, all of it is missing.
     """
 
     size: int
@@ -69,14 +65,9 @@ class ModelWindow:
 class Crop:
     """The square of a photograph that a model is given for one hole.
 
-    Attributes:
-        hole: What it is for.
-        window: The model's.
-        photo: Height and width of the photograph.
-        top: The square's first row in the photograph; negative where it is mirrored.
-        left: Its first column.
-        side: Its height and width, in the photograph's pixels.
-        box: Row and column of the model's image where its box begins.
+    `photo` is the photograph's height and width. The square begins at `top` and `left`, negative
+    where it is mirrored, and is `side` pixels of the photograph high and wide. `box` is the row and
+    column of the model's image where its box begins.
     """
 
     hole: Hole
@@ -95,11 +86,9 @@ class Crop:
     @cached_property
     def shown(self) -> tuple[Int[np.ndarray, " side"], Int[np.ndarray, " side"]]:
         """The photograph's row that each of its rows shows, and likewise the columns."""
-        rows, columns = (
-            np.minimum(at % (2 * length), -(at + 1) % (2 * length))
-            for start, length in zip((self.top, self.left), self.photo, strict=True)
-            for at in [np.arange(start, start + self.side)]
-        )
+        at = np.add.outer((self.top, self.left), np.arange(self.side))
+        period = 2 * np.array(self.photo)[:, None]
+        rows, columns = np.minimum(at % period, -(at + 1) % period)
         return rows, columns
 
     @cached_property
@@ -152,21 +141,16 @@ class Crop:
 def crop_for(hole: Hole, window: ModelWindow, photo: tuple[int, int]) -> Crop:
     """The smallest square that has the hole in the model's box, with as little mirrored as can be.
 
-    Args:
-        hole: in the photograph.
-        window: the model's.
-        photo: height and width of the photograph.
+    `photo` is the photograph's height and width.
     """
     size = window.size
     rows = hole.top, hole.height, window.box[0], window.tops, photo[0]
     columns = hole.left, hole.width, window.box[1], window.lefts, photo[1]
     side = max(size, *(-(-size * extent // box) for _, extent, box, *_ in (rows, columns)))
-    while True:  # a few times
-        row, column = _place(side, size, *rows), _place(side, size, *columns)
-        if row and column:
-            (top, box_top), (left, box_left) = row, column
-            return Crop(hole, window, photo, top, left, side, (box_top, box_left))
-        side += 1
+    while not ((row := _place(side, size, *rows)) and (column := _place(side, size, *columns))):
+        side += 1  # a few times
+    (top, box_top), (left, box_left) = row, column
+    return Crop(hole, window, photo, top, left, side, (box_top, box_left))
 
 
 def _place(

@@ -61,12 +61,15 @@ def find(missing: Missing, box: tuple[int, int]) -> list[Hole]:
     holes: list[Hole] = []
     for label, (left, top, width, height, _) in enumerate(found.tolist()[1:], start=1):
         (hole,) = _tight(missing, top * block, left * block, height * block, width * block)
+        pieces = [hole]
         if hole.scale(box) > WORTH_CUTTING:
             place = slice(top, top + height), slice(left, left + width)
-            reach = distance[place][labels[place] == label].max()
-            holes += _cut(missing, hole, box, thickness=2 * float(reach) * block)
-        else:
-            holes.append(hole)
+            thickness = 2 * float(distance[place][labels[place] == label].max()) * block
+            # A piece may be twice as large as the shape is thick: real pixels lie beside it then.
+            scale = max(1.0, 2 * thickness / min(box))
+            if hole.scale(box) > WORTH_CUTTING * scale:
+                pieces = _cut(missing, hole, [math.floor(side * scale) for side in box])
+        holes += pieces
     return sorted(_joined(holes, box), key=lambda h: (-h.height * h.width, h.top, h.left))
 
 
@@ -93,17 +96,12 @@ def _tight(missing: Missing, top: int, left: int, height: int, width: int) -> li
     return [Hole(top + rows[0], left + columns[0], high, wide)]
 
 
-def _cut(missing: Missing, hole: Hole, box: tuple[int, int], thickness: float) -> list[Hole]:
-    """The hole, or its pieces where the scale that its thickness asks for is much smaller.
-
-    A piece may be twice as large as the shape is thick: enough real pixels lie beside it then.
-    """
-    scale = max(1.0, 2 * thickness / min(box))
-    if hole.scale(box) <= WORTH_CUTTING * scale:
-        return [hole]
-    rows = math.ceil(hole.height / math.floor(box[0] * scale))
-    columns = math.ceil(hole.width / math.floor(box[1] * scale))
-    high, wide = math.ceil(hole.height / rows), math.ceil(hole.width / columns)
+def _cut(missing: Missing, hole: Hole, largest: list[int]) -> list[Hole]:
+    """Pieces of equal size, each at most as large as said."""
+    high, wide = (
+        math.ceil(side / math.ceil(side / most))
+        for side, most in zip((hole.height, hole.width), largest, strict=True)
+    )
     return [
         piece
         for top in range(hole.top, hole.bottom, high)

@@ -1,0 +1,87 @@
+"""A fill that meets its surroundings: seamless cloning, and a thin feather at full resolution.
+
+Pérez, Gangnet and Blake, "Poisson Image Editing" (2003): the fill keeps its own gradients and
+takes the surroundings' colours at its border. What is added to it is the membrane (harmonic)
+interpolation of the difference at the border.
+"""
+
+import cv2
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+from ctxenc.baselines.fills import Laplace
+from ctxenc.inpainting import Missing, Photo
+from ctxenc.inpainting.crops import Crop
+
+WIDEST_FEATHER = 256  # pixels: bounds the memory
+TILE = 1024  # pixels: holes are pasted in parts of this size, which bounds the memory
+
+Pixels = Float[np.ndarray, "height width c"]  # 0 to 255
+Known = Bool[np.ndarray, "height width"]
+
+
+def membrane(difference: Pixels, known: Known) -> Pixels:
+    """The difference where it is known, and in between the harmonic function that continues it.
+
+    `known` is true somewhere, and not everywhere.
+    """
+    whole = difference.copy()
+    whole[~known] = Laplace(~known).solve(difference.reshape(known.size, -1))
+    return whole
+
+
+def paste(crop: Crop, image: Pixels, photo: Photo, known: Missing) -> None:
+    """Put the model's image into the hole's missing pixels, which are known from then on."""
+    hole = crop.hole
+    colours = image if photo.shape[2] == 3 else image.mean(axis=2, keepdims=True)
+    for top in range(hole.top, hole.bottom, TILE):
+        for left in range(hole.left, hole.right, TILE):
+            bottom, right = min(top + TILE, hole.bottom), min(left + TILE, hole.right)
+            tile = slice(top, bottom), slice(left, right)
+            new = ~known[tile]
+            if new.any():
+                photo[tile][new] = _tile(crop, colours, photo, known, tile)[new]
+    known[hole.top : hole.bottom, hole.left : hole.right] = True
+
+
+def _tile(
+    crop: Crop, image: Pixels, photo: Photo, known: Missing, tile: tuple[slice, slice]
+) -> UInt8[np.ndarray, "rows columns c"]:
+    """A part of the photograph with the fill at full resolution."""
+    widths = feather_widths(crop.scale)
+    halo = widths[0] + 1
+    low = [max(0, part.start - halo) for part in tile]
+    high = [min(length, part.stop + halo) for part, length in zip(tile, known.shape, strict=True)]
+    around = slice(low[0], high[0]), slice(low[1], high[1])
+    fill, real = crop.enlarge(image, *around), photo[around].astype(np.float32)
+    for width in widths:
+        fill = feather(fill, real, known[around], width)
+    rows, columns = (slice(t.start - a, t.stop - a) for t, a in zip(tile, low, strict=True))
+    return np.clip(np.round(fill[rows, columns]), 0, 255).astype(np.uint8)
+
+
+def feather_widths(scale: float) -> tuple[int, int]:
+    """How far the feathers reach into the hole, in pixels: 0.7 model pixels, then a quarter of it.
+
+    A model pixel is `scale` pixels. On 40 photographs of BSDS500 two feathers gave more PSNR, and
+    less of a step at the hole's edge, than one of any width. Those were Gaussian, of 1 and 1/4
+    model pixels; in 80 holes of two other photographs these give 0.01 dB less and the same step.
+    """
+    widest = round(min(max(0.7 * scale, 1), WIDEST_FEATHER))
+    return widest, max(round(widest / 4), 1)
+
+
+def feather(fill: Pixels, photo: Pixels, known: Known, width: int) -> Pixels:
+    """The fill with the detail that it lacks just outside the hole carried a little way into it.
+
+    The difference between photograph and fill on the `known` pixels, averaged over those at most
+    `width` pixels away, is added with a weight that falls to 0 at `width` pixels from the edge. The
+    average is OpenCV's stackBlur: near a Gaussian, and as fast where it is wide.
+    """
+    there = known.astype(np.float32)[..., None]
+    kernel = 2 * width + 1, 2 * width + 1
+    blurred = cv2.stackBlur(np.concatenate([there, (photo - fill) * there], axis=2), kernel)
+    weight, spread = blurred[..., :1], blurred[..., 1:]
+    depth = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 5)[..., None]
+    strength = np.clip(1 - depth / (width + 1), 0, 1) * (weight > 1e-3)
+    return fill + spread * (strength / np.maximum(weight, 1e-3))
