@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ctxenc import export, launch, step
-from ctxenc.exporting import example, stablehlo
+from ctxenc.exporting import example, export_generator
 from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
 
@@ -121,7 +121,7 @@ def test_a_model_of_whole_images_fills_any_mask(tmp_path):
         trained = TrainedModel.load(
             launch.run(*TINY, *kind, "loss=reconstruction", "max_steps=2").path
         )
-    contract = stablehlo.export_generator(trained, tmp_path / "model")
+    contract = export_generator(trained, tmp_path / "model")
     assert contract["predicts"] == "image"
     assert contract["weights"] == "averaged"
     assert "any shape" in contract["arguments"]["mask"]["is"]

@@ -143,26 +143,18 @@ def crop_for(hole: Hole, window: ModelWindow, photo: tuple[int, int]) -> Crop:
 
     `photo` is the photograph's height and width.
     """
-    size = window.size
-    rows = hole.top, hole.height, window.box[0], window.tops, photo[0]
-    columns = hole.left, hole.width, window.box[1], window.lefts, photo[1]
-    side = max(size, *(-(-size * extent // box) for _, extent, box, *_ in (rows, columns)))
-    while not ((row := _place(side, size, *rows)) and (column := _place(side, size, *columns))):
-        side += 1  # a few times
-    (top, box_top), (left, box_left) = row, column
-    return Crop(hole, window, photo, top, left, side, (box_top, box_left))
-
-
-def _place(
-    side: int, size: int, low: int, extent: int, box: int, begins: range, length: int
-) -> tuple[int, int] | None:
-    """Where a square begins in the photograph and its box in the model's image.
-
-    None where the hole (`extent` pixels from `low`) is in no such box of whole pixels.
-    """
-    middle = low + extent / 2
-    start = min(max(round(middle - side / 2), min(0, length - side)), max(0, length - side))
-    begin = round((middle - start) * size / side - box / 2)
-    begin = min(max(begin, begins[0]), begins[-1])
-    first, last = low + extent - (begin + box) * side // size, low + -begin * side // size
-    return (min(max(start, first), last), begin) if first <= last else None
+    # Each array has a value for the rows and one for the columns.
+    low, extent = np.array([(hole.top, hole.left), (hole.height, hole.width)])
+    size, box = window.size, np.array(window.box)
+    earliest, latest = np.array([(at[0], at[-1]) for at in (window.tops, window.lefts)]).T
+    middle, side = low + extent / 2, max(size, *(-(-size * extent // box)).tolist())
+    while True:  # a few times, until the box of whole model pixels holds the hole
+        room = np.array(photo) - side
+        start = np.clip(np.round(middle - side / 2), np.minimum(0, room), np.maximum(0, room))
+        begin = np.round((middle - start) * size / side - box / 2).astype(int)
+        begin = np.clip(begin, earliest, latest)
+        first, last = low + extent - (begin + box) * side // size, low + -begin * side // size
+        if (first <= last).all():
+            top, left = np.clip(start.astype(int), first, last).tolist()
+            return Crop(hole, window, photo, top, left, side, tuple(begin.tolist()))
+        side += 1
