@@ -20,9 +20,26 @@ Where a photo cannot be filled the others are, and the exit status is 1."""
 
 def main() -> None:
     """Read the command line, fill the photos, print what was written."""
-    given = _parser().parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -m ctxenc.inpaint",
+        description="Fill holes of photos of any size with a trained model.",
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="run folder of the model")
+    add("photos", metavar="PHOTO", nargs="+", type=Path, help="image files, or a folder of them")
+    add = parser.add_mutually_exclusive_group(required=True).add_argument
+    add("--mask", type=Path, help="image of the photo's size, white = missing; or a folder of them")
+    add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
+    add("--center", action="store_true", help="the model's box, in the middle")
+    add = parser.add_argument
+    add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
+    add("--invert", action="store_true", help="black = missing in the mask")
+    add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
+    add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
+    given = parser.parse_args()
     if given.invert and not given.mask:
-        _parser().error("--invert goes with --mask")
+        parser.error("--invert goes with --mask")
     what = {"mask": given.mask, "boxes": given.box or ()}
     what |= {"invert": given.invert, "grid": given.grid}
     with one_line_errors("ctxenc.inpaint"):
@@ -49,27 +66,6 @@ def main() -> None:
                 status = 1
             bar.advance(photos)
     raise SystemExit(status)
-
-
-def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m ctxenc.inpaint",
-        description="Fill holes of photos of any size with a trained model.",
-        epilog=EPILOG,
-    )
-    add = made.add_argument
-    add("run", metavar="RUN", help="run folder of the model")
-    add("photos", metavar="PHOTO", nargs="+", type=Path, help="image files, or a folder of them")
-    add = made.add_mutually_exclusive_group(required=True).add_argument
-    add("--mask", type=Path, help="image of the photo's size, white = missing; or a folder of them")
-    add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
-    add("--center", action="store_true", help="the model's box, in the middle")
-    add = made.add_argument
-    add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
-    add("--invert", action="store_true", help="black = missing in the mask")
-    add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
-    add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
-    return made
 
 
 def _box(text: str) -> Box:

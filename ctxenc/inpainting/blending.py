@@ -7,7 +7,7 @@ interpolation of the difference at the border.
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from ctxenc.baselines.fills import Laplace
 from ctxenc.inpainting import Missing, Photo
@@ -30,34 +30,28 @@ def membrane(difference: Pixels, known: Known) -> Pixels:
     return whole
 
 
-def paste(crop: Crop, image: Pixels, photo: Photo, known: Missing) -> None:
+def paste(
+    crop: Crop, image: Float[np.ndarray, "size size 3"], photo: Photo, known: Missing
+) -> None:
     """Put the model's image into the hole's missing pixels, which are known from then on."""
-    hole = crop.hole
+    hole, (height, width) = crop.hole, known.shape
     colours = image if photo.shape[2] == 3 else image.mean(axis=2, keepdims=True)
+    reaches = feather_widths(crop.scale)
+    halo = reaches[0] + 1
     for top in range(hole.top, hole.bottom, TILE):
         for left in range(hole.left, hole.right, TILE):
             bottom, right = min(top + TILE, hole.bottom), min(left + TILE, hole.right)
-            tile = slice(top, bottom), slice(left, right)
-            new = ~known[tile]
-            if new.any():
-                photo[tile][new] = _tile(crop, colours, photo, known, tile)[new]
+            new = ~known[top:bottom, left:right]
+            if not new.any():
+                continue
+            high, wide = max(0, top - halo), max(0, left - halo)
+            around = slice(high, min(bottom + halo, height)), slice(wide, min(right + halo, width))
+            fill, real = crop.enlarge(colours, *around), photo[around].astype(np.float32)
+            for reach in reaches:
+                fill = feather(fill, real, known[around], reach)
+            fill = fill[top - high : bottom - high, left - wide : right - wide]
+            photo[top:bottom, left:right][new] = np.clip(np.round(fill[new]), 0, 255)
     known[hole.top : hole.bottom, hole.left : hole.right] = True
-
-
-def _tile(
-    crop: Crop, image: Pixels, photo: Photo, known: Missing, tile: tuple[slice, slice]
-) -> UInt8[np.ndarray, "rows columns c"]:
-    """A part of the photograph with the fill at full resolution."""
-    widths = feather_widths(crop.scale)
-    halo = widths[0] + 1
-    low = [max(0, part.start - halo) for part in tile]
-    high = [min(length, part.stop + halo) for part, length in zip(tile, known.shape, strict=True)]
-    around = slice(low[0], high[0]), slice(low[1], high[1])
-    fill, real = crop.enlarge(image, *around), photo[around].astype(np.float32)
-    for width in widths:
-        fill = feather(fill, real, known[around], width)
-    rows, columns = (slice(t.start - a, t.stop - a) for t, a in zip(tile, low, strict=True))
-    return np.clip(np.round(fill[rows, columns]), 0, 255).astype(np.uint8)
 
 
 def feather_widths(scale: float) -> tuple[int, int]:

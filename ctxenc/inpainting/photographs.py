@@ -78,9 +78,8 @@ def read(file: Path) -> Photograph:
         exif = tags.tobytes() if len(tags) and image.format != "TIFF" else None
         icc = image.info.get("icc_profile")
         array = _array(image if image.mode == mode else image.convert(mode))
-    if mode.endswith("A"):
-        return Photograph(array[..., :-1], array[..., -1], icc, exif)
-    return Photograph(array, None, icc, exif)
+    pixels, alpha = (array[..., :-1], array[..., -1]) if mode.endswith("A") else (array, None)
+    return Photograph(pixels, alpha, icc, exif)
 
 
 def read_mask(file: Path, *, invert: bool = False) -> Missing:
@@ -114,9 +113,9 @@ def write(file: Path, photograph: Photograph) -> None:
     options = dict(saved_as(file))
     pixels, alpha = photograph.pixels, photograph.alpha
     form = options["format"]
-    if alpha is not None and form in ("JPEG", "BMP"):
-        raise UserError(f"{file}: {form} keeps no transparency, which the photo has; .png does")
     if alpha is not None:
+        if form in ("JPEG", "BMP"):
+            raise UserError(f"{file}: {form} keeps no transparency, which the photo has; .png does")
         if form == "WEBP":  # it knows no grey with transparency
             pixels = np.broadcast_to(pixels, (*alpha.shape, 3))
         pixels = np.concatenate([pixels, alpha[..., None]], axis=2)

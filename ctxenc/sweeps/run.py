@@ -29,11 +29,8 @@ def run(
 ) -> tuple[Sweep, bool]:
     """Run every job that is missing or unfinished, and show how all of them ended.
 
-    Args:
-        overrides: the command line's; ``resume=SWEEP`` goes on with one.
-        hydra_main: Hydra's entry, which reads `sys.argv`.
-        config_name: the configuration file to begin with.
-        config_dir: the user's own folder of them, which `search_path` knows already.
+    The overrides are the command line's; ``resume=SWEEP`` goes on with one. `hydra_main` is Hydra's
+    entry, which reads `sys.argv`; `search_path` knows `config_dir` already.
 
     Returns:
         (the sweep, whether every job has finished).
@@ -81,13 +78,9 @@ def closing(
 ) -> str:
     """How a sweep's jobs ended: the tables of ``ctxenc.compare``, and the commands to go on with.
 
-    Args:
-        folder: of the sweep.
-        jobs: those that have begun.
-        planned: how many there are to be.
-        monitor: the metric by which they are ranked, among those that were tested on the same
-            images and masks.
-        again: what else a command that resumes the sweep must have.
+    Of the `planned` jobs, `jobs` have begun. They are ranked by the metric `monitor`, among those
+    that were tested on the same images and masks. `again` is what else a command that resumes the
+    sweep must have.
     """
     finished, failed = (sum(job.state == s for job in jobs) for s in ("finished", "failed"))
     lines = [f"{finished} of {planned} jobs finished" + (f", {failed} failed" * bool(failed))]

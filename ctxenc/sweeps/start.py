@@ -14,7 +14,7 @@ from ctxenc import launch
 from ctxenc.config.compose import PRIMARY, compose, parse
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
-from ctxenc.sweeps import gpu_assignment, overrides, trusted
+from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 
 EXTRAS = ("joblib", "submitit", "ray", "optuna")  # of ours, each with a launcher or sweeper
@@ -38,7 +38,7 @@ class Plan:
     @property
     def saved(self) -> list[str]:
         """The overrides that mean the same jobs again; no folder of configurations is trusted."""
-        return overrides.without(self.command, lambda key: key.startswith(NOT_SAVED))
+        return [t for t in self.command if not overrides.key_of(t).startswith(NOT_SAVED)]
 
     @property
     def planned(self) -> int:
@@ -49,13 +49,13 @@ class Plan:
 
     def arguments(self, folder: Path) -> list[str]:
         """What Hydra is started with: jobs are named by what they differ in."""
-        same = ",".join(override.key_or_group for override in parse(overrides.fixed(self.command)))
+        same = [o.key_or_group for o in parse(self.command) if not o.is_sweep_override()]
         params = self.shared.hydra.sweeper.get("params")  # they are in the command
         return [
             *(f"--config-name={self.config_name}", *self.command),
             *(["hydra.sweeper.params=null"] if params else []),
             f"hydra.sweep.dir={overrides.quoted(folder)}",
-            f"hydra.job.config.override_dirname.exclude_keys=[{same}]",
+            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(same)}]",
         ]
 
 
@@ -69,10 +69,9 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
         raise UserError("hydra.sweep.subdir: jobs are named by their numbers and overrides")
     shared = _compose(given, config_name)
     params = shared.hydra.sweeper.get("params") or {}
-    command = overrides.merged([*(f"{key}={value}" for key, value in params.items()), *given])
+    command = [*(f"{key}={value}" for key, value in params.items()), *given]
     # Values may be shuffled, or files that come and go; a search has ranges.
-    command = [overrides.settled(text, listed=_is_grid(shared)) for text in command]
-    return _checked(command, config_name)
+    return _checked(overrides.settled(command, listed=_is_grid(shared)), config_name)
 
 
 def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) -> Plan:
@@ -88,7 +87,7 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
         )
     command = sweep.command
     for text in command:
-        trusted.check(text, sweep.path / FILE)
+        overrides.check_saved(text, sweep.path / FILE)
     changed = [overrides.key_of(text) for text in changes]
     for key in changed:
         if not _is_of_launcher(key) and key not in (TRIALS, SEARCHPATH):
@@ -96,10 +95,9 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
                 f"{key}: a sweep goes on as it was started; only hydra/launcher, hydra.launcher.… "
                 f"and {TRIALS} can be changed with resume"
             )
-    other = "hydra/launcher" in changed  # then nothing of the old one holds
-    kept = overrides.without(
-        command, lambda key: key in changed or (other and _is_of_launcher(key))
-    )
+    kept = [text for text in command if overrides.key_of(text) not in changed]
+    if "hydra/launcher" in changed:  # then nothing of the old one holds
+        kept = [text for text in kept if not _is_of_launcher(overrides.key_of(text))]
     hint = f"; if the sweep was started with --config-dir or {SEARCHPATH}, give it again"
     return _checked([*kept, *changes], config_name, hint)
 
@@ -152,7 +150,8 @@ def _compose(given: Sequence[str], config_name: str) -> DictConfig:
             if "seed" in sampler.node:
                 sampler.node.seed = 0  # the same proposals when it is resumed
     try:
-        return compose(overrides.fixed(given), with_hydra=True, config_name=config_name)
+        fixed = [str(o.input_line) for o in parse(given) if not o.is_sweep_override()]
+        return compose(fixed, with_hydra=True, config_name=config_name)
     except UserError as error:
         plugin = re.match(r"hydra/(?:launcher|sweeper)=([a-z]+)", str(error))
         if plugin is None or plugin[1] not in EXTRAS:
