@@ -99,6 +99,6 @@ def _fill_value(run: Run, config: Config) -> Float[Array, " 3"]:
     mean = run.dataset.get("mean_colour")
     try:
         return jnp.asarray(mean, jnp.float32).reshape(3)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         file = run.path / "dataset.json"
         raise UserError(f"{file}: mean_colour={mean}: expected three numbers") from None

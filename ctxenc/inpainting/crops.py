@@ -41,9 +41,9 @@ class ModelWindow:
 
     @classmethod
     def of(cls, trained: TrainedModel) -> "ModelWindow":
-        """A trained model's: its box is only where its training masks had one.
+        """Its box may only be where the training masks had one.
 
-        One whose masks had any shape is given holes in boxes of half its side, anywhere.
+        Where these had any shape, it is anywhere, and of half the image's side.
         """
         size, prediction = trained.config.image_size, trained.model.prediction
         if prediction.box is None:
@@ -105,11 +105,10 @@ class Crop:
     def reduce(
         self, photo: Photo, known: Missing
     ) -> tuple[Float[np.ndarray, "size size c"], Float[np.ndarray, "size size"]]:
-        """What is known of the photograph, as the model's pixels.
+        """What is known of the photograph, as the model's pixels: (mean colours, shares).
 
-        Returns:
-            (mean colour of each pixel's known part, 0 to 255, and 0 where nothing is known; the
-            share that is known, 0 to 1).
+        The colours are of each pixel's known part, 0 to 255, and 0 where nothing is known; the
+        share is how much of it is known, 0 to 1.
         """
         (rows, columns), size, narrow = self.shown, self.window.size, []
         for first in range(0, self.side, ROWS_AT_ONCE):
@@ -139,10 +138,7 @@ class Crop:
 
 
 def crop_for(hole: Hole, window: ModelWindow, photo: tuple[int, int]) -> Crop:
-    """The smallest square that has the hole in the model's box, with as little mirrored as can be.
-
-    `photo` is the photograph's height and width.
-    """
+    """The smallest square with the hole in the model's box, as little of it mirrored as can be."""
     # Each array has a value for the rows and one for the columns.
     low, extent = np.array([(hole.top, hole.left), (hole.height, hole.width)])
     size, box = window.size, np.array(window.box)

@@ -76,7 +76,7 @@ def fill_file(
     grid: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """Fill one photograph and say what was done: the holes, and the crops that the model was given.
+    """Fill a photograph's file; returns a line on the holes and on what the model was given.
 
     Args:
         trained: the model.
@@ -112,15 +112,12 @@ def fill_file(
         photographs.write(grid_of(result), Photograph(picture))
     sizes = {crop.side: f"{crop.side} px at scale {crop.scale:.1f}" for crop in crops}
     ends = " to ".join(dict.fromkeys((sizes[min(sizes)], sizes[max(sizes)])))
-    hole_count, crop_count = (
-        f"{number} {name}{'s' * (number > 1)}"
-        for number, name in ((holes.count(missing), "hole"), (len(crops), "crop"))
-    )
-    share = f"{100 * missing.mean():.2g} % missing"
-    said = f"{file.name} {photo.size}: {hole_count}, {share}, {crop_count} of {ends}"
+    number, share = holes.count(missing), f"{100 * missing.mean():.2g} % missing"
+    line = f"{file.name} {photo.size}: {number} hole{'s' * (number > 1)}, {share}, "
+    line += f"{len(crops)} crop{'s' * (len(crops) > 1)} of {ends}"
     if photographs.saved_as(result)["format"] == "JPEG":
-        said += "; JPEG encodes every pixel anew, .png would leave those not filled as they are"
-    return said
+        line += "; JPEG encodes every pixel anew, .png would leave those not filled as they are"
+    return line
 
 
 def _read_mask(mask: Path, photo: Photograph, file: Path, invert: bool) -> Missing:

@@ -52,12 +52,10 @@ def inpaint(
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Photo, list[Crop]]:
-    """Fill the missing pixels; all others stay as they are.
+    """The filled photo, and the crops that the model was given, in their order.
 
-    `progress` is called with how many holes are filled, and how many there are.
-
-    Returns:
-        (the filled photo, the crops that the model was given, in their order).
+    Pixels that are not missing stay as they are. `progress` is called with how many holes are
+    filled, and how many there are.
 
     Raises:
         UserError: see `crops_of`; or nothing that a crop shows is known.

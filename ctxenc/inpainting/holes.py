@@ -49,11 +49,7 @@ def find(missing: Missing, box: tuple[int, int]) -> list[Hole]:
 
     One for each connected shape (8 neighbours). Long thin shapes, such as a scratch, are cut into
     pieces that the model sees at a smaller scale; shapes that fit the model's box together at
-    scale 1 are joined.
-
-    Args:
-        missing: which pixels are.
-        box: height and width of what the model predicts, in its own pixels.
+    scale 1 are joined. `box` is the height and width of what the model predicts, in its own pixels.
     """
     coarse, block = _in_blocks(missing)
     _, labels, found, _ = cv2.connectedComponentsWithStats(coarse, connectivity=8)

@@ -6,7 +6,6 @@ row as it begins and ends, under a lock, and a killed sweep leaves the rows of w
 
 import contextlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,11 +27,11 @@ JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
 class Sweep:
     """One sweep's folder. Opening it reads nothing."""
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | Path):
         self.path = Path(path).expanduser().absolute()
 
     @property
-    def there(self) -> bool:
+    def exists(self) -> bool:
         """Whether the folder is a sweep's."""
         return (self.path / FILE).is_file()
 
@@ -57,17 +56,17 @@ class Sweep:
         return {str(row.get("folder")): row for row in found}
 
     def update(self, only: Run | None = None, **changes: Any) -> list[Record]:
-        """Write the row of one job anew, or of all; and keys: `command`, `planned`, `config_name`.
+        """Write anew the row of one job, or of all; and `command`, `planned` or `config_name`.
 
         Returns:
-            Their runs, by the jobs' numbers; read without ever failing.
+            Their runs, in the order of the jobs' numbers.
         """
         with filelock.FileLock(self.path / ".writing.lock"):
             places = self.path.iterdir()
             numbers = {p.name: int(m[1]) for p in places if (m := JOB.match(p.name)) and p.is_dir()}
             names = sorted(numbers, key=lambda name: numbers[name])
             jobs = [records.read(self.path / n, n) for n in ([only.path.name] if only else names)]
-            before, rows = (self._read(), self.rows) if self.there else ({}, {})
+            before, rows = (self._read(), self.rows) if self.exists else ({}, {})
             for job in jobs:
                 rows[job.label] = rows.get(job.label, {}) | {
                     "folder": job.label,

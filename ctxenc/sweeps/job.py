@@ -27,9 +27,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     without a checkpoint begins anew; so does one that failed, except in a search: there, what has
     failed stays failed, so that the search proposes the same jobs again.
 
-    Args:
-        composed: its configuration.
-        hydra: Hydra's own, where the job's and the sweep's folders are named.
+    Hydra's own configuration, `hydra`, names the job's and the sweep's folders.
 
     Returns:
         The monitored metric at the last test, for a search; None where the job did not finish.

@@ -42,7 +42,7 @@ def run(
     if folder is None:
         plan = start.new(overrides, config_name)
         sweep = Sweep(reserve(Path(plan.shared.hydra.sweep.dir)))
-    elif (sweep := Sweep(folder)).there:
+    elif (sweep := Sweep(folder)).exists:
         plan = start.resumed(sweep, changes, config_name)
     else:
         raise UserError(
@@ -70,7 +70,7 @@ def run(
 def is_resume(overrides: Sequence[str]) -> bool:
     """Whether a command goes on with a sweep."""
     folder, _ = launch.split_resume(overrides)
-    return folder is not None and Sweep(folder).there
+    return folder is not None and Sweep(folder).exists
 
 
 def closing(

@@ -17,7 +17,7 @@ from ctxenc.metrics.registry import METRICS
 from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 
-EXTRAS = ("joblib", "submitit", "ray", "optuna")  # of ours, each with a launcher or sweeper
+EXTRA = re.compile(r"hydra/(?:launcher|sweeper)=(joblib|submitit|ray|optuna)(?![a-z])")
 SEARCHPATH, TRIALS = "hydra.searchpath", "hydra.sweeper.n_trials"
 NOT_SAVED = (SEARCHPATH, "hydra.sweep.dir", "hydra.sweeper.params")
 
@@ -27,8 +27,7 @@ class Plan:
     """A sweep whose values have been checked.
 
     `command` are its overrides, those of ``hydra.sweeper.params`` among them; `config_name` is the
-    configuration file to begin with; `shared` is what the jobs' configurations have in common, with
-    Hydra's own keys.
+    file to begin with; `shared` is what the jobs' configurations have in common, and Hydra's.
     """
 
     command: list[str]
@@ -153,11 +152,11 @@ def _compose(given: Sequence[str], config_name: str) -> DictConfig:
         fixed = [str(o.input_line) for o in parse(given) if not o.is_sweep_override()]
         return compose(fixed, with_hydra=True, config_name=config_name)
     except UserError as error:
-        plugin = re.match(r"hydra/(?:launcher|sweeper)=([a-z]+)", str(error))
-        if plugin is None or plugin[1] not in EXTRAS:
+        if not (extra := EXTRA.match(str(error))):
             raise
-        extra = f"pip install 'ctxenc[{plugin[1]}]'"
-        raise UserError(f"{error}; it comes with an extra: {extra}") from None
+        raise UserError(
+            f"{error}; it comes with an extra: pip install 'ctxenc[{extra[1]}]'"
+        ) from None
 
 
 def _is_grid(shared: DictConfig) -> bool:

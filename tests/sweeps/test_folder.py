@@ -82,7 +82,7 @@ def test_what_a_newer_version_wrote_is_kept(sweep):
     assert saved(sweep) == newer
 
 
-def test_only_the_command_must_be_there(tmp_path):
+def test_a_file_with_nothing_but_the_command_is_read(tmp_path):
     (tmp_path / "sweep.json").write_text('{"command": ["seed=1"]}')
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
@@ -99,14 +99,14 @@ def test_a_second_process_is_refused(sweep):
 @pytest.mark.parametrize(
     "content", ["", "[1]", "{", "{}", '{"command": "x"}', '{"command": [1]}', "[" * 9**6]
 )
-def test_a_damaged_file_is_one_line(tmp_path, content):
+def test_a_damaged_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(UserError, match=r"sweep\.json: "):
         _ = Sweep(tmp_path).command
 
 
 @pytest.mark.parametrize("jobs", [3, [1, {}], [{"folder": "9" * 9999}], {"folder": "0-a"}])
-def test_rows_of_any_kind_are_read(tmp_path, jobs):
+def test_damaged_rows_are_replaced(tmp_path, jobs):
     (tmp_path / "sweep.json").write_text(json.dumps({"command": [], "planned": True, "jobs": jobs}))
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
