@@ -7,20 +7,19 @@ interpolation of the difference at the border.
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from ctxenc.baselines.fills import Laplace
-from ctxenc.inpainting import Missing, Photo
+from ctxenc.inpainting import ModelImage, Photo, PixelMask
 from ctxenc.inpainting.crops import Crop
 
 WIDEST_FEATHER = 256  # pixels: bounds the memory
 TILE = 1024  # pixels: holes are pasted in parts of this size, which bounds the memory
 
 Pixels = Float[np.ndarray, "height width c"]  # 0 to 255
-Known = Bool[np.ndarray, "height width"]
 
 
-def membrane(difference: Pixels, known: Known) -> Pixels:
+def membrane(difference: Pixels, known: PixelMask) -> Pixels:
     """The difference where it is known, and in between the harmonic function that continues it.
 
     `known` is true somewhere, and not everywhere.
@@ -30,9 +29,7 @@ def membrane(difference: Pixels, known: Known) -> Pixels:
     return whole
 
 
-def paste(
-    crop: Crop, image: Float[np.ndarray, "size size 3"], photo: Photo, known: Missing
-) -> None:
+def paste(crop: Crop, image: ModelImage, photo: Photo, known: PixelMask) -> None:
     """Put the model's image into the hole's missing pixels, which are known from then on."""
     hole, (height, width) = crop.hole, known.shape
     colours = image if photo.shape[2] == 3 else image.mean(axis=2, keepdims=True)
@@ -65,7 +62,7 @@ def feather_widths(scale: float) -> tuple[int, int]:
     return widest, max(round(widest / 4), 1)
 
 
-def feather(fill: Pixels, photo: Pixels, known: Known, width: int) -> Pixels:
+def feather(fill: Pixels, photo: Pixels, known: PixelMask, width: int) -> Pixels:
     """The fill with the detail that it lacks just outside the hole carried a little way into it.
 
     The difference between photograph and fill on the `known` pixels, averaged over those at most

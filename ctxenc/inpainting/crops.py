@@ -15,12 +15,14 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from ctxenc import masks
-from ctxenc.inpainting import Missing, Photo
+from ctxenc.inpainting import ModelImage, Photo, PixelMask
 from ctxenc.inpainting.holes import Hole
 from ctxenc.trained import TrainedModel
 
 SAMPLE = 64  # training masks that show whether the box is always at one place
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
+
+Shares = Float[np.ndarray, "size size"]  # of each model pixel, 0 to 1
 
 
 @dataclass(frozen=True)
@@ -102,13 +104,11 @@ class Crop:
         a, b = self.extent, other.extent
         return a[0] <= b[1] and b[0] <= a[1] and a[2] <= b[3] and b[2] <= a[3]
 
-    def reduce(
-        self, photo: Photo, known: Missing
-    ) -> tuple[Float[np.ndarray, "size size c"], Float[np.ndarray, "size size"]]:
-        """What is known of the photograph, as the model's pixels: (mean colours, shares).
+    def reduce(self, photo: Photo, known: PixelMask) -> tuple[ModelImage, Shares]:
+        """What is known of the photograph, as the model's pixels.
 
-        The colours are of each pixel's known part, 0 to 255, and 0 where nothing is known; the
-        share is how much of it is known, 0 to 1.
+        Returns:
+            (mean colours of the known part of each pixel, 0 where nothing is; how large it is).
         """
         (rows, columns), size, narrow = self.shown, self.window.size, []
         for first in range(0, self.side, ROWS_AT_ONCE):
@@ -121,8 +121,8 @@ class Crop:
         return total[..., :-1] / np.maximum(share, 1e-6)[..., None], share
 
     def enlarge(
-        self, image: Float[np.ndarray, "size size c"], rows: slice, columns: slice
-    ) -> Float[np.ndarray, "height width c"]:
+        self, image: ModelImage, rows: slice, columns: slice
+    ) -> Float[np.ndarray, "rows columns colours"]:
         """A part of the photograph as the model's image shows it, at full resolution.
 
         By cubic interpolation (Keys, 1981, a = -1/2); beyond the crop its edges go on.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Missing, holes, photographs
+from ctxenc.inpainting import PixelMask, holes, photographs
 from ctxenc.inpainting.crops import ModelWindow
 from ctxenc.inpainting.filling import inpaint
 from ctxenc.inpainting.photographs import Photograph
@@ -24,11 +24,8 @@ def pairs(
 ) -> list[tuple[Path, Path]]:
     """Each photograph with the file that its result goes to.
 
-    Args:
-        paths: files and folders; of a folder, the images directly in it.
-        out: a file for one photograph; a folder, made if need be, for several.
-        mask: a file, or a folder of files, that no result may go to either.
-        grid: a grid beside every result is wanted too.
+    Of a folder, the images directly in it are filled. `out` is a file for one photograph; a folder,
+    made if need be, for several. No result, nor its `grid`, may go to an input, such as `mask`.
 
     Raises:
         UserError: nothing to read, a result that would go to an input, or a name of no format.
@@ -78,26 +75,18 @@ def fill_file(
 ) -> str:
     """Fill a photograph's file; returns a line on the holes and on what the model was given.
 
-    Args:
-        trained: the model.
-        file: the photograph's.
-        result: the filled photograph's: see `pairs`.
-        mask: an image of the photograph's size, or a folder with one for each photograph's name.
-        boxes: the holes, where there is no mask. With neither it is a box in the middle, as large
-            in the photograph's central square as the model's box in its image.
-        invert: black is missing in the mask, in place of white.
-        grid: write a strip before | masked | after, too: see `grid_of`.
-        progress: gets how many holes are filled, and how many there are.
+    The holes are in `mask`, an image of the photograph's size or a folder with one for each
+    photograph's name: what is white in it, or black with `invert`. Without a mask they are `boxes`,
+    or a box in the middle, as large in the photograph's central square as the model's box in its
+    image. `grid` writes the strip of `grid_of`, too; `progress` gets how many holes are filled, and
+    how many there are.
 
     Raises:
         UserError: the photograph or its mask cannot be read, filled or written, or does not fit
             the other, or a box is not in the photograph.
     """
     photo = photographs.read(file)
-    if mask is not None:
-        missing = _read_mask(mask, photo, file, invert)
-    else:
-        missing = _in_boxes(boxes, photo, file, ModelWindow.of(trained))
+    missing = _missing(trained, photo, file, mask, boxes, invert)
     try:
         filled, crops = inpaint(trained, photo.pixels, missing, progress=progress)
     except UserError as error:
@@ -120,28 +109,33 @@ def fill_file(
     return line
 
 
-def _read_mask(mask: Path, photo: Photograph, file: Path, invert: bool) -> Missing:
-    if mask.is_dir():
-        same = [image for image in _images_in(mask) if image.stem == file.stem]
-        if len(same) != 1:
-            raise UserError(f"{mask}: {len(same)} images are called {file.stem}; expected one")
-        mask = same[0]
-    missing = photographs.read_mask(mask, invert=invert)
-    if missing.shape != photo.pixels.shape[:2]:
-        raise UserError(
-            f"{mask}: {missing.shape[1]}×{missing.shape[0]} pixels; expected {photo.size}, "
-            f"the size of {file.name}"
-        )
-    return missing
-
-
-def _in_boxes(boxes: Sequence[Box], photo: Photograph, file: Path, window: ModelWindow) -> Missing:
+def _missing(
+    trained: TrainedModel,
+    photo: Photograph,
+    file: Path,
+    mask: Path | None,
+    boxes: Sequence[Box],
+    invert: bool,
+) -> PixelMask:
     height, width = photo.pixels.shape[:2]
-    missing = np.zeros((height, width), bool)
+    if mask is not None:
+        if mask.is_dir():
+            same = [image for image in _images_in(mask) if image.stem == file.stem]
+            if len(same) != 1:
+                raise UserError(f"{mask}: {len(same)} images are called {file.stem}; expected one")
+            mask = same[0]
+        missing = photographs.read_mask(mask, invert=invert)
+        if missing.shape != (height, width):
+            raise UserError(
+                f"{mask}: {missing.shape[1]}×{missing.shape[0]} pixels; expected {photo.size}, "
+                f"the size of {file.name}"
+            )
+        return missing
     if not boxes:
-        side = min(height, width)
+        window, side = ModelWindow.of(trained), min(height, width)
         high, wide = (max(1, side * extent // window.size) for extent in window.box)
         boxes = [((width - wide) // 2, (height - high) // 2, wide, high)]
+    missing = np.zeros((height, width), bool)
     for x, y, wide, high in boxes:
         if not (0 <= x < x + wide <= width and 0 <= y < y + high <= height):
             raise UserError(

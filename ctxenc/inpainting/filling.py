@@ -7,7 +7,6 @@ pixels only. Holes are filled largest first, so a later one sees the earlier one
 pixels are missing beside its box, a model of holes is shown Telea's fill of them.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -18,8 +17,8 @@ from jaxtyping import Bool, Float
 from ctxenc import step
 from ctxenc.baselines.fills import telea
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Missing, Photo, blending, holes
-from ctxenc.inpainting.crops import Crop, ModelWindow, crop_for
+from ctxenc.inpainting import ModelImage, Photo, PixelMask, blending, holes
+from ctxenc.inpainting.crops import Crop, ModelWindow, Shares, crop_for
 from ctxenc.trained import TrainedModel
 
 BATCH = 8  # holes to one call of the model, which is compiled for this many
@@ -28,27 +27,25 @@ MOST_MIRRORED = 2  # a crop's side to the photograph's shorter side: more than t
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
 MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
 
-ModelImage = Float[np.ndarray, "size size 3"]  # 0 to 255
-
-_fill = functools.partial(jax.jit, static_argnums=0)(step.fill)
+_fill = jax.jit(step.fill, static_argnums=0)
 
 
 @dataclass(frozen=True)
 class CropInput:
-    """What a model is given of a crop, and the share of each model pixel that is known, 0 to 1.
+    """What a model is given of a crop: `colours`, of which it is to fill those in the `mask`.
 
-    `colours` are 0 to 255, with stand-ins where nothing is known; the model is to fill the `mask`.
+    `share` is how much of each is known; where nothing is, the colour is a stand-in.
     """
 
     colours: ModelImage
-    share: Float[np.ndarray, "size size"]
+    share: Shares
     mask: Bool[np.ndarray, "size size"]
 
 
 def inpaint(
     trained: TrainedModel,
     photo: Photo,
-    missing: Missing,
+    missing: PixelMask,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Photo, list[Crop]]:
@@ -71,7 +68,7 @@ def inpaint(
     return filled, crops
 
 
-def crops_of(window: ModelWindow, missing: Missing) -> list[Crop]:
+def crops_of(window: ModelWindow, missing: PixelMask) -> list[Crop]:
     """The crops that a model fills for a mask, in their order.
 
     Raises:
@@ -115,7 +112,7 @@ def independent(crops: list[Crop], most: int) -> Iterator[list[Crop]]:
         left = passed + left[LOOK_AHEAD:]
 
 
-def crop_input(crop: Crop, photo: Photo, known: Missing) -> CropInput:
+def crop_input(crop: Crop, photo: Photo, known: PixelMask) -> CropInput:
     """What the model is given; unknown pixels outside its mask are filled by Telea's method.
 
     Raises:

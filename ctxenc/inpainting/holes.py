@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ctxenc.inpainting import Missing
+from ctxenc.inpainting import PixelMask
 
 MOST_LABELLED = 4_000_000  # pixels: larger masks are labelled in blocks, so that memory is bounded
 WORTH_CUTTING = 1.5  # how much smaller the scale must become for a long hole to be cut
@@ -44,7 +44,7 @@ class Hole:
         return max(1.0, self.height / box[0], self.width / box[1])
 
 
-def find(missing: Missing, box: tuple[int, int]) -> list[Hole]:
+def find(missing: PixelMask, box: tuple[int, int]) -> list[Hole]:
     """Rectangles that hold every missing pixel, largest first.
 
     One for each connected shape (8 neighbours). Long thin shapes, such as a scratch, are cut into
@@ -69,12 +69,12 @@ def find(missing: Missing, box: tuple[int, int]) -> list[Hole]:
     return sorted(_joined(holes, box), key=lambda h: (-h.height * h.width, h.top, h.left))
 
 
-def count(missing: Missing) -> int:
+def count(missing: PixelMask) -> int:
     """How many connected shapes (8 neighbours) are missing; in large masks, in blocks as `find`."""
     return cv2.connectedComponents(_in_blocks(missing)[0], connectivity=8)[0] - 1
 
 
-def _in_blocks(missing: Missing) -> tuple[UInt8[np.ndarray, "rows columns"], int]:
+def _in_blocks(missing: PixelMask) -> tuple[UInt8[np.ndarray, "rows columns"], int]:
     """1 for every block × block pixels of which one or more are missing; and block."""
     block = max(1, math.ceil(math.sqrt(missing.size / MOST_LABELLED)))
     height, width = missing.shape
@@ -82,7 +82,7 @@ def _in_blocks(missing: Missing) -> tuple[UInt8[np.ndarray, "rows columns"], int
     return np.logical_or.reduceat(rows, np.arange(0, width, block), axis=1).astype(np.uint8), block
 
 
-def _tight(missing: Missing, top: int, left: int, height: int, width: int) -> list[Hole]:
+def _tight(missing: PixelMask, top: int, left: int, height: int, width: int) -> list[Hole]:
     """The smallest rectangle around a rectangle's missing pixels; nothing where it has none."""
     part = missing[top : top + height, left : left + width]
     rows, columns = (np.flatnonzero(part.any(axis=axis)).tolist() for axis in (1, 0))
@@ -92,7 +92,7 @@ def _tight(missing: Missing, top: int, left: int, height: int, width: int) -> li
     return [Hole(top + rows[0], left + columns[0], high, wide)]
 
 
-def _cut(missing: Missing, hole: Hole, largest: list[int]) -> list[Hole]:
+def _cut(missing: PixelMask, hole: Hole, largest: list[int]) -> list[Hole]:
     """Pieces of equal size, each at most as large as said."""
     high, wide = (
         math.ceil(side / math.ceil(side / most))

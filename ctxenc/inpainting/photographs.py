@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Missing, Photo
+from ctxenc.inpainting import Photo, PixelMask
 from ctxenc.runs.atomic_write import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
@@ -82,7 +82,7 @@ def read(file: Path) -> Photograph:
     return Photograph(pixels, alpha, icc, exif)
 
 
-def read_mask(file: Path, *, invert: bool = False) -> Missing:
+def read_mask(file: Path, *, invert: bool = False) -> PixelMask:
     """Which pixels a mask says are missing: the white ones (above half); with `invert` the others.
 
     Where a mask has transparency that varies, the transparent pixels are missing instead.
@@ -132,11 +132,7 @@ def write(file: Path, photograph: Photograph) -> None:
 
 
 def saved_as(file: Path) -> dict[str, Any]:
-    """How a file of this name is saved.
-
-    Raises:
-        UserError: its ending is none of `SAVED_AS`.
-    """
+    """How a file of this name is saved; its ending must be one of `SAVED_AS`."""
     if file.suffix.lower() not in SAVED_AS:
         raise UserError(f"{file}: expected a name that ends in {', '.join(SAVED_AS)}")
     return SAVED_AS[file.suffix.lower()]
@@ -160,11 +156,10 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        words = next((words for kind, words in REFUSALS.items() if isinstance(error, kind)), None)
-        if words is None:
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            words = f"damaged, or of a kind that cannot be read ({what})"
-        raise UserError(f"{file}: {words}") from None
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        words = f"damaged, or of a kind that cannot be read ({what})"
+        known = (words for kind, words in REFUSALS.items() if isinstance(error, kind))
+        raise UserError(f"{file}: {next(known, words)}") from None
 
 
 def _array(image: Image.Image) -> Photo:

@@ -107,11 +107,7 @@ def plain_values(override: Override) -> list[Any]:
 
 
 def check_saved(text: str, file: Path) -> None:
-    """Refuse an override of a saved sweep that could run code or read other files.
-
-    Raises:
-        UserError: naming `file` (``sweep.json``) and the override.
-    """
+    """Refuse an override of a saved sweep, `file`, that could run code or read other files."""
     if text.startswith("-") or not _is_safe(override := parse([text])[0]):
         raise UserError(
             f"{file}: {text}: not taken from a saved folder, which may be anybody's; with resume=… "
