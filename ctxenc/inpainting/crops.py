@@ -43,7 +43,7 @@ class ModelWindow:
 
     @classmethod
     def of(cls, trained: TrainedModel) -> "ModelWindow":
-        """Its box may only be where the training masks had one.
+        """A trained model's, whose box is only where its training masks had one.
 
         Where these had any shape, it is anywhere, and of half the image's side.
         """

@@ -56,7 +56,7 @@ def find(missing: PixelMask, box: tuple[int, int]) -> list[Hole]:
     distance = cv2.distanceTransform(coarse, cv2.DIST_L2, 3)
     holes: list[Hole] = []
     for label, (left, top, width, height, _) in enumerate(found.tolist()[1:], start=1):
-        (hole,) = _tight(missing, top * block, left * block, height * block, width * block)
+        hole = _tight(missing, top * block, left * block, height * block, width * block)
         pieces = [hole]
         if hole.scale(box) > WORTH_CUTTING:
             place = slice(top, top + height), slice(left, left + width)
@@ -82,30 +82,25 @@ def _in_blocks(missing: PixelMask) -> tuple[UInt8[np.ndarray, "rows columns"], i
     return np.logical_or.reduceat(rows, np.arange(0, width, block), axis=1).astype(np.uint8), block
 
 
-def _tight(missing: PixelMask, top: int, left: int, height: int, width: int) -> list[Hole]:
-    """The smallest rectangle around a rectangle's missing pixels; nothing where it has none."""
+def _tight(missing: PixelMask, top: int, left: int, height: int, width: int) -> Hole:
+    """The smallest rectangle around a rectangle's missing pixels; of height 0 where it has none."""
     part = missing[top : top + height, left : left + width]
-    rows, columns = (np.flatnonzero(part.any(axis=axis)).tolist() for axis in (1, 0))
-    if not rows:
-        return []
-    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    return [Hole(top + rows[0], left + columns[0], high, wide)]
+    x, y, wide, high = cv2.boundingRect(part.view(np.uint8))
+    return Hole(top + y, left + x, high, wide)
 
 
 def _cut(missing: PixelMask, hole: Hole, largest: list[int]) -> list[Hole]:
-    """Pieces of equal size, each at most as large as said."""
+    """The hole in pieces of one size, at most the `largest` height and width."""
     high, wide = (
         math.ceil(side / math.ceil(side / most))
         for side, most in zip((hole.height, hole.width), largest, strict=True)
     )
-    return [
-        piece
+    pieces = [
+        _tight(missing, top, left, min(high, hole.bottom - top), min(wide, hole.right - left))
         for top in range(hole.top, hole.bottom, high)
         for left in range(hole.left, hole.right, wide)
-        for piece in _tight(
-            missing, top, left, min(high, hole.bottom - top), min(wide, hole.right - left)
-        )
     ]
+    return [piece for piece in pieces if piece.height]
 
 
 def _joined(holes: list[Hole], box: tuple[int, int]) -> list[Hole]:

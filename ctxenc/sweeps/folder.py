@@ -48,13 +48,6 @@ class Sweep:
         """The configuration file that it begins with."""
         return str(self._read().get("config_name", PRIMARY))
 
-    @property
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """By its folder's name, each job that has begun: `overrides`, `state`, `error`, `last`."""
-        rows = self._read().get("jobs")
-        found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return {str(row.get("folder")): row for row in found}
-
     def update(self, only: Run | None = None, **changes: Any) -> list[Record]:
         """Write anew the row of one job, or of all; and `command`, `planned` or `config_name`.
 
@@ -66,7 +59,9 @@ class Sweep:
             numbers = {p.name: int(m[1]) for p in places if (m := JOB.match(p.name)) and p.is_dir()}
             names = sorted(numbers, key=lambda name: numbers[name])
             jobs = [records.read(self.path / n, n) for n in ([only.path.name] if only else names)]
-            before, rows = (self._read(), self.rows) if self.exists else ({}, {})
+            before = self._read() if self.exists else {}
+            old = before["jobs"] if isinstance(before.get("jobs"), list) else []
+            rows = {str(row.get("folder")): row for row in old if isinstance(row, dict)}
             for job in jobs:
                 rows[job.label] = rows.get(job.label, {}) | {
                     "folder": job.label,

@@ -1,4 +1,4 @@
-"""What a sweep is asked for: checked before anything is written, and made ready for Hydra."""
+"""The plan of a sweep: checked before anything is written, and made ready for Hydra."""
 
 import math
 import re
@@ -18,6 +18,7 @@ from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 
 EXTRA = re.compile(r"hydra/(?:launcher|sweeper)=(joblib|submitit|ray|optuna)(?![a-z])")
+LAUNCHER = re.compile(r"hydra/launcher$|hydra\.launcher\.")
 SEARCHPATH, TRIALS = "hydra.searchpath", "hydra.sweeper.n_trials"
 NOT_SAVED = (SEARCHPATH, "hydra.sweep.dir", "hydra.sweeper.params")
 
@@ -74,7 +75,7 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
 
 
 def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) -> Plan:
-    """A sweep to go on with; `changes` may be of its launcher, number of trials and searchpath.
+    """A sweep to resume; `changes` may be of its launcher, number of trials and searchpath.
 
     Raises:
         UserError: it cannot be read, asks for what only a command line may ask for, began with
@@ -89,14 +90,14 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
         overrides.check_saved(text, sweep.path / FILE)
     changed = [overrides.key_of(text) for text in changes]
     for key in changed:
-        if not _is_of_launcher(key) and key not in (TRIALS, SEARCHPATH):
+        if not LAUNCHER.match(key) and key not in (TRIALS, SEARCHPATH):
             raise UserError(
                 f"{key}: a sweep goes on as it was started; only hydra/launcher, hydra.launcher.… "
                 f"and {TRIALS} can be changed with resume"
             )
     kept = [text for text in command if overrides.key_of(text) not in changed]
     if "hydra/launcher" in changed:  # then nothing of the old one holds
-        kept = [text for text in kept if not _is_of_launcher(overrides.key_of(text))]
+        kept = [text for text in kept if not LAUNCHER.match(overrides.key_of(text))]
     hint = f"; if the sweep was started with --config-dir or {SEARCHPATH}, give it again"
     return _checked([*kept, *changes], config_name, hint)
 
@@ -154,15 +155,10 @@ def _compose(given: Sequence[str], config_name: str) -> DictConfig:
     except UserError as error:
         if not (extra := EXTRA.match(str(error))):
             raise
-        raise UserError(
-            f"{error}; it comes with an extra: pip install 'ctxenc[{extra[1]}]'"
-        ) from None
+        hint = f"it comes with an extra: pip install 'ctxenc[{extra[1]}]'"
+        raise UserError(f"{error}; {hint}") from None
 
 
 def _is_grid(shared: DictConfig) -> bool:
     """Whether the jobs are all combinations, and not what a search proposes."""
     return "basic_sweeper" in shared.hydra.sweeper._target_
-
-
-def _is_of_launcher(key: str) -> bool:
-    return key == "hydra/launcher" or key.startswith("hydra.launcher.")

@@ -7,7 +7,7 @@ import pytest
 from ctxenc.errors import UserError
 from ctxenc.runs.folder import Run
 from ctxenc.sweeps.folder import Sweep
-from tests.fake_runs import damage, fake_run
+from tests.fake_runs import damage, fake_run, rows
 
 
 @pytest.fixture
@@ -39,15 +39,19 @@ def test_rows_are_replaced_and_ordered_by_number(sweep):
         sweep.update(Run(sweep.path / f"{number}-a"))
     fake_run(sweep.path / "2-a")
     sweep.update(Run(sweep.path / "2-a"))
-    assert list(sweep.rows) == ["0-a", "2-a", "10-a"]
-    assert [r["state"] for r in sweep.rows.values()] == ["interrupted", "finished", "interrupted"]
+    found = {name: row["state"] for name, row in rows(sweep.path).items()}
+    assert list(found.items()) == [
+        ("0-a", "interrupted"),
+        ("2-a", "finished"),
+        ("10-a", "interrupted"),
+    ]
 
 
 def test_jobs_that_end_together_lose_no_row(sweep):
     runs = [fake_run(sweep.path / f"{number}-a") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(sweep.update, runs))
-    assert len(sweep.rows) == 8
+    assert len(rows(sweep.path)) == 8
 
 
 def test_resuming_waits_for_a_row_that_is_being_written(sweep):
@@ -65,11 +69,11 @@ def test_an_update_finds_what_was_never_written_and_forgets_what_was_removed(swe
     (sweep.path / ".submitit").mkdir()
     (sweep.path / "notes").mkdir()
     assert [job.state for job in sweep.update()] == ["finished", "damaged"]
-    assert sweep.rows["0-a"]["error"] is None
-    assert "status.json" in sweep.rows["1-a"]["error"]
+    assert rows(sweep.path)["0-a"]["error"] is None
+    assert "status.json" in rows(sweep.path)["1-a"]["error"]
     (sweep.path / "0-a").rename(sweep.path / "moved")
     sweep.update()
-    assert list(sweep.rows) == ["1-a"]
+    assert list(rows(sweep.path)) == ["1-a"]
 
 
 def test_what_a_newer_version_wrote_is_kept(sweep):
@@ -86,9 +90,9 @@ def test_a_file_with_nothing_but_the_command_is_read(tmp_path):
     (tmp_path / "sweep.json").write_text('{"command": ["seed=1"]}')
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
-    assert (sweep.command, sweep.rows, sweep.config_name) == (["seed=1"], {}, "train")
+    assert (sweep.command, sweep.config_name) == (["seed=1"], "train")
     assert [job.state for job in sweep.update()] == ["finished"]
-    assert list(sweep.rows) == ["0-a"]
+    assert list(rows(sweep.path)) == ["0-a"]
 
 
 def test_a_second_process_is_refused(sweep):
@@ -111,4 +115,4 @@ def test_damaged_rows_are_replaced(tmp_path, jobs):
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
     sweep.update(command=[], planned=1)
-    assert list(sweep.rows) == ["0-a"]
+    assert list(rows(sweep.path)) == ["0-a"]
