@@ -1,4 +1,4 @@
-"""What a sweep is asked for, without training: `prepare` only checks."""
+"""The plan of a sweep, without training: `prepare` only checks."""
 
 import json
 from types import SimpleNamespace
