@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ctxenc.cli import one_line_errors
-from ctxenc.exporting.stablehlo import CONTRACT, check_free, export_generator
+from ctxenc.exporting import CONTRACT, check_free, export_generator
 from ctxenc.trained import TrainedModel
 
 EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of the arrays that it

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from ctxenc.cli import one_line_errors
 from ctxenc.errors import printable
-from ctxenc.inpainting.files import Box, HoleSpec, fill_file, grid_of, pairs
+from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs
 from ctxenc.trained import TrainedModel
 
 EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
@@ -20,10 +20,28 @@ Where a photo cannot be filled the others are, and the exit status is 1."""
 
 def main() -> None:
     """Read the command line, fill the photos, print what was written."""
-    given = _parser().parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -m ctxenc.inpaint",
+        description="Fill holes of photos of any size with a trained model.",
+        epilog=EPILOG,
+    )
+    add = parser.add_argument
+    add("run", metavar="RUN", help="run folder of the model")
+    add("photos", metavar="PHOTO", nargs="+", type=Path, help="image files, or a folder of them")
+    add = parser.add_mutually_exclusive_group(required=True).add_argument
+    add("--mask", type=Path, help="image of the photo's size, white = missing; or a folder of them")
+    add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
+    add("--center", action="store_true", help="the model's box, in the middle")
+    add = parser.add_argument
+    add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
+    add("--invert", action="store_true", help="black = missing in the mask")
+    add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
+    add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
+    given = parser.parse_args()
     if given.invert and not given.mask:
-        _parser().error("--invert goes with --mask")
-    spec = HoleSpec(given.mask, tuple(given.box or ()), given.invert)
+        parser.error("--invert goes with --mask")
+    what = {"mask": given.mask, "boxes": given.box or ()}
+    what |= {"invert": given.invert, "grid": given.grid}
     with one_line_errors("ctxenc.inpaint"):
         work = pairs(given.photos, given.output, given.mask, grid=given.grid)
         trained = TrainedModel.load(given.run, given.checkpoint)
@@ -39,9 +57,7 @@ def main() -> None:
         for file, result in work:
             try:
                 with one_line_errors("ctxenc.inpaint"):
-                    said = fill_file(
-                        trained, file, result, spec, grid=given.grid, progress=progress
-                    )
+                    said = fill_file(trained, file, result, **what, progress=progress)
                     print(printable(said), file=sys.stderr)
                     print(result, *([grid_of(result)] if given.grid else []), sep="\n")
             except SystemExit as left:
@@ -50,27 +66,6 @@ def main() -> None:
                 status = 1
             bar.advance(photos)
     raise SystemExit(status)
-
-
-def _parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="python -m ctxenc.inpaint",
-        description="Fill holes of photos of any size with a trained model.",
-        epilog=EPILOG,
-    )
-    add = made.add_argument
-    add("run", metavar="RUN", help="run folder of the model")
-    add("photos", metavar="PHOTO", nargs="+", type=Path, help="image files, or a folder of them")
-    add = made.add_mutually_exclusive_group(required=True).add_argument
-    add("--mask", type=Path, help="image of the photo's size, white = missing; or a folder of them")
-    add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
-    add("--center", action="store_true", help="the model's box, in the middle")
-    add = made.add_argument
-    add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
-    add("--invert", action="store_true", help="black = missing in the mask")
-    add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
-    add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
-    return made
 
 
 def _box(text: str) -> Box:

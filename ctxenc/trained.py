@@ -1,6 +1,7 @@
 """A trained generator, read back from its run folder."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,9 @@ class TrainedModel:
     ) -> "TrainedModel":
         """The generator of a run folder.
 
-        Args:
-            path: the run folder.
-            checkpoint: ``best`` (by test PSNR; the latest where no test came before a save),
-                ``latest``, or the number of a saved step.
-            raw: the weights as the last step left them, also where an average was kept.
+        `checkpoint` is ``best`` (by test PSNR; the latest where no test came before a save),
+        ``latest``, or the number of a saved step; `raw` takes the weights as the last step left
+        them, also where an average was kept.
 
         Raises:
             UserError: not a run folder, no such checkpoint, or a damaged one.
@@ -63,19 +62,13 @@ class TrainedModel:
             raise UserError(f"{run.path}: no checkpoint yet ({run.checkpoints})")
         with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
             step = _wanted(checkpoints, checkpoint)
-        size = config.image_size
-        template = jax.eval_shape(
-            lambda: model.generator.init(
-                jax.random.key(0),
-                jnp.zeros((1, size, size, model.prediction.channels)),
-                train=False,
-            )
-        )
-        template = {"params": template["params"], "batch_stats": template.get("batch_stats", {})}
+        shape = 1, config.image_size, config.image_size, model.prediction.channels
+        init = partial(model.generator.init, train=False)
+        found = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
+        template = {"params": found["params"], "batch_stats": found.get("batch_stats", {})}
         template = devices.on_devices(template, devices.shardings()[0])
         variables, ema = restore_generator(run.checkpoints, template, step, averaged=model.averaged)
-        averaged = ema is not None and not raw
-        chosen = ema if ema is not None and averaged else variables
+        chosen, averaged = (variables, False) if raw or ema is None else (ema, True)
         fill_value = _fill_value(run, config)
         return cls(run, saved, config, model, chosen, fill_value, step, averaged)
 
@@ -101,12 +94,11 @@ def _wanted(checkpoints: Checkpoints, name: str) -> int:
 
 def _fill_value(run: Run, config: Config) -> Float[Array, " 3"]:
     fill: Any = config.fill_value
-    if fill == "mean":
-        fill = run.dataset.get("mean_colour")
-        try:
-            return jnp.asarray(fill, jnp.float32).reshape(3)
-        except (TypeError, ValueError):
-            raise UserError(
-                f"{run.path / 'dataset.json'}: mean_colour={fill}: expected three numbers"
-            ) from None
-    return jnp.full(3, fill, jnp.float32)
+    if fill != "mean":
+        return jnp.full(3, fill, jnp.float32)
+    mean = run.dataset.get("mean_colour")
+    try:
+        return jnp.asarray(mean, jnp.float32).reshape(3)
+    except (TypeError, ValueError, OverflowError):
+        file = run.path / "dataset.json"
+        raise UserError(f"{file}: mean_colour={mean}: expected three numbers") from None

@@ -91,6 +91,12 @@ def fake_evaluation(
     Evaluation.of(run, name).write(metrics, {f"model.{c}": v for c, v in kept.items()})
 
 
+def rows(folder):
+    """The rows of a sweep's file, by the names of the jobs' folders."""
+    saved = json.loads((folder / "sweep.json").read_text())
+    return {row["folder"]: row for row in saved["jobs"]}
+
+
 def damage(run, file, content):
     """Put text, bytes or JSON where a file was; None removes it."""
     path = run.path / file

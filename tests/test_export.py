@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ctxenc import export, launch, step
-from ctxenc.exporting import example, stablehlo
+from ctxenc.exporting import example, export_generator
 from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
 
@@ -56,7 +56,7 @@ def by_ctxenc(trained, images, mask):
     return step.fill(trained.model, trained.variables, *arrays, trained.fill_value)
 
 
-def test_it_fills_as_ctxenc_does_without_ctxenc(run, exported, tmp_path):
+def test_it_fills_without_ctxenc_what_ctxenc_fills(run, exported, tmp_path):
     trained = TrainedModel.load(run)
     images = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     mask = np.zeros((5, 16, 16, 1), np.float32)
@@ -77,7 +77,7 @@ def test_it_fills_as_ctxenc_does_without_ctxenc(run, exported, tmp_path):
     np.testing.assert_array_equal(found["box"], mask[:1])
 
 
-def test_the_contract_says_what_there_is(run, exported):
+def test_the_contract_describes_the_arrays_and_the_files(run, exported):
     contract = json.loads((exported / "contract.json").read_text())
     trained = TrainedModel.load(run)
     assert contract["arguments"]["images"]["shape"] == ["batch", 16, 16, 3]
@@ -121,7 +121,7 @@ def test_a_model_of_whole_images_fills_any_mask(tmp_path):
         trained = TrainedModel.load(
             launch.run(*TINY, *kind, "loss=reconstruction", "max_steps=2").path
         )
-    contract = stablehlo.export_generator(trained, tmp_path / "model")
+    contract = export_generator(trained, tmp_path / "model")
     assert contract["predicts"] == "image"
     assert contract["weights"] == "averaged"
     assert "any shape" in contract["arguments"]["mask"]["is"]

@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageCms
 
 from ctxenc import inpaint, launch
 from ctxenc.errors import UserError
@@ -56,7 +56,7 @@ def missing(*boxes, shape=PHOTO.shape[:2]):
     return mask
 
 
-def test_as_a_user_starts_it(run, tmp_path):
+def test_the_program_fills_the_box_and_reports_it_in_one_line(run, tmp_path):
     command = [sys.executable, "-m", "ctxenc.inpaint", run, "photo.png", *BOX, "-o", "out.png"]
     done = subprocess.run(
         command, cwd=tmp_path, env={**os.environ}, capture_output=True, text=True, check=False
@@ -165,12 +165,14 @@ def test_a_folder_without_an_image_is_refused_wherever_it_is_in_the_list(tmp_pat
         pairs([tmp_path / "photo.png", tmp_path / "empty"], tmp_path / "out")
 
 
-def test_alpha_and_profile_stay(program, run):
+def test_opacity_and_colour_profile_stay(program, run):
     photo = np.dstack([PHOTO, PHOTO[..., 0]])
-    Image.fromarray(photo).save("alpha.png")
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    Image.fromarray(photo).save("alpha.png", icc_profile=profile)
     assert program(run, "alpha.png", *BOX, "-o", "out.png")[0] == 0
     hole = missing((20, 10, 16, 12))
     np.testing.assert_array_equal(pixels("out.png")[..., 3], photo[..., 3])
+    assert Image.open("out.png").info["icc_profile"] == profile
     np.testing.assert_array_equal(pixels("out.png")[~hole], photo[~hole])
 
 

@@ -1,1 +1,129 @@
-"""The generator alone, to use without ctxenc."""
+"""A trained generator in a folder that needs neither its run nor ctxenc.
+
+The program is StableHLO, as `jax.export` keeps it, for any batch size and for CPU, CUDA, ROCm and
+TPU; the weights are beside it and are its first argument.
+"""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import export
+from jaxtyping import Array, Float, UInt8
+
+from ctxenc import masks, step
+from ctxenc.errors import UserError
+from ctxenc.inpainting.crops import ModelWindow
+from ctxenc.trained import TrainedModel
+
+PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
+PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"
+
+Weights = dict[str, Any]  # arrays by their path, such as params/Conv_0/kernel
+
+
+def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
+    """Write the generator's folder, whole or not at all, and return its contract.
+
+    It gets the program, the weights, the contract, an example that loads them (``load.py``) and a
+    ``README.md``.
+
+    Raises:
+        UserError: the folder is there and not empty.
+    """
+    check_free(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    by_path = flax.traverse_util.flatten_dict(trained.variables, sep="/")
+    weights: Weights = {path: np.asarray(value) for path, value in sorted(by_path.items())}
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary, folder.name)
+        new.mkdir()
+        (new / PROGRAM).write_bytes(_program(trained, weights).serialize())
+        np.savez(new / WEIGHTS, **weights)
+        contract = _contract(trained, weights, new)
+        own = resources.files("ctxenc.exporting")
+        texts = {
+            CONTRACT: json.dumps(contract, indent=2, ensure_ascii=False) + "\n",
+            "README.md": (own / "readme.template.md").read_text("utf-8").format(**contract),
+            "load.py": (own / "example.py").read_text("utf-8"),
+        }
+        for name, text in texts.items():
+            (new / name).write_text(text, encoding="utf-8")
+        new.replace(folder)
+    return contract
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that has something in it."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        what = "not empty" if folder.is_dir() else "a file"
+        raise UserError(f"{folder}: {what}; expected a new or empty folder")
+
+
+def _program(trained: TrainedModel, weights: Weights) -> export.Exported:
+    """The fill as a program of (weights, images, mask), its batch size left open."""
+    model, size = trained.model, trained.config.image_size
+    fill_value = jnp.asarray(np.asarray(trained.fill_value))  # a constant of the program
+
+    def fill(
+        weights: Weights, images: UInt8[Array, "batch height width 3"], mask: masks.Mask
+    ) -> Float[Array, "batch height width 3"]:
+        variables = flax.traverse_util.unflatten_dict(weights, sep="/")
+        return step.fill(model, variables, images, mask, fill_value)
+
+    (batch,) = export.symbolic_shape("batch")
+    return export.export(jax.jit(fill), platforms=PLATFORMS)(
+        {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()},
+        jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
+        jax.ShapeDtypeStruct((batch, size, size, 1), jnp.float32),
+    )
+
+
+def _contract(trained: TrainedModel, weights: Weights, folder: Path) -> dict[str, Any]:
+    """Which arrays the program expects and returns, and what it was made of."""
+    window = ModelWindow.of(trained)
+    size, (height, width) = window.size, window.box
+    tops, lefts = (
+        {"first": begins[0], "last": begins[-1]} for begins in (window.tops, window.lefts)
+    )
+    fills = "missing pixels of any shape"
+    if not window.whole:
+        row, column = (" to ".join(map(str, sorted({*at.values()}))) for at in (tops, lefts))
+        fills = f"a box of {height} rows × {width} columns from row {row}, column {column} on"
+
+    def array(dtype: str, channels: int, meaning: str) -> dict[str, Any]:
+        return {"dtype": dtype, "shape": ["batch", size, size, channels], "is": meaning}
+
+    def file(name: str) -> dict[str, Any]:
+        data = (folder / name).read_bytes()
+        return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    return {
+        "arguments": {
+            "weights": f"the arrays of {WEIGHTS}, as a dict",
+            "images": array("uint8", 3, "RGB"),
+            "mask": array("float32", 1, f"1 on {fills}, and 0 elsewhere"),
+        },
+        "returns": array("float32", 3, "the images in [-1, 1], filled where the mask is 1"),
+        "predicts": "image" if window.whole else "hole",
+        "fills": fills,
+        "image_size": size,
+        "mask_height": height,
+        "mask_width": width,
+        "box_tops": tops,
+        "box_lefts": lefts,
+        "fill_value": np.asarray(trained.fill_value).tolist(),
+        "run": trained.run.path.name,
+        **trained.described,
+        "platforms": list(PLATFORMS),
+        "jax": jax.__version__,
+        "parameters": sum(w.size for path, w in weights.items() if path.startswith("params/")),
+        "files": {name: file(name) for name in (PROGRAM, WEIGHTS)},
+    }

@@ -25,8 +25,8 @@ def load(folder: str | Path) -> Fill:
 def box(folder: str | Path, batch: int) -> np.ndarray:
     """A mask to try: one box of the size, and at the first place, that contract.json names."""
     contract = json.loads((Path(folder) / "contract.json").read_text(encoding="utf-8"))
-    size, top, left = contract["image_size"], contract["box_tops"], contract["box_lefts"]
-    top, left = top["first"], left["first"]
+    top, left = contract["box_tops"]["first"], contract["box_lefts"]["first"]
+    size = contract["image_size"]
     mask = np.zeros((batch, size, size, 1), np.float32)
     mask[:, top : top + contract["mask_height"], left : left + contract["mask_width"]] = 1
     return mask

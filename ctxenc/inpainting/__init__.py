@@ -1,7 +1,8 @@
 """Filling holes in photographs of any size with a trained generator."""
 
 import numpy as np
-from jaxtyping import Bool, UInt8
+from jaxtyping import Bool, Float, UInt8
 
 Photo = UInt8[np.ndarray, "height width c"]  # grey (one channel) or RGB
-Missing = Bool[np.ndarray, "height width"]  # which of a photograph's pixels are
+PixelMask = Bool[np.ndarray, "height width"]  # a photograph's missing, or known, pixels
+ModelImage = Float[np.ndarray, "size size colours"]  # in the model's own pixels, 0 to 255

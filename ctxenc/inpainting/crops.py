@@ -15,26 +15,24 @@ from jaxtyping import Float, Int
 from PIL import Image
 
 from ctxenc import masks
-from ctxenc.inpainting import Missing, Photo
+from ctxenc.inpainting import ModelImage, Photo, PixelMask
 from ctxenc.inpainting.holes import Hole
 from ctxenc.trained import TrainedModel
 
-SAMPLE = 64  # masks by which it is known where a strategy puts its box
+SAMPLE = 64  # training masks that show whether the box is always at one place
 ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
+
+Shares = Float[np.ndarray, "size size"]  # of each model pixel, 0 to 1
 
 
 @dataclass(frozen=True)
 class ModelWindow:
     """What a model is given and what it fills, in the model's own pixels.
 
-    Attributes:
-        size: Height and width of the image that it is given.
-        box: Height and width of what it fills.
-        tops: Rows where the box may begin: one for ``mask=center``, all that fit for
-            ``mask=random``.
-        lefts: Columns where it may.
-        whole: Whether it predicts the whole image, and so is shown what is known in the box. To a
-            model of holes, all of the box is missing.
+    It is given `size` × `size`, and fills a `box` (height and width) that may begin in the rows
+    `tops` and the columns `lefts`: one of each for ``mask=center``, all that fit for
+    ``mask=random``. Of the box a model of the `whole` image is shown what is known; to a model of
+    holes, all of it is missing.
     """
 
     size: int
@@ -45,9 +43,9 @@ class ModelWindow:
 
     @classmethod
     def of(cls, trained: TrainedModel) -> "ModelWindow":
-        """A trained model's: its box is only where its training masks had one.
+        """A trained model's, whose box is only where its training masks had one.
 
-        One whose masks had any shape is given holes in boxes of half its side, anywhere.
+        Where these had any shape, it is anywhere, and of half the image's side.
         """
         size, prediction = trained.config.image_size, trained.model.prediction
         if prediction.box is None:
@@ -69,14 +67,9 @@ class ModelWindow:
 class Crop:
     """The square of a photograph that a model is given for one hole.
 
-    Attributes:
-        hole: What it is for.
-        window: The model's.
-        photo: Height and width of the photograph.
-        top: The square's first row in the photograph; negative where it is mirrored.
-        left: Its first column.
-        side: Its height and width, in the photograph's pixels.
-        box: Row and column of the model's image where its box begins.
+    `photo` is the photograph's height and width. The square begins at `top` and `left`, negative
+    where it is mirrored, and is `side` pixels of the photograph high and wide. `box` is the row and
+    column of the model's image where its box begins.
     """
 
     hole: Hole
@@ -95,11 +88,9 @@ class Crop:
     @cached_property
     def shown(self) -> tuple[Int[np.ndarray, " side"], Int[np.ndarray, " side"]]:
         """The photograph's row that each of its rows shows, and likewise the columns."""
-        rows, columns = (
-            np.minimum(at % (2 * length), -(at + 1) % (2 * length))
-            for start, length in zip((self.top, self.left), self.photo, strict=True)
-            for at in [np.arange(start, start + self.side)]
-        )
+        at = np.add.outer((self.top, self.left), np.arange(self.side))
+        period = 2 * np.array(self.photo)[:, None]
+        rows, columns = np.minimum(at % period, -(at + 1) % period)
         return rows, columns
 
     @cached_property
@@ -113,14 +104,11 @@ class Crop:
         a, b = self.extent, other.extent
         return a[0] <= b[1] and b[0] <= a[1] and a[2] <= b[3] and b[2] <= a[3]
 
-    def reduce(
-        self, photo: Photo, known: Missing
-    ) -> tuple[Float[np.ndarray, "size size c"], Float[np.ndarray, "size size"]]:
+    def reduce(self, photo: Photo, known: PixelMask) -> tuple[ModelImage, Shares]:
         """What is known of the photograph, as the model's pixels.
 
         Returns:
-            (mean colour of each pixel's known part, 0 to 255, and 0 where nothing is known; the
-            share that is known, 0 to 1).
+            (mean colours of the known part of each pixel, 0 where nothing is; how large it is).
         """
         (rows, columns), size, narrow = self.shown, self.window.size, []
         for first in range(0, self.side, ROWS_AT_ONCE):
@@ -133,8 +121,8 @@ class Crop:
         return total[..., :-1] / np.maximum(share, 1e-6)[..., None], share
 
     def enlarge(
-        self, image: Float[np.ndarray, "size size c"], rows: slice, columns: slice
-    ) -> Float[np.ndarray, "height width c"]:
+        self, image: ModelImage, rows: slice, columns: slice
+    ) -> Float[np.ndarray, "rows columns colours"]:
         """A part of the photograph as the model's image shows it, at full resolution.
 
         By cubic interpolation (Keys, 1981, a = -1/2); beyond the crop its edges go on.
@@ -150,35 +138,19 @@ class Crop:
 
 
 def crop_for(hole: Hole, window: ModelWindow, photo: tuple[int, int]) -> Crop:
-    """The smallest square that has the hole in the model's box, with as little mirrored as can be.
-
-    Args:
-        hole: in the photograph.
-        window: the model's.
-        photo: height and width of the photograph.
-    """
-    size = window.size
-    rows = hole.top, hole.height, window.box[0], window.tops, photo[0]
-    columns = hole.left, hole.width, window.box[1], window.lefts, photo[1]
-    side = max(size, *(-(-size * extent // box) for _, extent, box, *_ in (rows, columns)))
-    while True:  # a few times
-        row, column = _place(side, size, *rows), _place(side, size, *columns)
-        if row and column:
-            (top, box_top), (left, box_left) = row, column
-            return Crop(hole, window, photo, top, left, side, (box_top, box_left))
+    """The smallest square with the hole in the model's box, as little of it mirrored as can be."""
+    # Each array has a value for the rows and one for the columns.
+    low, extent = np.array([(hole.top, hole.left), (hole.height, hole.width)])
+    size, box = window.size, np.array(window.box)
+    earliest, latest = np.array([(at[0], at[-1]) for at in (window.tops, window.lefts)]).T
+    middle, side = low + extent / 2, max(size, *(-(-size * extent // box)).tolist())
+    while True:  # a few times, until the box of whole model pixels holds the hole
+        room = np.array(photo) - side
+        start = np.clip(np.round(middle - side / 2), np.minimum(0, room), np.maximum(0, room))
+        begin = np.round((middle - start) * size / side - box / 2).astype(int)
+        begin = np.clip(begin, earliest, latest)
+        first, last = low + extent - (begin + box) * side // size, low + -begin * side // size
+        if (first <= last).all():
+            top, left = np.clip(start.astype(int), first, last).tolist()
+            return Crop(hole, window, photo, top, left, side, tuple(begin.tolist()))
         side += 1
-
-
-def _place(
-    side: int, size: int, low: int, extent: int, box: int, begins: range, length: int
-) -> tuple[int, int] | None:
-    """Where a square begins in the photograph and its box in the model's image.
-
-    None where the hole (`extent` pixels from `low`) is in no such box of whole pixels.
-    """
-    middle = low + extent / 2
-    start = min(max(round(middle - side / 2), min(0, length - side)), max(0, length - side))
-    begin = round((middle - start) * size / side - box / 2)
-    begin = min(max(begin, begins[0]), begins[-1])
-    first, last = low + extent - (begin + box) * side // size, low + -begin * side // size
-    return (min(max(start, first), last), begin) if first <= last else None

@@ -7,65 +7,52 @@ pixels only. Holes are filled largest first, so a later one sees the earlier one
 pixels are missing beside its box, a model of holes is shown Telea's fill of them.
 """
 
-import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import jax
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 
 from ctxenc import step
 from ctxenc.baselines.fills import telea
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Missing, Photo, holes, seam
-from ctxenc.inpainting.crops import Crop, ModelWindow, crop_for
+from ctxenc.inpainting import ModelImage, Photo, PixelMask, blending, holes
+from ctxenc.inpainting.crops import Crop, ModelWindow, Shares, crop_for
 from ctxenc.trained import TrainedModel
 
 BATCH = 8  # holes to one call of the model, which is compiled for this many
 LOOK_AHEAD = 256  # holes that are searched for a batch of independent ones
 MOST_MIRRORED = 2  # a crop's side to the photograph's shorter side: more than that sees too little
-TILE = 1024  # pixels: holes are pasted in parts of this size, which bounds the memory
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
 MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
 
-ModelImage = Float[np.ndarray, "size size 3"]  # 0 to 255
-
-_fill = functools.partial(jax.jit, static_argnums=0)(step.fill)
+_fill = jax.jit(step.fill, static_argnums=0)
 
 
 @dataclass(frozen=True)
 class CropInput:
-    """What a model is given of a crop.
+    """What a model is given of a crop: `colours`, of which it is to fill those in the `mask`.
 
-    Attributes:
-        colours: 0 to 255, with stand-ins where nothing is known.
-        share: How much of each model pixel is known, 0 to 1.
-        mask: What the model is to fill.
+    `share` is how much of each is known; where nothing is, the colour is a stand-in.
     """
 
     colours: ModelImage
-    share: Float[np.ndarray, "size size"]
+    share: Shares
     mask: Bool[np.ndarray, "size size"]
 
 
 def inpaint(
     trained: TrainedModel,
     photo: Photo,
-    missing: Missing,
+    missing: PixelMask,
     *,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> tuple[Photo, list[Crop]]:
-    """Fill the missing pixels; all others are as they were.
+    """The filled photo, and the crops that the model was given, in their order.
 
-    Args:
-        trained: the model.
-        photo: grey (one channel) or RGB.
-        missing: which pixels are.
-        progress: called with how many holes are filled, and how many there are.
-
-    Returns:
-        (the filled photo, the crops that the model was given, in their order).
+    Pixels that are not missing stay as they are. `progress` is called with how many holes are
+    filled, and how many there are.
 
     Raises:
         UserError: see `crops_of`; or nothing that a crop shows is known.
@@ -75,13 +62,13 @@ def inpaint(
     for batch in independent(crops, BATCH):
         inputs = [crop_input(crop, filled, known) for crop in batch]
         for crop, given, fill in zip(batch, inputs, _fills(trained, inputs), strict=True):
-            paste(crop, blend(given, fill), filled, known)
+            blending.paste(crop, blend(given, fill), filled, known)
         done += len(batch)
         progress(done, len(crops))
     return filled, crops
 
 
-def crops_of(window: ModelWindow, missing: Missing) -> list[Crop]:
+def crops_of(window: ModelWindow, missing: PixelMask) -> list[Crop]:
     """The crops that a model fills for a mask, in their order.
 
     Raises:
@@ -125,7 +112,7 @@ def independent(crops: list[Crop], most: int) -> Iterator[list[Crop]]:
         left = passed + left[LOOK_AHEAD:]
 
 
-def crop_input(crop: Crop, photo: Photo, known: Missing) -> CropInput:
+def crop_input(crop: Crop, photo: Photo, known: PixelMask) -> CropInput:
     """What the model is given; unknown pixels outside its mask are filled by Telea's method.
 
     Raises:
@@ -166,43 +153,8 @@ def blend(given: CropInput, fill: ModelImage) -> ModelImage:
     if not missing.any():  # thinner than half a model pixel: the colours beside it go on
         return given.colours
     # Beside the mask the colours of its edge go on. A model of whole images predicts those pixels
-    # too, but worse: on 12 photographs of BSDS500 the seam then cost 0.3 to 0.6 dB.
+    # too, but worse: on 12 photographs of BSDS500 using them cost 0.3 to 0.6 dB.
     row, column = distance_transform_edt(~given.mask, return_distances=False, return_indices=True)
     predicted = fill[row, column]
     known = (given.share >= LEAST_SHARE) & ~missing
-    return predicted + seam.membrane(given.colours - predicted, known)
-
-
-def paste(crop: Crop, image: ModelImage, photo: Photo, known: Missing) -> None:
-    """Put the model's image into the hole's missing pixels, which are known from then on."""
-    hole = crop.hole
-    colours = image if photo.shape[2] == 3 else image.mean(axis=2, keepdims=True)
-    for top in range(hole.top, hole.bottom, TILE):
-        for left in range(hole.left, hole.right, TILE):
-            bottom, right = min(top + TILE, hole.bottom), min(left + TILE, hole.right)
-            tile = slice(top, bottom), slice(left, right)
-            new = ~known[tile]
-            if new.any():
-                photo[tile][new] = _tile(crop, colours, photo, known, tile)[new]
-    known[hole.top : hole.bottom, hole.left : hole.right] = True
-
-
-def _tile(
-    crop: Crop,
-    image: Float[np.ndarray, "size size c"],
-    photo: Photo,
-    known: Missing,
-    tile: tuple[slice, slice],
-) -> UInt8[np.ndarray, "rows columns c"]:
-    """A part of the photograph with the fill at full resolution."""
-    widths = seam.feather_widths(crop.scale)
-    halo = widths[0] + 1
-    low = [max(0, part.start - halo) for part in tile]
-    high = [min(length, part.stop + halo) for part, length in zip(tile, known.shape, strict=True)]
-    around = slice(low[0], high[0]), slice(low[1], high[1])
-    there, real = known[around], photo[around].astype(np.float32)
-    fill = crop.enlarge(image, *around)
-    for width in widths:
-        fill = seam.feather(fill, real, ~there, there, width)
-    rows, columns = (slice(t.start - a, t.stop - a) for t, a in zip(tile, low, strict=True))
-    return np.clip(np.round(fill[rows, columns]), 0, 255).astype(np.uint8)
+    return predicted + blending.membrane(given.colours - predicted, known)

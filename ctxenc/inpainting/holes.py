@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Int, UInt8
 
-from ctxenc.inpainting import Missing
+from ctxenc.inpainting import PixelMask
 
 MOST_LABELLED = 4_000_000  # pixels: larger masks are labelled in blocks, so that memory is bounded
 WORTH_CUTTING = 1.5  # how much smaller the scale must become for a long hole to be cut
@@ -44,38 +44,37 @@ class Hole:
         return max(1.0, self.height / box[0], self.width / box[1])
 
 
-def find(missing: Missing, box: tuple[int, int]) -> list[Hole]:
+def find(missing: PixelMask, box: tuple[int, int]) -> list[Hole]:
     """Rectangles that hold every missing pixel, largest first.
 
     One for each connected shape (8 neighbours). Long thin shapes, such as a scratch, are cut into
     pieces that the model sees at a smaller scale; shapes that fit the model's box together at
-    scale 1 are joined.
-
-    Args:
-        missing: which pixels are.
-        box: height and width of what the model predicts, in its own pixels.
+    scale 1 are joined. `box` is the height and width of what the model predicts, in its own pixels.
     """
     coarse, block = _in_blocks(missing)
     _, labels, found, _ = cv2.connectedComponentsWithStats(coarse, connectivity=8)
     distance = cv2.distanceTransform(coarse, cv2.DIST_L2, 3)
     holes: list[Hole] = []
     for label, (left, top, width, height, _) in enumerate(found.tolist()[1:], start=1):
-        (hole,) = _tight(missing, top * block, left * block, height * block, width * block)
+        hole = _tight(missing, top * block, left * block, height * block, width * block)
+        pieces = [hole]
         if hole.scale(box) > WORTH_CUTTING:
             place = slice(top, top + height), slice(left, left + width)
-            reach = distance[place][labels[place] == label].max()
-            holes += _cut(missing, hole, box, thickness=2 * float(reach) * block)
-        else:
-            holes.append(hole)
+            thickness = 2 * float(distance[place][labels[place] == label].max()) * block
+            # A piece may be twice as large as the shape is thick: real pixels lie beside it then.
+            scale = max(1.0, 2 * thickness / min(box))
+            if hole.scale(box) > WORTH_CUTTING * scale:
+                pieces = _cut(missing, hole, [math.floor(side * scale) for side in box])
+        holes += pieces
     return sorted(_joined(holes, box), key=lambda h: (-h.height * h.width, h.top, h.left))
 
 
-def count(missing: Missing) -> int:
+def count(missing: PixelMask) -> int:
     """How many connected shapes (8 neighbours) are missing; in large masks, in blocks as `find`."""
     return cv2.connectedComponents(_in_blocks(missing)[0], connectivity=8)[0] - 1
 
 
-def _in_blocks(missing: Missing) -> tuple[UInt8[np.ndarray, "rows columns"], int]:
+def _in_blocks(missing: PixelMask) -> tuple[UInt8[np.ndarray, "rows columns"], int]:
     """1 for every block × block pixels of which one or more are missing; and block."""
     block = max(1, math.ceil(math.sqrt(missing.size / MOST_LABELLED)))
     height, width = missing.shape
@@ -83,35 +82,25 @@ def _in_blocks(missing: Missing) -> tuple[UInt8[np.ndarray, "rows columns"], int
     return np.logical_or.reduceat(rows, np.arange(0, width, block), axis=1).astype(np.uint8), block
 
 
-def _tight(missing: Missing, top: int, left: int, height: int, width: int) -> list[Hole]:
-    """The smallest rectangle around a rectangle's missing pixels; nothing where it has none."""
+def _tight(missing: PixelMask, top: int, left: int, height: int, width: int) -> Hole:
+    """The smallest rectangle around a rectangle's missing pixels; of height 0 where it has none."""
     part = missing[top : top + height, left : left + width]
-    rows, columns = (np.flatnonzero(part.any(axis=axis)).tolist() for axis in (1, 0))
-    if not rows:
-        return []
-    high, wide = rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    return [Hole(top + rows[0], left + columns[0], high, wide)]
+    x, y, wide, high = cv2.boundingRect(part.view(np.uint8))
+    return Hole(top + y, left + x, high, wide)
 
 
-def _cut(missing: Missing, hole: Hole, box: tuple[int, int], thickness: float) -> list[Hole]:
-    """The hole, or its pieces where the scale that its thickness asks for is much smaller.
-
-    A piece may be twice as large as the shape is thick: enough real pixels lie beside it then.
-    """
-    scale = max(1.0, 2 * thickness / min(box))
-    if hole.scale(box) <= WORTH_CUTTING * scale:
-        return [hole]
-    rows = math.ceil(hole.height / math.floor(box[0] * scale))
-    columns = math.ceil(hole.width / math.floor(box[1] * scale))
-    high, wide = math.ceil(hole.height / rows), math.ceil(hole.width / columns)
-    return [
-        piece
+def _cut(missing: PixelMask, hole: Hole, largest: list[int]) -> list[Hole]:
+    """The hole in pieces of one size, at most the `largest` height and width."""
+    high, wide = (
+        math.ceil(side / math.ceil(side / most))
+        for side, most in zip((hole.height, hole.width), largest, strict=True)
+    )
+    pieces = [
+        _tight(missing, top, left, min(high, hole.bottom - top), min(wide, hole.right - left))
         for top in range(hole.top, hole.bottom, high)
         for left in range(hole.left, hole.right, wide)
-        for piece in _tight(
-            missing, top, left, min(high, hole.bottom - top), min(wide, hole.right - left)
-        )
     ]
+    return [piece for piece in pieces if piece.height]
 
 
 def _joined(holes: list[Hole], box: tuple[int, int]) -> list[Hole]:

@@ -1,9 +1,9 @@
-"""Photographs and masks of a user's, read safely; results, written whole or not at all."""
+"""A user's photographs and masks, read safely; results, written whole or not at all."""
 
 import contextlib
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,24 @@ from PIL import Image, ImageOps
 
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Missing, Photo
+from ctxenc.inpainting import Photo, PixelMask
 from ctxenc.runs.atomic_write import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 STRIP = 1024  # rows: pixels leave Pillow in strips, so that they are not in memory three times
-LOSSLESS: dict[str, dict[str, Any]] = {
+TIFF = {"format": "TIFF", "compression": "tiff_deflate"}
+JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
+SAVED_AS: dict[str, dict[str, Any]] = {  # lossless, but for JPEG
     ".png": {"format": "PNG"},
-    ".tif": {"format": "TIFF", "compression": "tiff_deflate"},
-    ".tiff": {"format": "TIFF", "compression": "tiff_deflate"},
+    ".tif": TIFF,
+    ".tiff": TIFF,
     ".bmp": {"format": "BMP"},
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
+    ".jpg": JPEG,
+    ".jpeg": JPEG,
 }
-JPEG: dict[str, Any] = {"format": "JPEG", "quality": 95, "subsampling": 0}
-LOSSY = {".jpg": JPEG, ".jpeg": JPEG}
-SUFFIXES = (*LOSSLESS, *LOSSY)
 REFUSALS: dict[type[Exception], str] = {
     FileNotFoundError: "no such file",
     IsADirectoryError: "a folder; expected an image file",
@@ -41,13 +42,9 @@ REFUSALS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph, upright, with what goes with its pixels.
+    """A photograph, upright, with its opacity, colour profile and EXIF data, if it has them.
 
-    Attributes:
-        pixels: grey (one channel) or RGB.
-        alpha: opacity where it has any.
-        icc: the colour profile.
-        exif: without the orientation that was taken from it.
+    Of the EXIF data the orientation is missing.
     """
 
     pixels: Photo
@@ -57,15 +54,8 @@ class Photograph:
 
     @property
     def size(self) -> str:
-        """Width × height, as people write it."""
+        """Width × height."""
         return f"{self.pixels.shape[1]}×{self.pixels.shape[0]}"
-
-    def with_pixels(self, pixels: Photo, filled: Missing) -> "Photograph":
-        """The same with other colours; what was `filled` and could not be seen is opaque now."""
-        alpha = self.alpha
-        if alpha is not None:
-            alpha = np.where(filled & (alpha == 0), np.uint8(255), alpha)
-        return replace(self, pixels=pixels, alpha=alpha)
 
 
 def read(file: Path) -> Photograph:
@@ -88,12 +78,11 @@ def read(file: Path) -> Photograph:
         exif = tags.tobytes() if len(tags) and image.format != "TIFF" else None
         icc = image.info.get("icc_profile")
         array = _array(image if image.mode == mode else image.convert(mode))
-    if mode.endswith("A"):
-        return Photograph(array[..., :-1], array[..., -1], icc, exif)
-    return Photograph(array, None, icc, exif)
+    pixels, alpha = (array[..., :-1], array[..., -1]) if mode.endswith("A") else (array, None)
+    return Photograph(pixels, alpha, icc, exif)
 
 
-def read_mask(file: Path, *, invert: bool = False) -> Missing:
+def read_mask(file: Path, *, invert: bool = False) -> PixelMask:
     """Which pixels a mask says are missing: the white ones (above half); with `invert` the others.
 
     Where a mask has transparency that varies, the transparent pixels are missing instead.
@@ -121,12 +110,12 @@ def write(file: Path, photograph: Photograph) -> None:
     Raises:
         UserError: a name or a size that no format here takes; transparency in a JPEG or a BMP.
     """
-    options = dict(options_of(file))
+    options = dict(saved_as(file))
     pixels, alpha = photograph.pixels, photograph.alpha
     form = options["format"]
-    if alpha is not None and form in ("JPEG", "BMP"):
-        raise UserError(f"{file}: {form} keeps no transparency, which the photo has; .png does")
     if alpha is not None:
+        if form in ("JPEG", "BMP"):
+            raise UserError(f"{file}: {form} keeps no transparency, which the photo has; .png does")
         if form == "WEBP":  # it knows no grey with transparency
             pixels = np.broadcast_to(pixels, (*alpha.shape, 3))
         pixels = np.concatenate([pixels, alpha[..., None]], axis=2)
@@ -142,16 +131,11 @@ def write(file: Path, photograph: Photograph) -> None:
             raise UserError(f"{file}: cannot be written as {form}: {error}") from None
 
 
-def options_of(file: Path) -> dict[str, Any]:
-    """How a file of this name is saved.
-
-    Raises:
-        UserError: its ending is none of `SUFFIXES`.
-    """
-    suffix = file.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise UserError(f"{file}: expected a name that ends in {', '.join(SUFFIXES)}")
-    return (LOSSLESS | LOSSY)[suffix]
+def saved_as(file: Path) -> dict[str, Any]:
+    """How a file of this name is saved; its ending must be one of `SAVED_AS`."""
+    if file.suffix.lower() not in SAVED_AS:
+        raise UserError(f"{file}: expected a name that ends in {', '.join(SAVED_AS)}")
+    return SAVED_AS[file.suffix.lower()]
 
 
 @contextlib.contextmanager
@@ -172,11 +156,10 @@ def _opened(file: Path) -> Iterator[Image.Image]:
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
-        words = next((words for kind, words in REFUSALS.items() if isinstance(error, kind)), None)
-        if words is None:
-            what = f"{type(error).__name__}: {error}".splitlines()[0]
-            words = f"damaged, or of a kind that cannot be read ({what})"
-        raise UserError(f"{file}: {words}") from None
+        what = f"{type(error).__name__}: {error}".splitlines()[0]
+        words = f"damaged, or of a kind that cannot be read ({what})"
+        known = (words for kind, words in REFUSALS.items() if isinstance(error, kind))
+        raise UserError(f"{file}: {next(known, words)}") from None
 
 
 def _array(image: Image.Image) -> Photo:

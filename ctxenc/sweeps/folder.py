@@ -6,9 +6,8 @@ row as it begins and ends, under a lock, and a killed sweep leaves the rows of w
 
 import contextlib
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +27,13 @@ JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
 class Sweep:
     """One sweep's folder. Opening it reads nothing."""
 
-    def __init__(self, path: str | os.PathLike[str]):
+    def __init__(self, path: str | Path):
         self.path = Path(path).expanduser().absolute()
 
-    @classmethod
-    def there(cls, path: str | os.PathLike[str]) -> bool:
-        """Whether a folder is a sweep's."""
-        return (cls(path).path / FILE).is_file()
+    @property
+    def exists(self) -> bool:
+        """Whether the folder is a sweep's."""
+        return (self.path / FILE).is_file()
 
     @property
     def command(self) -> list[str]:
@@ -49,32 +48,34 @@ class Sweep:
         """The configuration file that it begins with."""
         return str(self._read().get("config_name", PRIMARY))
 
-    @property
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """By its folder's name, each job that has begun: `overrides`, `state`, `error`, `last`."""
-        rows = self._read().get("jobs")
-        found = [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-        return {str(row.get("folder")): row for row in found}
-
-    def jobs(self) -> list[Record]:
-        """The run of each job that has begun, by its number; read without ever failing."""
-        return [records.read(self.path / name, name) for name in self._folders()]
-
-    def refresh(self, **changes: Any) -> list[Record]:
-        """Write every job's row anew, and perhaps `command`, `planned`, `config_name`.
+    def update(self, only: Run | None = None, **changes: Any) -> list[Record]:
+        """Write anew the row of one job, or of all; and `command`, `planned` or `config_name`.
 
         Returns:
-            The jobs.
+            Their runs, in the order of the jobs' numbers.
         """
-        with self._writing():
-            jobs = self.jobs()
-            self._write(jobs, **changes)
+        with filelock.FileLock(self.path / ".writing.lock"):
+            places = self.path.iterdir()
+            numbers = {p.name: int(m[1]) for p in places if (m := JOB.match(p.name)) and p.is_dir()}
+            names = sorted(numbers, key=lambda name: numbers[name])
+            jobs = [records.read(self.path / n, n) for n in ([only.path.name] if only else names)]
+            before = self._read() if self.exists else {}
+            old = before["jobs"] if isinstance(before.get("jobs"), list) else []
+            rows = {str(row.get("folder")): row for row in old if isinstance(row, dict)}
+            for job in jobs:
+                rows[job.label] = rows.get(job.label, {}) | {
+                    "folder": job.label,
+                    "overrides": job.overrides or (),
+                    "state": job.state,
+                    "error": job.problem,
+                    "step": job.step,
+                    "seconds": job.seconds,
+                    "last": job.last,
+                }
+            kept = [rows[name] for name in names if name in rows]
+            value = {"format": FORMAT, **before, **changes, "jobs": kept}
+            write_text(self.path / FILE, json.dumps(value, indent=2) + "\n")
         return jobs
-
-    def update(self, run: Run) -> None:
-        """Write one job's row anew."""
-        with self._writing():
-            self._write([records.read(run.path, run.path.name)])
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -89,22 +90,6 @@ class Sweep:
         except filelock.Timeout:
             raise UserError(f"{self.path}: another process is at work on this sweep") from None
 
-    def _folders(self) -> list[str]:
-        found = {p.name: m for p in self.path.iterdir() if (m := JOB.match(p.name)) and p.is_dir()}
-        return sorted(found, key=lambda name: int(found[name][1]))
-
-    def _writing(self) -> filelock.BaseFileLock:
-        return filelock.FileLock(self.path / ".writing.lock")
-
-    def _write(self, jobs: Sequence[Record], **changes: Any) -> None:
-        """Change some keys and the rows of some jobs; what else is there stays."""
-        before, rows = (self._read(), self.rows) if Sweep.there(self.path) else ({}, {})
-        for job in jobs:
-            rows[job.label] = {**rows.get(job.label, {}), **_row(job)}
-        kept = [rows[name] for name in self._folders() if name in rows]
-        value = {"format": FORMAT, **before, **changes, "jobs": kept}
-        write_text(self.path / FILE, json.dumps(value, indent=2) + "\n")
-
     def _read(self) -> dict[str, Any]:
         file = self.path / FILE
         try:
@@ -114,8 +99,3 @@ class Sweep:
         if not isinstance(value, dict):
             raise UserError(f"{file}: expected a JSON object")
         return value
-
-
-def _row(job: Record) -> dict[str, Any]:
-    row = {"folder": job.label, "overrides": job.overrides or (), "state": job.state}
-    return row | {"error": job.problem, "step": job.step, "seconds": job.seconds, "last": job.last}

@@ -35,12 +35,9 @@ def take_slot(folder: Path, workers: int) -> filelock.BaseFileLock:
 
 
 def environment(slot: int, workers: int, devices: list[str]) -> dict[str, str]:
-    """What a worker's environment says of GPUs; nothing where there are none.
+    """What the environment of the worker in a slot says of GPUs; nothing where there are none.
 
-    Args:
-        slot: the worker's, counted from 0.
-        workers: how many there are; joblib's negative numbers count from the machine's cores.
-        devices: the GPUs, as ``CUDA_VISIBLE_DEVICES`` names them.
+    As joblib's, negative numbers of `workers` count from the machine's cores.
     """
     if not devices:
         return {}

@@ -27,9 +27,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     without a checkpoint begins anew; so does one that failed, except in a search: there, what has
     failed stays failed, so that the search proposes the same jobs again.
 
-    Args:
-        composed: its configuration.
-        hydra: Hydra's own, where the job's and the sweep's folders are named.
+    Hydra's own configuration, `hydra`, names the job's and the sweep's folders.
 
     Returns:
         The monitored metric at the last test, for a search; None where the job did not finish.
@@ -41,11 +39,14 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
         if beside_others:
             gpu_assignment.take_slot(sweep.path, hydra.launcher.n_jobs)
         silence = contextlib.redirect_stderr(io.StringIO())  # their bars would tear each other
-        try:
-            with silence if beside_others else contextlib.nullcontext():
-                _work(composed, run, sweep, list(hydra.overrides.task))
-        finally:
-            sweep.update(run)
+        with silence if beside_others else contextlib.nullcontext():
+            try:
+                with run.lock():  # from the first file that is written to the last
+                    _begin_or_resume(composed, run, sweep, list(hydra.overrides.task))
+            except LockedError as error:  # a process of the killed sweep still trains this job
+                print(error, file=sys.stderr)
+            finally:
+                sweep.update(run)
         status = run.known_status
         why = f" ({status['error']})" if status["error"] else ""
         line = f"{run.path.name}: {status['state'] or 'not begun'}{why}"
@@ -54,45 +55,32 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     return done.last.get(composed.monitor) if done.state == "finished" else None
 
 
-def _work(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
-    """Begin or resume, with the run's lock from the first file that is written to the last."""
+def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+    """Train; status and log say what went wrong, also where it went wrong before training."""
+    print(printable(run.path.name), file=sys.stderr)
     try:
-        with run.lock():
-            print(printable(run.path.name), file=sys.stderr)
-            try:
-                _train(composed, run, sweep, overrides)
-            except KeyboardInterrupt as stop:
-                if run.state == "running":  # else training has said so
-                    _set_state(run, "interrupted", str(stop) or "SIGINT")
-                raise
-            except Exception as error:
-                _fail(run, error)
-    except LockedError as error:  # a process of the killed sweep lives on and trains this job
-        print(error, file=sys.stderr)
-
-
-def _train(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
-    if launch.has_checkpoint(run):
-        _set_state(run, "running")
+        if launch.has_checkpoint(run):
+            _set_state(run, "running")
+            sweep.update(run)
+            launch.resume(str(run.path))
+            return
+        composed = with_absolute_paths(composed)
+        run.write_config(composed, overrides)
+        run.write_status("running", step=0, seconds=0.0)
         sweep.update(run)
-        launch.resume(str(run.path))
-        return
-    composed = with_absolute_paths(composed)
-    run.write_config(composed, overrides)
-    run.write_status("running", step=0, seconds=0.0)
-    sweep.update(run)
-    if run.metrics():
-        run.keep_metrics(lambda line: False)  # of an attempt that saved nothing
-    train(launch.prepare(composed), run)
-
-
-def _fail(run: Run, error: Exception) -> None:
-    """Have status and log say what went wrong, where training has not come far enough to."""
-    message = f"{type(error).__name__}: {error}"
-    if (run.state, run.known_status["error"]) != ("failed", message):
-        with run.logging(logging.NullHandler()):
-            log.error("failed", exc_info=error)
-        _set_state(run, "failed", message)
+        if run.metrics():
+            run.keep_metrics(lambda line: False)  # of an attempt that saved nothing
+        train(launch.prepare(composed), run)
+    except KeyboardInterrupt as stop:
+        if run.state == "running":  # else training has said so
+            _set_state(run, "interrupted", str(stop) or "SIGINT")
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        if (run.state, run.known_status["error"]) != ("failed", message):
+            with run.logging(logging.NullHandler()):
+                log.error("failed", exc_info=error)
+            _set_state(run, "failed", message)
 
 
 def _set_state(run: Run, state: str, error: str | None = None) -> None:

@@ -1,39 +1,40 @@
-"""The overrides of a sweep: the single runs that try each value, and values that stay the same."""
+"""The overrides of a sweep: their values, single runs that try each, and which may be saved ones.
 
-from collections.abc import Callable, Sequence
+The folder of a sweep may be anybody's. What is read back from ``sweep.json`` runs no code that is
+not allowed and reads no file elsewhere: it may set keys, choose by name, and of Hydra's own keys
+set names and numbers.
+"""
+
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 
-from ctxenc.config import schema, search_path
+from ctxenc.config import references, schema, search_path
 from ctxenc.config.compose import parse
+from ctxenc.config.instantiate import check_allowed
 from ctxenc.errors import UserError
 
-
-def keys(overrides: Sequence[str]) -> list[str]:
-    """The key of each override, without ``+`` and ``~``."""
-    return [override.get_key_element().lstrip("+~") for override in parse(overrides)]
-
-
-def without(overrides: Sequence[str], unwanted: Callable[[str], bool]) -> list[str]:
-    """The overrides but for those with unwanted keys."""
-    pairs = zip(overrides, keys(overrides), strict=True)
-    return [text for text, key in pairs if not unwanted(key)]
-
-
-def merged(overrides: Sequence[str]) -> list[str]:
-    """The overrides, of those with the same key the last alone, as Hydra's sweepers take them."""
-    return list({o.get_key_element(): str(o.input_line) for o in parse(overrides)}.values())
+HYDRAS_OWN = re.compile(  # keys whose values are names of installed plugins, numbers and names
+    r"""hydra/(launcher | sweeper | sweeper/sampler)
+    | hydra\.sweeper\.(n_trials | n_jobs | direction | max_failure_rate | sampler\.seed)
+    | hydra\.launcher\.(n_jobs | timeout_min | max_num_timeout | array_parallelism | nodes | mem_gb
+        | cpus_per_task | gpus_per_node | partition | qos | account | gres | constraint
+        | ray\.remote\.num_[cg]pus)""",
+    re.VERBOSE,
+)
+NAMES = re.compile(r"""[\w\s,()\[\]*'"-]*""")  # of choices; no path to a file elsewhere
 
 
-def fixed(overrides: Sequence[str]) -> list[str]:
-    """The overrides that have one value, the same for every job."""
-    return [str(o.input_line) for o in parse(overrides) if not o.is_sweep_override()]
+def key_of(text: str) -> str:
+    """The key of an override, without ``+`` and ``~``."""
+    return parse([text])[0].get_key_element().lstrip("+~")
 
 
 def single_runs(overrides: Sequence[str]) -> list[list[str]]:
-    """Single runs that together try each value of a sweep once, the rest at their first value.
+    """Single runs that together try each value of a sweep, the others at their first value.
 
     Of an interval, both ends are tried.
     """
@@ -50,20 +51,26 @@ def single_runs(overrides: Sequence[str]) -> list[list[str]]:
     return [first, *others]
 
 
-def settled(text: str, *, listed: bool) -> str:
-    """The override as it will mean the same again, from any folder.
+def settled(overrides: Sequence[str], *, listed: bool) -> list[str]:
+    """The overrides as they will mean the same jobs again, from any folder.
 
-    Folders of datasets and masks become absolute; with `listed`, values are listed one by one, not
-    shuffled again nor found anew among files.
+    Of several with one key the last counts, as for Hydra's sweepers. Folders of datasets and masks
+    become absolute; with `listed`, values are listed one by one, not shuffled again nor looked up
+    among files again.
     """
-    (override,) = parse([text])
+    last = {override.get_key_element(): override for override in parse(overrides)}
+    return [_settled(override, listed) for override in last.values()]
+
+
+def _settled(override: Override, listed: bool) -> str:
+    text = str(override.input_line)
     group, _, option = override.key_or_group.partition(".")
     key = schema.keys().get(group)
     if key is not None and option.split(".")[-1] in key.folders and "${" not in text:
-        found = plain_values(override)
-        if all(found):
-            paths = [Path(str(value)).expanduser().absolute() for value in found]
-            return f"{override.get_key_element()}={','.join(map(quoted, paths))}"
+        folders = plain_values(override)
+        if all(folders):
+            paths = [quoted(Path(str(folder)).expanduser().absolute()) for folder in folders]
+            return f"{override.get_key_element()}={','.join(paths)}"
     if listed and override.is_discrete_sweep():
         return f"{override.get_key_element()}={','.join(values(override))}"
     return text
@@ -97,3 +104,29 @@ def values(override: Override) -> list[str]:
 def plain_values(override: Override) -> list[Any]:
     """The values as a configuration gets them."""
     return [parse([f"key={value}"])[0].value() for value in values(override)]
+
+
+def check_saved(text: str, file: Path) -> None:
+    """Refuse an override of a saved sweep, `file`, that could run code or read other files."""
+    if text.startswith("-") or not _is_safe(override := parse([text])[0]):
+        raise UserError(
+            f"{file}: {text}: not taken from a saved folder, which may be anybody's; with resume=… "
+            "give hydra/launcher=… and its keys again, --config-dir and hydra.searchpath=… too"
+        )
+    for value in plain_values(override):
+        for key in reversed(override.key_or_group.split(".")):
+            value = {key: value}
+        check_allowed(value, file)
+
+
+def _is_safe(override: Override) -> bool:
+    """Whether it sets a key, or a choice by its name, and calls no function."""
+    key, package = override.key_or_group, override.package or ""
+    value = (override.input_line or "").partition("=")[2]
+    if re.match(r"hydra\b", key) and not HYDRAS_OWN.fullmatch(key):
+        return False
+    if "." in key or key in schema.keys().keys() - set(schema.groups()):
+        return not package and references.plain(value)
+    # Anything else may be a group of files.
+    inside = not package or (package.startswith(f"{key}.") and ":" not in package)
+    return inside and NAMES.fullmatch(value) is not None

@@ -1,19 +1,24 @@
-"""Running a sweep, new or resumed, through Hydra."""
+"""Running a sweep, new or resumed, through Hydra, and the tables of how its jobs ended."""
 
 import contextlib
 import importlib
 import logging
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ctxenc import launch
+from ctxenc.comparison import comparison_table, sections
+from ctxenc.comparison.records import Record
+from ctxenc.comparison.tables import render
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.runs.new_folder import reserve
 from ctxenc.sweeps import start
-from ctxenc.sweeps.closing_table import closing
 from ctxenc.sweeps.folder import FILE, Sweep
+
+SEED = "seed"  # means are taken over runs that differ in nothing else
 
 
 def run(
@@ -24,11 +29,8 @@ def run(
 ) -> tuple[Sweep, bool]:
     """Run every job that is missing or unfinished, and show how all of them ended.
 
-    Args:
-        overrides: the command line's; ``resume=SWEEP`` goes on with one.
-        hydra_main: Hydra's entry, which reads `sys.argv`.
-        config_name: the configuration file to begin with.
-        config_dir: the user's own folder of them, which `search_path` knows already.
+    The overrides are the command line's; ``resume=SWEEP`` goes on with one. `hydra_main` is Hydra's
+    entry, which reads `sys.argv`; `search_path` knows `config_dir` already.
 
     Returns:
         (the sweep, whether every job has finished).
@@ -40,8 +42,7 @@ def run(
     if folder is None:
         plan = start.new(overrides, config_name)
         sweep = Sweep(reserve(Path(plan.shared.hydra.sweep.dir)))
-    elif Sweep.there(folder):
-        sweep = Sweep(folder)
+    elif (sweep := Sweep(folder)).exists:
         plan = start.resumed(sweep, changes, config_name)
     else:
         raise UserError(
@@ -50,26 +51,53 @@ def run(
     again = [text for text in plan.command if start.SEARCHPATH in text.partition("=")[0]]
     again += [f"--config-dir={Path(config_dir).absolute()}"] if config_dir else []
     again += [f"--config-name={config_name}"] if config_name != PRIMARY else []
+    if "optuna" in plan.shared.hydra.sweeper._target_:
+        importlib.import_module("optuna").logging.set_verbosity(logging.WARNING)
     with sweep.lock():
-        sweep.refresh(command=plan.saved, planned=plan.planned, config_name=config_name)
+        sweep.update(command=plan.saved, planned=plan.planned, config_name=config_name)
+        sys.argv = [sys.argv[0], "--multirun", *plan.arguments(sweep.path)]
         try:
-            _start(plan, sweep, hydra_main)
+            # Hydra has said why it exits: a process of a launcher died, say.
+            with contextlib.suppress(SystemExit):
+                hydra_main()
         finally:
-            jobs = sweep.refresh()
+            jobs = sweep.update()
             text = closing(sweep.path, jobs, plan.planned, plan.shared.monitor, again)
             print(text, file=sys.stderr)
     return sweep, sum(job.state == "finished" for job in jobs) == len(jobs) == plan.planned
 
 
-def _start(plan: start.Plan, sweep: Sweep, hydra_main: Callable[[], None]) -> None:
-    sys.argv = [sys.argv[0], "--multirun", *plan.arguments(sweep.path)]
-    if "optuna" in plan.shared.hydra.sweeper._target_:
-        importlib.import_module("optuna").logging.set_verbosity(logging.WARNING)
-    with contextlib.suppress(SystemExit):  # Hydra has said why: a process of a launcher died, say
-        hydra_main()
-
-
 def is_resume(overrides: Sequence[str]) -> bool:
     """Whether a command goes on with a sweep."""
     folder, _ = launch.split_resume(overrides)
-    return folder is not None and Sweep.there(folder)
+    return folder is not None and Sweep(folder).exists
+
+
+def closing(
+    folder: Path, jobs: Sequence[Record], planned: int, monitor: str, again: Sequence[str] = ()
+) -> str:
+    """How a sweep's jobs ended: the tables of ``ctxenc.compare``, and the commands to go on with.
+
+    Of the `planned` jobs, `jobs` have begun. They are ranked by the metric `monitor`, among those
+    that were tested on the same images and masks. `again` is what else a command that resumes the
+    sweep must have.
+    """
+    finished, failed = (sum(job.state == s for job in jobs) for s in ("finished", "failed"))
+    lines = [f"{finished} of {planned} jobs finished" + (f", {failed} failed" * bool(failed))]
+    if finished < planned:
+        resume = shlex.join([f"resume={folder}", *again])
+        lines.append(f"to go on with the others: python -m ctxenc.train {resume}")
+    if not jobs:
+        return "\n".join(lines)
+    several = len({job.settings.values.get(SEED) for job in jobs}) > 1
+    by_seed = f" --group-by {SEED}" if several else ""
+    command = f"python -m ctxenc.compare {shlex.quote(str(folder))}{by_seed}"
+    lines.append(f"to compare them:          {command}")
+    compared = sections.compare(jobs, sort=monitor)
+    tables = comparison_table.tables(compared, monitor=monitor)
+    groups = [g for s in compared.sections for g in comparison_table.grouped(s.runs, SEED)]
+    if any(len(group) > 1 for group in groups):
+        means = comparison_table.tables(compared, group_by=SEED, monitor=monitor)
+        count = len(compared.sections)
+        tables[count:count] = means[:count]
+    return "\n".join([render(tables, "table"), "", *lines])

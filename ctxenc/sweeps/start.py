@@ -1,4 +1,4 @@
-"""What a sweep is asked for: checked before anything is written, and made ready for Hydra."""
+"""The plan of a sweep: checked before anything is written, and made ready for Hydra."""
 
 import math
 import re
@@ -14,10 +14,11 @@ from ctxenc import launch
 from ctxenc.config.compose import PRIMARY, compose, parse
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
-from ctxenc.sweeps import gpu_assignment, overrides, trusted
+from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 
-EXTRAS = ("joblib", "submitit", "ray", "optuna")  # of ours, each with a launcher or sweeper
+EXTRA = re.compile(r"hydra/(?:launcher|sweeper)=(joblib|submitit|ray|optuna)(?![a-z])")
+LAUNCHER = re.compile(r"hydra/launcher$|hydra\.launcher\.")
 SEARCHPATH, TRIALS = "hydra.searchpath", "hydra.sweeper.n_trials"
 NOT_SAVED = (SEARCHPATH, "hydra.sweep.dir", "hydra.sweeper.params")
 
@@ -26,10 +27,8 @@ NOT_SAVED = (SEARCHPATH, "hydra.sweep.dir", "hydra.sweeper.params")
 class Plan:
     """A sweep whose values have been checked.
 
-    Attributes:
-        command: Its overrides, those of ``hydra.sweeper.params`` among them.
-        config_name: The configuration file to begin with.
-        shared: The configuration that all jobs have in common, with Hydra's own keys.
+    `command` are its overrides, those of ``hydra.sweeper.params`` among them; `config_name` is the
+    file to begin with; `shared` is what the jobs' configurations have in common, and Hydra's.
     """
 
     command: list[str]
@@ -39,7 +38,7 @@ class Plan:
     @property
     def saved(self) -> list[str]:
         """The overrides that mean the same jobs again; no folder of configurations is trusted."""
-        return overrides.without(self.command, lambda key: key.startswith(NOT_SAVED))
+        return [t for t in self.command if not overrides.key_of(t).startswith(NOT_SAVED)]
 
     @property
     def planned(self) -> int:
@@ -50,13 +49,13 @@ class Plan:
 
     def arguments(self, folder: Path) -> list[str]:
         """What Hydra is started with: jobs are named by what they differ in."""
-        same = ",".join(override.key_or_group for override in parse(overrides.fixed(self.command)))
+        same = [o.key_or_group for o in parse(self.command) if not o.is_sweep_override()]
         params = self.shared.hydra.sweeper.get("params")  # they are in the command
         return [
             *(f"--config-name={self.config_name}", *self.command),
             *(["hydra.sweeper.params=null"] if params else []),
             f"hydra.sweep.dir={overrides.quoted(folder)}",
-            f"hydra.job.config.override_dirname.exclude_keys=[{same}]",
+            f"hydra.job.config.override_dirname.exclude_keys=[{','.join(same)}]",
         ]
 
 
@@ -66,28 +65,21 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
     Raises:
         UserError: one of the values is bad.
     """
-    if "hydra.sweep.subdir" in overrides.keys(given):
+    if "hydra.sweep.subdir" in map(overrides.key_of, given):
         raise UserError("hydra.sweep.subdir: jobs are named by their numbers and overrides")
     shared = _compose(given, config_name)
     params = shared.hydra.sweeper.get("params") or {}
-    command = overrides.merged([*(f"{key}={value}" for key, value in params.items()), *given])
+    command = [*(f"{key}={value}" for key, value in params.items()), *given]
     # Values may be shuffled, or files that come and go; a search has ranges.
-    command = [overrides.settled(text, listed=_is_grid(shared)) for text in command]
-    return _checked(command, config_name)
+    return _checked(overrides.settled(command, listed=_is_grid(shared)), config_name)
 
 
 def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) -> Plan:
-    """A sweep to go on with.
-
-    Args:
-        sweep: its folder.
-        changes: overrides of the launcher, of a search's ``hydra.sweeper.n_trials``, and of
-            ``hydra.searchpath``.
-        config_name: the one that it was started with.
+    """A sweep to resume; `changes` may be of its launcher, number of trials and searchpath.
 
     Raises:
-        UserError: it cannot be read, asks for what only a command line may ask for, or would
-            change otherwise.
+        UserError: it cannot be read, asks for what only a command line may ask for, began with
+            another configuration file, or would change otherwise.
     """
     if config_name != sweep.config_name:
         raise UserError(
@@ -95,18 +87,17 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
         )
     command = sweep.command
     for text in command:
-        trusted.check(text, sweep.path / FILE)
-    changed = overrides.keys(changes)
+        overrides.check_saved(text, sweep.path / FILE)
+    changed = [overrides.key_of(text) for text in changes]
     for key in changed:
-        if not _is_of_launcher(key) and key not in (TRIALS, SEARCHPATH):
+        if not LAUNCHER.match(key) and key not in (TRIALS, SEARCHPATH):
             raise UserError(
                 f"{key}: a sweep goes on as it was started; only hydra/launcher, hydra.launcher.… "
                 f"and {TRIALS} can be changed with resume"
             )
-    other = "hydra/launcher" in changed  # then nothing of the old one holds
-    kept = overrides.without(
-        command, lambda key: key in changed or (other and _is_of_launcher(key))
-    )
+    kept = [text for text in command if overrides.key_of(text) not in changed]
+    if "hydra/launcher" in changed:  # then nothing of the old one holds
+        kept = [text for text in kept if not LAUNCHER.match(overrides.key_of(text))]
     hint = f"; if the sweep was started with --config-dir or {SEARCHPATH}, give it again"
     return _checked([*kept, *changes], config_name, hint)
 
@@ -147,36 +138,27 @@ def _checked(command: list[str], config_name: str, hint: str = "") -> Plan:
 
 
 def _compose(given: Sequence[str], config_name: str) -> DictConfig:
-    """What all jobs have in common, with Hydra's own keys."""
-    _set_defaults()
-    try:
-        return compose(overrides.fixed(given), with_hydra=True, config_name=config_name)
-    except UserError as error:
-        plugin = re.match(r"hydra/(?:launcher|sweeper)=([a-z]+)", str(error))
-        if plugin is None or plugin[1] not in EXTRAS:
-            raise
-        extra = f"pip install 'ctxenc[{plugin[1]}]'"
-        raise UserError(f"{error}; it comes with an extra: {extra}") from None
-
-
-def _set_defaults() -> None:
-    """Have launchers and sweepers do this where neither the command nor a file says otherwise."""
-    registered = ConfigStore.instance().repo["hydra"]
-    if joblib := registered["launcher"].get("joblib.yaml"):
+    """What all jobs have in common, with Hydra's own keys and our defaults of the plugins'."""
+    plugins = ConfigStore.instance().repo["hydra"]
+    if joblib := plugins["launcher"].get("joblib.yaml"):
         joblib.node.n_jobs = MISSING  # counted once it is known to be used
-    if optuna := registered["sweeper"].get("optuna.yaml"):
+    if optuna := plugins["sweeper"].get("optuna.yaml"):
         optuna.node.direction = MISSING  # `monitor` says it
         optuna.node.n_jobs = 1  # each proposal knows all results before it
         optuna.node.max_failure_rate = 1.0  # a failed job stops no search
-        for sampler in registered["sweeper"]["sampler"].values():
+        for sampler in plugins["sweeper"]["sampler"].values():
             if "seed" in sampler.node:
                 sampler.node.seed = 0  # the same proposals when it is resumed
+    try:
+        fixed = [str(o.input_line) for o in parse(given) if not o.is_sweep_override()]
+        return compose(fixed, with_hydra=True, config_name=config_name)
+    except UserError as error:
+        if not (extra := EXTRA.match(str(error))):
+            raise
+        hint = f"it comes with an extra: pip install 'ctxenc[{extra[1]}]'"
+        raise UserError(f"{error}; {hint}") from None
 
 
 def _is_grid(shared: DictConfig) -> bool:
     """Whether the jobs are all combinations, and not what a search proposes."""
     return "basic_sweeper" in shared.hydra.sweeper._target_
-
-
-def _is_of_launcher(key: str) -> bool:
-    return key == "hydra/launcher" or key.startswith("hydra.launcher.")

@@ -109,13 +109,13 @@ def test_what_the_missing_pixels_hold_makes_no_difference(given_, kind):
 
 
 @pytest.fixture
-def _seamless(monkeypatch):
-    monkeypatch.setattr(filling.seam, "membrane", lambda d, known: d * known[..., None])
-    monkeypatch.setattr(filling.seam, "feather", lambda fill, *_: fill)
+def _without_blending(monkeypatch):
+    monkeypatch.setattr(filling.blending, "membrane", lambda d, known: d * known[..., None])
+    monkeypatch.setattr(filling.blending, "feather", lambda fill, *_: fill)
 
 
-@pytest.mark.usefixtures("_seamless")
-def test_a_hole_as_large_as_the_box_is_what_the_model_predicts_apart_from_the_seam(model):
+@pytest.mark.usefixtures("_without_blending")
+def test_a_hole_as_large_as_the_box_is_what_the_model_predicts_before_blending(model):
     photo, missing = noise(16, 16, 3), np.zeros((16, 16), bool)
     edge = 4 + model.model.prediction.band
     missing[edge : 16 - edge, edge : 16 - edge] = True
@@ -123,7 +123,7 @@ def test_a_hole_as_large_as_the_box_is_what_the_model_predicts_apart_from_the_se
     check_is_the_models(model, photo, missing, filled)
 
 
-@pytest.mark.usefixtures("_seamless")
+@pytest.mark.usefixtures("_without_blending")
 @pytest.mark.parametrize("name", ["whole", "shapes"])
 def test_a_model_of_whole_images_is_given_the_mask_and_all_other_pixels(name):
     photo, missing = noise(16, 16, 3), np.zeros((16, 16), bool)
@@ -179,7 +179,7 @@ def test_a_model_that_knows_the_answer_gives_it_back(model, monkeypatch, box, of
     damaged = np.where(missing[..., None], 0, photo).astype(np.uint8)
     filled, _ = inpaint(model, damaged, missing)
     error = np.abs(filled.astype(float) - photo)[missing]
-    # Where nothing is predicted beside the hole, the seam costs part of a model pixel's slope; at
+    # Where nothing is predicted beside the hole, blending costs part of a model pixel's slope; at
     # the photo's edge what is mirrored pulls too.
     prediction = model.model.prediction
     times = 3 if prediction.whole else 1.5 if prediction.band else 1

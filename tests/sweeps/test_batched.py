@@ -8,7 +8,7 @@ from tests.tiny import hyper, tiny_model
 
 
 @pytest.mark.filterwarnings("ignore:Some donated buffers")  # those of a batch are copies
-def test_a_later_launcher_can_train_a_batch_of_jobs_as_one_program(images):
+def test_jobs_that_differ_in_seeds_and_numbers_can_be_trained_as_one_program(images):
     """Seeds and numeric knobs are arguments of the step: `vmap` takes several at once."""
     model = tiny_model()
     keys = [jax.random.key(seed) for seed in (0, 1)]

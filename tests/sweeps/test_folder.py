@@ -1,18 +1,19 @@
 import json
 from concurrent.futures import ThreadPoolExecutor, wait
 
+import filelock
 import pytest
 
 from ctxenc.errors import UserError
 from ctxenc.runs.folder import Run
 from ctxenc.sweeps.folder import Sweep
-from tests.fake_runs import damage, fake_run
+from tests.fake_runs import damage, fake_run, rows
 
 
 @pytest.fixture
 def sweep(tmp_path):
     sweep = Sweep(tmp_path)
-    sweep.refresh(command=["seed=0,1"], planned=3)
+    sweep.update(command=["seed=0,1"], planned=3)
     return sweep
 
 
@@ -38,42 +39,46 @@ def test_rows_are_replaced_and_ordered_by_number(sweep):
         sweep.update(Run(sweep.path / f"{number}-a"))
     fake_run(sweep.path / "2-a")
     sweep.update(Run(sweep.path / "2-a"))
-    assert list(sweep.rows) == ["0-a", "2-a", "10-a"]
-    assert [r["state"] for r in sweep.rows.values()] == ["interrupted", "finished", "interrupted"]
+    found = {name: row["state"] for name, row in rows(sweep.path).items()}
+    assert list(found.items()) == [
+        ("0-a", "interrupted"),
+        ("2-a", "finished"),
+        ("10-a", "interrupted"),
+    ]
 
 
 def test_jobs_that_end_together_lose_no_row(sweep):
     runs = [fake_run(sweep.path / f"{number}-a") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(sweep.update, runs))
-    assert len(sweep.rows) == 8
+    assert len(rows(sweep.path)) == 8
 
 
 def test_resuming_waits_for_a_row_that_is_being_written(sweep):
     with ThreadPoolExecutor(1) as pool:
-        with sweep._writing():
-            resumed = pool.submit(sweep.refresh, command=["seed=0,1,2"])
+        with filelock.FileLock(sweep.path / ".writing.lock"):  # by a job
+            resumed = pool.submit(sweep.update, command=["seed=0,1,2"])
             assert not wait([resumed], timeout=0.3).done
         resumed.result(timeout=30)
     assert sweep.command == ["seed=0,1,2"]
 
 
-def test_refreshing_finds_what_was_never_written_and_forgets_what_was_removed(sweep):
+def test_an_update_finds_what_was_never_written_and_forgets_what_was_removed(sweep):
     fake_run(sweep.path / "0-a")
     damage(fake_run(sweep.path / "1-a"), "status.json", "{")
     (sweep.path / ".submitit").mkdir()
     (sweep.path / "notes").mkdir()
-    assert [job.state for job in sweep.refresh()] == ["finished", "damaged"]
-    assert sweep.rows["0-a"]["error"] is None
-    assert "status.json" in sweep.rows["1-a"]["error"]
+    assert [job.state for job in sweep.update()] == ["finished", "damaged"]
+    assert rows(sweep.path)["0-a"]["error"] is None
+    assert "status.json" in rows(sweep.path)["1-a"]["error"]
     (sweep.path / "0-a").rename(sweep.path / "moved")
-    sweep.refresh()
-    assert list(sweep.rows) == ["1-a"]
+    sweep.update()
+    assert list(rows(sweep.path)) == ["1-a"]
 
 
 def test_what_a_newer_version_wrote_is_kept(sweep):
     fake_run(sweep.path / "0-a")
-    sweep.refresh()
+    sweep.update()
     newer = saved(sweep) | {"format": 2, "notes": ["x"]}
     newer["jobs"][0]["watts"] = 3
     (sweep.path / "sweep.json").write_text(json.dumps(newer))
@@ -81,13 +86,13 @@ def test_what_a_newer_version_wrote_is_kept(sweep):
     assert saved(sweep) == newer
 
 
-def test_only_the_command_must_be_there(tmp_path):
+def test_a_file_with_nothing_but_the_command_is_read(tmp_path):
     (tmp_path / "sweep.json").write_text('{"command": ["seed=1"]}')
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
-    assert (sweep.command, sweep.rows, sweep.config_name) == (["seed=1"], {}, "train")
-    assert [job.state for job in sweep.refresh()] == ["finished"]
-    assert list(sweep.rows) == ["0-a"]
+    assert (sweep.command, sweep.config_name) == (["seed=1"], "train")
+    assert [job.state for job in sweep.update()] == ["finished"]
+    assert list(rows(sweep.path)) == ["0-a"]
 
 
 def test_a_second_process_is_refused(sweep):
@@ -98,16 +103,16 @@ def test_a_second_process_is_refused(sweep):
 @pytest.mark.parametrize(
     "content", ["", "[1]", "{", "{}", '{"command": "x"}', '{"command": [1]}', "[" * 9**6]
 )
-def test_a_damaged_file_is_one_line(tmp_path, content):
+def test_a_damaged_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)
     with pytest.raises(UserError, match=r"sweep\.json: "):
         _ = Sweep(tmp_path).command
 
 
 @pytest.mark.parametrize("jobs", [3, [1, {}], [{"folder": "9" * 9999}], {"folder": "0-a"}])
-def test_rows_of_any_kind_are_read(tmp_path, jobs):
+def test_damaged_rows_are_replaced(tmp_path, jobs):
     (tmp_path / "sweep.json").write_text(json.dumps({"command": [], "planned": True, "jobs": jobs}))
     fake_run(tmp_path / "0-a")
     sweep = Sweep(tmp_path)
-    sweep.refresh(command=[], planned=1)
-    assert list(sweep.rows) == ["0-a"]
+    sweep.update(command=[], planned=1)
+    assert list(rows(sweep.path)) == ["0-a"]

@@ -9,7 +9,7 @@ from ctxenc.errors import UserError
 from ctxenc.runs.folder import LockedError, Run
 from ctxenc.sweeps import job as jobs
 from ctxenc.sweeps.folder import Sweep
-from tests.fake_runs import figures
+from tests.fake_runs import figures, rows
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def trained(monkeypatch):
         finish(run)
 
     def finish(run):
-        row = Sweep(run.path.parent).rows[run.path.name]
+        row = rows(run.path.parent)[run.path.name]
         assert (row["state"], row["error"]) == ("running", "still training")
         with run.lock():  # as training does
             run.write_summary({"step": 3, "last": figures(15.0), "best": figures(15.0)})
@@ -41,7 +41,7 @@ def trained(monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    Sweep(tmp_path).refresh(command=["seed=1,2"], planned=2)
+    Sweep(tmp_path).update(command=["seed=1,2"], planned=2)
     (tmp_path / "0-seed=1").mkdir()
     return Run(tmp_path / "0-seed=1")
 
@@ -70,7 +70,7 @@ def test_a_new_job_is_begun_and_gives_the_monitored_metric(run, trained):
     assert do(run, monitor="of_a_newer_version") is None
     assert trained == ["begun"]  # once: a finished job is left alone
     assert list(run.config.keys()) == ["seed", "monitor", "save_dir", "dataset"]
-    row = Sweep(run.path.parent).rows[run.path.name]
+    row = rows(run.path.parent)[run.path.name]
     assert (row["state"], row["overrides"]) == ("finished", ["seed=1"])
 
 
@@ -122,7 +122,7 @@ def test_a_failure_before_training_is_in_the_jobs_own_log(run, trained, monkeypa
     assert run.status["error"] == "UserError: dataset.path=/gone: no such folder"
     assert "Traceback" in run.log_file.read_text()
     assert "0-seed=1: failed (UserError: dataset.path=/gone" in capsys.readouterr().err
-    assert Sweep(run.path.parent).rows[run.path.name]["state"] == "failed"
+    assert rows(run.path.parent)[run.path.name]["state"] == "failed"
 
 
 def take(run):
@@ -180,7 +180,7 @@ def test_an_interruption_stops_the_sweep_and_is_in_its_row(run, trained, monkeyp
     monkeypatch.setattr(jobs, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         do(run)
-    assert Sweep(run.path.parent).rows[run.path.name]["state"] == "interrupted"
+    assert rows(run.path.parent)[run.path.name]["state"] == "interrupted"
 
 
 def test_an_interruption_before_training_is_in_the_status(run, trained, monkeypatch):

@@ -31,7 +31,7 @@ def rows_of(done):
     return folder, json.loads((folder / "sweep.json").read_text())["jobs"]
 
 
-def test_joblib(tmp_path):
+def test_joblib_runs_every_job_although_some_fail(tmp_path):
     extra("hydra_plugins.hydra_joblib_launcher", "joblib")
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     done = ctxenc_train("--multirun", *launcher, *JOBS, "learning_rate_g=1e-3,1e30", cwd=tmp_path)
@@ -54,7 +54,7 @@ def test_joblib(tmp_path):
         ),
     ],
 )
-def test_submitit_and_ray(module, name, overrides, tmp_path):
+def test_submitit_and_ray_run_every_job(module, name, overrides, tmp_path):
     extra(module, name)
     done = ctxenc_train("--multirun", *overrides, *JOBS, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -73,7 +73,7 @@ hydra:
 """
 
 
-def test_a_search_in_ones_own_yaml_is_as_it_says(tmp_path):
+def test_a_search_in_ones_own_yaml_keeps_the_numbers_that_it_gives(tmp_path):
     extra("hydra_plugins.hydra_optuna_sweeper", "optuna")
     extra("hydra_plugins.hydra_joblib_launcher", "joblib")
     (tmp_path / "search.yaml").write_text(SEARCH)

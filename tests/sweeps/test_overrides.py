@@ -19,29 +19,34 @@ def test_single_runs_try_each_value_once():
 
 def test_of_overrides_with_one_key_the_last_counts():
     given = ["seed=0,1", "+experiment=a", "lambda_adv=0", "seed=2", "~loss.seam"]
-    assert overrides.merged(given) == ["seed=2", "+experiment=a", "lambda_adv=0", "~loss.seam"]
+    assert overrides.settled(given, listed=False) == [
+        "seed=2",
+        "+experiment=a",
+        "lambda_adv=0",
+        "~loss.seam",
+    ]
 
 
 @pytest.mark.parametrize("key", ["dataset.path", "+dataset.data_dir", "mask.folder"])
 def test_relative_folders_become_absolute(key, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for listed in (True, False):
-        settled = overrides.settled(f"{key}=a,'b c',/b", listed=listed)
+        (settled,) = overrides.settled([f"{key}=a,'b c',/b"], listed=listed)
         assert settled == f"{key}='{tmp_path}/a','{tmp_path}/b c','/b'"
         for text in (f"{key}=${{dataset.path}}", f"{key}=null", f"{key}="):
-            assert overrides.settled(text, listed=listed) == text
+            assert overrides.settled([text], listed=listed) == [text]
 
 
 def test_values_that_are_listed_are_read_back_the_same():
-    (parsed,) = parse([overrides.settled("name='a b','c,d',e", listed=True)])
+    (parsed,) = parse(overrides.settled(["name='a b','c,d',e"], listed=True))
     assert overrides.plain_values(parsed) == ["a b", "c,d", "e"]
 
 
 def test_a_search_keeps_its_ranges():
-    assert overrides.settled("seed=range(3)", listed=False) == "seed=range(3)"
-    assert overrides.settled("seed=range(3)", listed=True) == "seed=0,1,2"
+    assert overrides.settled(["seed=range(3)"], listed=False) == ["seed=range(3)"]
+    assert overrides.settled(["seed=range(3)"], listed=True) == ["seed=0,1,2"]
 
 
 def test_a_pattern_without_a_match_names_the_choices():
     with pytest.raises(UserError, match=r"mask=glob\(x\*\): expected some of .*center"):
-        overrides.settled("mask=glob(x*)", listed=True)
+        overrides.settled(["mask=glob(x*)"], listed=True)

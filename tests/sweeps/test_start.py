@@ -1,4 +1,4 @@
-"""What a sweep is asked for, without training: `prepare` only checks."""
+"""The plan of a sweep, without training: `prepare` only checks."""
 
 import json
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ def _here(tmp_path, monkeypatch):
 def saved(plan, folder):
     """A sweep's folder as it is once the plan has begun."""
     sweep = Sweep(folder)
-    sweep.refresh(command=plan.saved, planned=plan.planned, config_name=plan.config_name)
+    sweep.update(command=plan.saved, planned=plan.planned, config_name=plan.config_name)
     return sweep
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ctxenc.errors import UserError
-from ctxenc.sweeps import trusted
+from ctxenc.sweeps.overrides import check_saved
 
 FILE = Path("sweep.json")
 
@@ -59,15 +59,15 @@ HOSTILE = (
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_saved_sweep_runs_no_code_and_reads_no_file_or_environment(text):
     with pytest.raises(UserError):
-        trusted.check(text, FILE)
+        check_saved(text, FILE)
 
 
 def test_code_of_ones_own_says_how_to_allow_it(monkeypatch):
     text = "mask._target_=tests.sweeps.test_trusted.own_mask"
     with pytest.raises(UserError, match=r"sweep\.json: mask\._target_=.*CTXENC_PLUGINS=tests"):
-        trusted.check(text, FILE)
+        check_saved(text, FILE)
     monkeypatch.setenv("CTXENC_PLUGINS", "tests")
-    trusted.check(text, FILE)
+    check_saved(text, FILE)
 
 
 def own_mask():
@@ -100,4 +100,4 @@ def own_mask():
     ],
 )
 def test_ordinary_overrides_are_accepted(text):
-    trusted.check(text, FILE)
+    check_saved(text, FILE)

@@ -1,10 +1,10 @@
-from ctxenc.sweeps.closing_table import closing
 from ctxenc.sweeps.folder import Sweep
+from ctxenc.sweeps.run import closing
 from tests.fake_runs import fake_run
 
 
 def shown(folder, planned, monitor="psnr_db", again=()):
-    return closing(folder, Sweep(folder).jobs(), planned, monitor, again)
+    return closing(folder, Sweep(folder).update(), planned, monitor, again)
 
 
 def names(text, title):
