@@ -54,7 +54,7 @@ def test_the_draws_are_the_same_every_time_and_few_at_once(monkeypatch):
 
 
 def test_a_constant_has_no_width():
-    assert percentiles(resampled_means(np.full((30, 1), 2.5))[:, 0]) == pytest.approx((2.5, 2.5))
+    assert interval(resampled_means(np.full((30, 1), 2.5))[:, 0]) == pytest.approx((2.5, 2.5))
 
 
 def test_values_that_an_image_does_not_have_are_left_out():
