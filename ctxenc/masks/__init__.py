@@ -9,9 +9,10 @@ A strategy draws masks. It is a function, or a class whose objects are called in
         return jnp.ones((batch, 1, 1, 1)) * missing[None, :, :, None]
 
 `key` is a `jax.random` key; `batch` is how many masks, `height` and `width` are the image's, in
-pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask`` sets. Calls
-are traced, so whatever depends on the key must be pure JAX. Test masks are drawn one at a time (see
-`frozen`). For options that cannot work a `UserError` is raised: ``mask.side=2: expected …``.
+pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask`` sets and
+explains. Calls are traced, so whatever depends on the key must be pure JAX. Test masks are drawn
+one at a time (see `frozen`). Options that cannot work raise a `UserError`:
+``mask.side=2: expected …``.
 """
 
 import functools
@@ -45,8 +46,7 @@ def apply(
 def corners(mask: Mask) -> Int[Array, "batch 2"]:
     """(top, left) of the smallest box that holds each mask's missing pixels."""
     missing = mask[..., 0] > 0
-    top = jnp.argmax(missing.any(axis=2), axis=1)
-    left = jnp.argmax(missing.any(axis=1), axis=1)
+    top, left = (jnp.argmax(missing.any(axis), axis=1) for axis in (2, 1))
     return jnp.stack([top, left], axis=1)
 
 
@@ -63,17 +63,12 @@ def crop(
     return jax.vmap(one)(images, corner)
 
 
+@jax.vmap
 def paste(
-    images: Float[Array, "batch height width c"],
-    holes: Float[Array, "batch h w c"],
-    corner: Int[Array, "batch 2"],
-) -> Float[Array, "batch height width c"]:
-    """The images with each hole's content at its corner: the inverse of `crop`."""
-
-    def one(image: Array, hole: Array, at: Array) -> Array:
-        return jax.lax.dynamic_update_slice(image, hole, (at[0], at[1], 0))
-
-    return jax.vmap(one)(images, holes, corner)
+    image: Float[Array, "height width c"], hole: Float[Array, "h w c"], corner: Int[Array, "2"]
+) -> Float[Array, "height width c"]:
+    """Images with each one's hole at its corner, the inverse of `crop`; all have a batch axis."""
+    return jax.lax.dynamic_update_slice(image, hole, (corner[0], corner[1], 0))
 
 
 def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,7 +1,7 @@
 """Bounds on how much of an image is missing, and ways to keep within them exactly.
 
-Options give the bounds as shares of the image, `min_area` and `max_area`; strategies keep within
-them for every image, in whole pixels. Here masks are boolean, without the channel axis.
+The options `min_area` and `max_area` are shares of the image; strategies keep within them for every
+image, in whole pixels. Here masks are boolean, without the channel axis.
 """
 
 import math
@@ -53,12 +53,7 @@ def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
 
 
 def check_shares(least: float = 0.0, most: float = 1.0, **options: float) -> None:
-    """Refuses options that are not shares of something, and a `min_…` above its `max_…`.
-
-    Args:
-        least: The lowest share that is allowed.
-        most: The highest.
-        **options: By their names.
+    """Refuse options, given by name, outside of `least` to `most`, and a `min_…` above its `max_…`.
 
     Raises:
         UserError: One of them.
@@ -99,47 +94,6 @@ def first_within(
     return missing, done
 
 
-def lowest(score: Float[Array, "batch height width"], count: Int[Array, " batch"]) -> Missing:
-    """The `count` pixels of each image with the lowest scores; among equals, the upper left first.
-
-    An image with a count of 0 costs nothing.
-
-    Args:
-        score: 0 or more, and finite.
-        count: pixels of each image, fewer than it has.
-    """
-    bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # in the order of the floats, from 0 up
-    limit, found = _limit(bits, count)
-    equal, number = bits == limit, jnp.arange(score[0].size).reshape(1, *score.shape[1:])
-    end, _ = _limit(jnp.where(equal, number, score[0].size), count - found)
-    return (bits < limit) | (equal & (number < end))
-
-
-def _limit(
-    values: Int[Array, "batch height width"], count: Int[Array, " batch"]
-) -> tuple[Int[Array, "batch 1 1"], Int[Array, " batch"]]:
-    """(the highest limit with at most `count` values of 0 or more below it, how many there are).
-
-    It is found bit by bit, in at most 31 passes, fewer where a lower limit does. On CPU sorting
-    takes XLA many times as long.
-    """
-
-    def raised(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        bit, limit, found = state
-        higher = limit | (1 << bit)
-        below = area(values < higher)
-        up = below <= count
-        return bit - 1, jnp.where(up[:, None, None], higher, limit), jnp.where(up, below, found)
-
-    none = jnp.zeros_like(count)
-    _, limit, found = jax.lax.while_loop(
-        lambda s: (s[0] >= 0) & (s[2] != count).any(),
-        raised,
-        (jnp.full((), 30), none[:, None, None], none),
-    )
-    return limit, found
-
-
 def with_lowest(
     missing: Missing,
     done: Bool[Array, " batch"],
@@ -154,3 +108,40 @@ def with_lowest(
 def as_mask(missing: Missing) -> Mask:
     """With the channel axis, 1 where a pixel is missing."""
     return missing[..., None].astype(jnp.float32)
+
+
+def lowest(score: Float[Array, "batch height width"], count: Int[Array, " batch"]) -> Missing:
+    """The `count` pixels of each image with the lowest scores; among equals, the upper left first.
+
+    Args:
+        score: 0 or more, and finite.
+        count: fewer than an image has; 0 costs nothing.
+    """
+    bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # in the order of the floats, from 0 up
+    limit, found = _limit(bits, count)
+    equal, number = bits == limit, jnp.arange(score[0].size).reshape(1, *score.shape[1:])
+    end, _ = _limit(jnp.where(equal, number, score[0].size), count - found)
+    return (bits < limit) | (equal & (number < end))
+
+
+def _limit(
+    values: Int[Array, "batch height width"], count: Int[Array, " batch"]
+) -> tuple[Int[Array, "batch 1 1"], Int[Array, " batch"]]:
+    """(the highest limit with at most `count` values of 0 or more below it, how many there are).
+
+    It is found bit by bit, in at most 31 passes. On CPU XLA takes many times as long to sort.
+    """
+
+    def raised(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        bit, limit, found = state
+        higher = limit | (1 << bit)
+        below = area(values < higher)
+        up = below <= count
+        return bit - 1, jnp.where(up[:, None, None], higher, limit), jnp.where(up, below, found)
+
+    none = jnp.zeros_like(count)
+    start = jnp.full((), 30), none[:, None, None], none
+    _, limit, found = jax.lax.while_loop(
+        lambda s: (s[0] >= 0) & (s[2] != count).any(), raised, start
+    )
+    return limit, found

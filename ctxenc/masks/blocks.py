@@ -30,26 +30,18 @@ def random_blocks(
     until it is at least `min_area`. If that fails `TRIES` times, the image gets one block within
     bounds, as square as possible, at a random place.
 
-    Options:
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        blocks: How many are drawn.
-        min_side: A block's least height and width, as shares of the image's.
-        max_side: The most.
-
     Raises:
         UserError: No area, or no such blocks, are within the bounds.
     """
     within = areas.bounds(min_area, max_area, height, width)
     areas.check_shares(min_side=min_side, max_side=max_side)
-    sides = [
-        (max(1, round(min_side * size)), max(1, round(max_side * size))) for size in (height, width)
-    ]
+    size = height, width
+    sides = [(max(1, round(min_side * n)), max(1, round(max_side * n))) for n in size]
     _check(blocks, sides, within)
-    spare = _squarest(within, height, width)
+    spare = [(side, side) for side in _squarest(within, height, width)]
 
     def draw(key: PRNGKeyArray) -> areas.Missing:
-        rows, columns = _stretches(key, (blocks, batch), (height, width), sides)
+        rows, columns = _stretches(key, (blocks, batch), size, sides)
 
         def add(i: Array, missing: areas.Missing) -> areas.Missing:
             more = missing | _outer(rows[i], columns[i])
@@ -60,8 +52,8 @@ def random_blocks(
 
     key_tries, key_spare = jax.random.split(key)
     missing, done = areas.first_within(draw, key_tries, within, TRIES)
-    rows, columns = _stretches(key_spare, (batch,), (height, width), [(n, n) for n in spare])
-    return areas.as_mask(jnp.where(done[:, None, None], missing, _outer(rows, columns)))
+    one_block = _outer(*_stretches(key_spare, (batch,), size, spare))
+    return areas.as_mask(jnp.where(done[:, None, None], missing, one_block))
 
 
 def _outer(rows: Bool[Array, "batch height"], columns: Bool[Array, "batch width"]) -> areas.Missing:
@@ -69,10 +61,7 @@ def _outer(rows: Bool[Array, "batch height"], columns: Bool[Array, "batch width"
 
 
 def _stretches(
-    key: PRNGKeyArray,
-    shape: tuple[int, ...],
-    size: tuple[int, int],
-    sides: list[tuple[int, int]],
+    key: PRNGKeyArray, shape: tuple[int, ...], size: tuple[int, int], sides: list[tuple[int, int]]
 ) -> list[Bool[Array, "..."]]:
     """For each axis (*shape, size): stretches of random lengths, anywhere within `size`."""
     uniform, found = jax.random.uniform(key, (2, 2, *shape, 1)), []
@@ -84,7 +73,7 @@ def _stretches(
 
 
 def _check(blocks: int, sides: list[tuple[int, int]], within: areas.Bounds) -> None:
-    """Refuses blocks of which not one fits, or that all together are too small."""
+    """Refuse blocks of which not one fits, or that all together are too small."""
     (shortest, tallest), (narrowest, widest) = sides
     if blocks < 1:
         raise UserError(f"mask.blocks={blocks}: expected 1 or more")

@@ -36,15 +36,6 @@ def brush_strokes(
     they exceed the bounds or do not suffice, all of the image's strokes become thinner or wider by
     one factor, so that the area is the one that was drawn.
 
-    Options:
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        strokes: The most strokes of an image.
-        segments: The most segments of a stroke.
-        length: The longest segment, as a share of the image's shorter side.
-        min_width: The thinnest brush, likewise.
-        max_width: The widest.
-
     Raises:
         UserError: No area is within the bounds, or an option is out of its range.
     """

@@ -44,16 +44,13 @@ class Mixture:
         """Masks of every part with a weight, and of them one for each image."""
         weights = {name: weight for name, weight in self.weights.items() if weight > 0}
         key_choice, *keys = jax.random.split(key, 1 + len(weights))
-        drawn = [
-            self._part(name, one, batch, height, width)
-            for name, one in zip(weights, keys, strict=True)
-        ]
+        drawn = []
+        for name, key_part in zip(weights, keys, strict=True):
+            try:
+                drawn.append(self.parts[name](key_part, batch, height, width))
+            except UserError as error:
+                what = str(error).removeprefix("mask.")
+                raise UserError(f"mask.parts.{name}.{what}") from None
         logits = jnp.log(jnp.array(list(weights.values())))
         chosen = jax.random.categorical(key_choice, logits, shape=(batch,))
         return jnp.stack(drawn)[chosen, jnp.arange(batch)]
-
-    def _part(self, name: str, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
-        try:
-            return self.parts[name](key, batch, height, width)
-        except UserError as error:
-            raise UserError(f"mask.parts.{name}.{str(error).removeprefix('mask.')}") from None

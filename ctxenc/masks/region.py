@@ -35,16 +35,10 @@ def noise_region(
     density: float,
     cell: float,
 ) -> Mask:
-    """Where smooth noise is low: each image's first crop with an area within bounds.
+    """Where smooth noise is below `density`: each image's first crop with an area within bounds.
 
     An image whose crops are all outside gets one more, with a threshold that gives it an area
     drawn at random within the bounds.
-
-    Options:
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        density: The noise, uniform over 0 to 1 before it is enlarged, is missing below this.
-        cell: Side of the noise's cells, as a share of the image's shorter side.
 
     Raises:
         UserError: No area is within the bounds, `density` is outside 0 to 1, or cells are smaller

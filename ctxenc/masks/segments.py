@@ -21,12 +21,7 @@ class Segments:
     image's edges crop them. The one that would go beyond `max_area` is cropped along a random
     straight line, so that the area is the one that was drawn.
 
-    Args:
-        folder: Of label maps: see `ctxenc.data.label_maps.read_shapes`. They are read here, once.
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        min_size: A shape's longer side, as a share of the image's shorter side: the least.
-        max_size: The most.
+    The folder is read once, here: see `ctxenc.data.label_maps.read_shapes`.
 
     Raises:
         UserError: There are no shapes in the folder, or an option is out of its range.
@@ -41,11 +36,7 @@ class Segments:
         self.shapes = read_shapes(folder)
 
     def __call__(self, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
-        """Masks of pasted shapes.
-
-        Raises:
-            UserError: No area is within the bounds.
-        """
+        """Masks of pasted shapes; a `UserError` where no area is within the bounds."""
         within = areas.bounds(self.min_area, self.max_area, height, width)
         key_area, key_shapes, key_cut = jax.random.split(key, 3)
         wanted = within.draw(key_area, batch)
