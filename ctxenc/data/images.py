@@ -1,9 +1,10 @@
-"""A dataset's splits: images by index, in memory or decoded when asked for.
+"""A dataset's two splits: images by index, in memory or decoded when asked for.
 
 See `ctxenc.data` for what a dataset of your own has to offer.
 """
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,22 +12,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from ctxenc.data import geometry
-from ctxenc.data.geometry import Place
+from ctxenc.data.geometry import CENTRE, Place, square
 from ctxenc.errors import UserError
 
 MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
-LARGEST = 4096  # pixels: the short side that pictures may be resized to
 SPLITS = 2  # of a dataset: so many results are kept, and with them the images
+SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, evenly spread
+LARGEST = 4096  # pixels: the short side that pictures may be resized to
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @runtime_checkable
 class Images(Protocol):
-    """RGB images of one square size, by index.
+    """RGB images of one square size; the same index always gives the same image.
 
     They may also have ``identity(index) -> bytes``: what tells an image from others. Without, its
     pixels do.
@@ -36,11 +37,9 @@ class Images(Protocol):
     def image_size(self) -> int:
         """Height and width in pixels."""
 
-    def __len__(self) -> int:
-        """How many there are."""
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One image; the same index always gives the same image."""
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +78,7 @@ class MemoryImages:
 class Pictures(Protocol):
     """Pictures of any size, by index, decoded when asked for."""
 
-    def __len__(self) -> int:
-        """How many there are."""
+    def __len__(self) -> int: ...
 
     def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
         """One of them; a decoder may shrink it as long as both sides are `at_least` so long."""
@@ -118,11 +116,11 @@ class Photographs:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
-        return self._square(index, None)
-
-    def _square(self, index: int, place: Place | None) -> UInt8[np.ndarray, "size size 3"]:
         picture = self.pictures.read(index, at_least=self.resize or self.image_size)
-        return geometry.square(picture, self.image_size, short_side=self.resize, place=place)
+        return square(picture, self.image_size, self.resize, self._place(index))
+
+    def _place(self, index: int) -> Place:
+        return CENTRE
 
     def identity(self, index: int) -> bytes:
         """The picture's name, and how it is resized: other pixels, another identity."""
@@ -143,11 +141,11 @@ class RandomCrops(Photographs):
 
     epoch: tuple[int, int] | None = None
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
+    def _place(self, index: int) -> Place:
         if self.epoch is None:
-            return self._square(index, None)
+            return CENTRE
         down, right = np.random.default_rng([*self.epoch, index, 1]).random(2)
-        return self._square(index, (down, right))
+        return down, right
 
     def of_epoch(self, seed: int, epoch: int) -> "RandomCrops":
         """The parts that one epoch shows."""
@@ -178,9 +176,8 @@ class Dataset:
 
 def in_memory(images: Images) -> Images:
     """The images decoded into one array where they fit and stay the same, else as they are."""
-    if isinstance(images, MemoryImages | RandomCrops):
-        return images
-    if len(images) * images.image_size**2 * 3 > MEMORY_LIMIT:
+    decoded_bytes = len(images) * images.image_size**2 * 3
+    if isinstance(images, MemoryImages | RandomCrops) or decoded_bytes > MEMORY_LIMIT:
         return images
     return MemoryImages(decode(images, range(len(images))))
 
@@ -197,8 +194,7 @@ def decode(
         array[position] = images[indices[position]]
 
     with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for _ in pool.map(fill, range(len(indices))):
-            pass
+        list(pool.map(fill, range(len(indices))))  # raises what a thread has raised
     return array
 
 
@@ -215,3 +211,39 @@ def once_per_split(compute: Function) -> Function:
         return function(images, *others, **named)
 
     return cast(Function, computed)
+
+
+@once_per_split
+def fingerprint(images: Images) -> str:
+    """SHA-256 over what tells each image from others, in order: equal for equal splits."""
+    digest = hashlib.sha256(f"{len(images)} {images.image_size}".encode())
+    identity = getattr(images, "identity", None)
+    for index in range(len(images)):
+        own = identity(index) if identity else images[index].tobytes()
+        digest.update(hashlib.sha256(own).digest())
+    return digest.hexdigest()
+
+
+@once_per_split
+def mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
+    """The mean of every pixel, red, green and blue in [-1, 1].
+
+    That of images which have yet to be decoded is kept for later processes, by their fingerprint.
+    """
+    streamed = not isinstance(images, MemoryImages)
+    if streamed:
+        from ctxenc.data import cache  # takes 40 ms, which images in memory need not spend
+
+        key = f"mean colour of {fingerprint(images)}"
+        if kept := cache.load(key):
+            return np.array(kept)
+    count, total = min(len(images), SAMPLE), np.zeros(3)
+    indices = np.linspace(0, len(images) - 1, count).round().astype(int)
+    for start in range(0, count, 500):
+        part = decode(images, indices[start : start + 500].tolist())
+        total += part.mean(axis=(1, 2), dtype=np.float64).sum(axis=0)
+    colour: Float[np.ndarray, " 3"] = total / count / 127.5 - 1
+    if streamed:
+        cache.save(key, colour.tolist())
+    colour.flags.writeable = False
+    return colour

@@ -4,7 +4,6 @@ It needs no network and writes no file: the crops are cut out anew in each proce
 second.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,6 @@ import skimage
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from ctxenc.data import geometry
 from ctxenc.data.images import Dataset, MemoryImages
 from ctxenc.errors import UserError
 
@@ -44,17 +42,13 @@ def photos(*, image_size: int) -> Dataset:
             f"image_size={image_size}: must be from {SIZES[0]} to {SIZES[1]} with dataset=photos; "
             "other datasets resize"
         )
-    train = _crops_of(TRAIN, image_size, COUNTS["train"])
-    return Dataset("photos", train, _crops_of(TEST, image_size, COUNTS["test"]))
-
-
-def _crops_of(names: Sequence[str], size: int, count: int) -> MemoryImages:
-    """`count` crops, of each photograph as many as of the others."""
-    array = np.empty((count, size, size, 3), np.uint8)
-    bounds = [count * position // len(names) for position in range(len(names) + 1)]
-    for name, start, end in zip(names, bounds, bounds[1:], strict=False):
-        array[start:end] = crops(photograph(name), size, end - start)
-    return MemoryImages(array)
+    splits = []
+    for names, count in ((TRAIN, COUNTS["train"]), (TEST, COUNTS["test"])):
+        taken: list[UInt8[np.ndarray, "size size 3"]] = []
+        for number, name in enumerate(names, start=1):
+            taken += crops(photograph(name), image_size, count * number // len(names) - len(taken))
+        splits.append(MemoryImages(np.stack(taken)))
+    return Dataset("photos", *splits)
 
 
 def photograph(name: str) -> UInt8[np.ndarray, "height width 3"]:
@@ -72,9 +66,10 @@ def crops(
     """
     factors = np.unique(np.minimum(1.0, size * np.array(SCALES) / min(image.shape[:2])))
     chosen: list[UInt8[np.ndarray, "size size 3"]] = []
-    for position, factor in enumerate(factors):
+    for position, factor in enumerate(factors.tolist()):
         share = (count - len(chosen)) // (len(factors) - position)
-        scaled = geometry.resize(image, float(factor), at_least=size)
+        height, width = [max(size, round(side * factor)) for side in image.shape[:2]]
+        scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
         corners = _corners(scaled, size, share)
         spread = np.linspace(0, len(corners) - 1, min(share, len(corners))).round().astype(int)
         chosen += [scaled[top : top + size, left : left + size] for top, left in corners[spread]]

@@ -1,8 +1,15 @@
-"""Any prepared image set of TensorFlow Datasets, read without TensorFlow."""
+"""Any prepared image set of TensorFlow Datasets, read without TensorFlow.
+
+A prepared folder may come from anybody. TFDS imports the module of every feature class that its
+``features.json`` names, or its ``dataset_info.json``, which may hold the same description: so both
+are searched before TFDS reads them, and none of a dataset's own code is run.
+"""
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +18,11 @@ from jaxtyping import UInt8
 from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.data.images import Dataset
-from ctxenc.data.tfds_prepared import prepared
 from ctxenc.errors import UserError
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
 TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is
+MOST_JSON = 2**26  # bytes of a description
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,57 @@ def tfds_images(
         return Records(sources[role], chosen, image_key, features[image_key], origin)
 
     return Dataset.of_pictures(builder.name, records("train"), records("test"), image_size, resize)
+
+
+def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """The builder of a dataset whose files are already there.
+
+    Raises:
+        UserError: they are not, and how to get them; or they name code that is not TFDS's.
+    """
+    if name in ("", "???"):
+        raise UserError("dataset.name: expected the name of a TFDS dataset, such as imagenette")
+    folder = Path(data_dir).expanduser() if data_dir else None
+    try:
+        # What `builder_from_files` does, with a look at the files in between.
+        found = tfds.core.read_only_builder._find_builder_dir(name, data_dir=folder)
+        if found is None:
+            raise ValueError("nothing there")
+        for file in ("features.json", "dataset_info.json"):
+            _check_classes_named(Path(found) / file)
+        return tfds.core.read_only_builder.builder_from_directory(found)
+    except (tfds.core.DatasetNotFoundError, ValueError, AttributeError):
+        where = folder or tfds.core.constants.DATA_DIR
+        raise UserError(
+            f"dataset.name={name}: not prepared in {where}; set dataset.data_dir to where it is, "
+            f"or, where TensorFlow is installed, run: tfds build {name} --file_format=array_record"
+        ) from None
+
+
+def _check_classes_named(file: Path) -> None:
+    """Refuse a JSON description that names a class outside TFDS, also in JSON that it holds."""
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = ["pythonClassName", "python_class_name"]
+        names += ["type"] if "content" in dict(pairs) else []  # as older versions wrote it
+        for key, value in pairs:  # a key may be there twice
+            if key in names and not str(value).startswith("tensorflow_datasets."):
+                raise UserError(
+                    f"{file}: would have {value!r} imported; expected feature classes of "
+                    "tensorflow_datasets only"
+                )
+            if key == "json" and isinstance(value, str):
+                json.loads(value, object_pairs_hook=check)
+        return dict(pairs)
+
+    try:
+        if not file.is_file() or file.stat().st_size > MOST_JSON:
+            raise ValueError(f"expected a file of at most {MOST_JSON} bytes")
+        if not isinstance(json.loads(file.read_text("utf-8"), object_pairs_hook=check), dict):
+            raise ValueError("expected an object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: does not describe a TFDS dataset ({reason})") from None
 
 
 def _test_split(builder: tfds.core.DatasetBuilder) -> str:

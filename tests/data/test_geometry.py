@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -71,10 +72,25 @@ def test_a_very_long_picture_costs_no_more_than_its_centre():
     assert geometry.square(strip, 256).min() == 255
 
 
-def test_resizing_scales_both_sides_down_to_the_least_allowed():
-    assert geometry.resize(plain(30, 60), 0.5).shape == (15, 30, 3)
-    assert geometry.resize(plain(30, 60), 0.1, at_least=8).shape == (8, 8, 3)
-    assert geometry.resize(plain(30, 60), 2.0).shape == (60, 120, 3)
+@pytest.fixture
+def resized(monkeypatch):
+    """The (height, width) that pictures are resized to."""
+    sizes, resize = [], cv2.resize
+
+    def watched(image, size, **options):
+        sizes.append(size[::-1])
+        return resize(image, size, **options)
+
+    monkeypatch.setattr(cv2, "resize", watched)
+    return sizes
+
+
+def test_both_sides_are_scaled_by_the_factor_of_the_shorter(resized):
+    for short_side in (15, 30, 60, 8):
+        geometry.square(plain(30, 60), 8, short_side)
+    geometry.square(plain(60, 31), 8, 10)
+    geometry.square(plain(30, 60), 8)  # of the largest square only
+    assert resized == [(15, 30), (30, 60), (60, 120), (8, 16), (19, 10), (8, 8)]
 
 
 def ramps(height, width):
@@ -85,7 +101,7 @@ def ramps(height, width):
 @pytest.mark.parametrize(
     ("place", "corner"),
     [
-        (None, (2, 5)),  # 20 - 16 = 4 and 26 - 16 = 10 to spare
+        (geometry.CENTRE, (2, 5)),  # 20 - 16 = 4 and 26 - 16 = 10 to spare
         ((0.0, 0.0), (0, 0)),
         ((0.999, 0.999), (4, 10)),
         ((0.19, 0.5), (0, 5)),  # each of five and of eleven places is as likely
@@ -123,15 +139,15 @@ def test_a_square_of_any_picture_at_any_place_has_the_size(height, width, short_
     np.testing.assert_array_equal(cut, plain(8, 8, 7))
 
 
+@pytest.mark.parametrize("spare", [0, 1, 2, 7, 8, 8 * 4096 - 1, 8 * 4096])
+def test_of_two_places_next_to_the_middle_the_upper_left_is_the_centre(spare):
+    line = np.zeros((1, 1 + spare, 3), np.uint8)
+    line[0, spare // 2] = 255
+    for strip in (line, line.transpose(1, 0, 2)):
+        assert geometry.square(strip, 1).item(0) == 255
+
+
 @pytest.mark.parametrize("shape", [(1, 30_000), (30_000, 1)])
-def test_a_strip_is_not_enlarged_whole(shape, monkeypatch):
-    sizes = []
-    resized = geometry.resize
-
-    def watched(*arguments, **options):
-        sizes.append(resized(*arguments, **options).size)
-        return resized(*arguments, **options)
-
-    monkeypatch.setattr(geometry, "resize", watched)
+def test_a_strip_is_not_enlarged_whole(shape, resized):
     assert geometry.square(plain(*shape, 3), 128, short_side=350).shape == (128, 128, 3)
-    assert sizes == [350 * 350 * geometry.LONGEST * 3]  # whole, it would be eleven gigabytes
+    assert np.prod(resized) == 350 * 350 * geometry.LONGEST  # whole, it would be eleven gigabytes

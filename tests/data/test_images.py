@@ -8,14 +8,15 @@ from hypothesis import strategies as st
 
 from ctxenc import data
 from ctxenc.data import images as module
-from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import (
     Dataset,
     MemoryImages,
     Photographs,
     RandomCrops,
     decode,
+    fingerprint,
     in_memory,
+    mean_colour,
     once_per_split,
 )
 from ctxenc.errors import UserError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ctxenc.data.tfds_prepared import prepared
+from ctxenc.data.tfds_images import prepared
 from ctxenc.errors import UserError
 
 
