@@ -1,8 +1,7 @@
 """A folder of the user's own images.
 
-Each file is decoded and hashed when the folder is opened. For 20,000 photographs that takes 15
-seconds of a processor, so the hashes are kept: a file whose size and times have not changed since
-is not read again.
+Each file is decoded and hashed when the folder is opened: 15 seconds of a processor for 20,000
+photographs. So the hashes are kept, and only files whose size or times have changed are read again.
 """
 
 import hashlib
@@ -14,11 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import UInt8
-
 from ctxenc.data import cache, image_files
-from ctxenc.data.images import Dataset
+from ctxenc.data.images import Dataset, Picture
 from ctxenc.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -42,7 +38,7 @@ class ImageFiles:
     def __len__(self) -> int:
         return len(self.names)
 
-    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
+    def read(self, index: int, at_least: int) -> Picture:
         """One picture."""
         file = self.root / self.names[index]
         try:
@@ -69,14 +65,8 @@ def folder(
     """The JPEG, PNG and WebP images below a folder; other files are ignored.
 
     With subfolders ``train`` and ``test`` (or ``val``), those are the splits. Otherwise a hash of
-    each file's content decides, so that the same picture is always on the same side.
-
-    Args:
-        path: the folder.
-        test_fraction: share held out where there is no ``test`` folder, above 0 and below 1.
-        resize: short side before images of `image_size` are cut out, those to train on at random;
-            None resizes to `image_size` and cuts out the centre.
-        image_size: height and width of the images.
+    each file's content decides, so that the same picture is always on the same side. The options
+    are explained in ``conf/dataset/folder.yaml``.
 
     Raises:
         UserError: no such folder, or no readable images for one of the splits.
@@ -141,12 +131,7 @@ def _splits(
 
 
 def content_hashes(root: Path, names: Sequence[str]) -> dict[str, str]:
-    """The SHA-256, in hexadecimal, of each file that decodes; the log names the others.
-
-    Args:
-        root: the folder.
-        names: of files, relative to it.
-    """
+    """The SHA-256, in hexadecimal, of each file below `root` that decodes; the log names others."""
     key = f"content hashes of {root.resolve()}"
     kept = cache.load(key) or {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -186,7 +171,7 @@ def _state(root: Path, name: str) -> str | None:
 
 def _hash(file: Path) -> str | Exception:
     if not file.is_file():  # reading a pipe would wait for ever
-        return FileNotFoundError("no such file")
+        return OSError("not a regular file")
     try:
         image_files.read(file, at_least=1)
         with file.open("rb") as content:

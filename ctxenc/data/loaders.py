@@ -2,8 +2,7 @@
 
 A split in memory is put on the devices once and gathered there; a larger one is decoded by Grain's
 threads ahead of need. Both give the same batches, and need no saved state to resume, as a batch
-depends on (seed, step) alone. Where several processes share the devices, each of them decodes those
-rows of a batch that its own devices hold.
+depends on (seed, step) alone. Each of several processes decodes the rows that its devices hold.
 """
 
 import functools
@@ -19,7 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Shaped, UInt8
 
-from ctxenc.data.images import Images, MemoryImages, RandomCrops, decode
+from ctxenc.data.images import Images, MemoryImages, Photographs
 from ctxenc.errors import UserError
 
 Batch = UInt8[Array, "batch height width 3"]
@@ -27,11 +26,7 @@ Batch = UInt8[Array, "batch height width 3"]
 
 @dataclass(frozen=True)
 class Sampler:
-    """A new permutation of the split each epoch; an epoch's last partial batch is dropped.
-
-    Raises:
-        UserError: the batch is larger than the split.
-    """
+    """A new permutation of the split each epoch; an epoch's last partial batch is dropped."""
 
     size: int
     batch_size: int
@@ -69,49 +64,36 @@ class MemoryLoader:
     waited = 0.0  # seconds; gathering is the devices' own work
 
     def __init__(self, images: MemoryImages, sampler: Sampler, start: int, sharding: NamedSharding):
-        self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-        self._gather = _gathering(sharding)
-        self._split = _on_every_device(images, self._everywhere)
+        self._gather = _gathering(images, sharding)
         self._sampler, self._step = sampler, start
 
     def next_batch(self, running: Any) -> Batch:
         """The next batch; `running` is what the devices are still computing."""
-        own = self._sampler.indices(self._step)
         self._step += 1
-        indices = to_devices(own, self._everywhere, self._sampler.batch_size)
-        return self._gather(self._split, indices)
+        return self._gather(self._sampler.indices(self._step - 1))
 
 
-# The jobs of a sweep share both the split on the devices and the program.
-@functools.lru_cache(maxsize=1)
-def _on_every_device(images: MemoryImages, everywhere: NamedSharding) -> Array:
-    return to_devices(images.array, everywhere, len(images.array))
-
-
-@functools.lru_cache(maxsize=4)
-def _gathering(sharding: NamedSharding) -> Callable[[Array, Array], Array]:
-    return jax.jit(functools.partial(jnp.take, axis=0), out_shardings=sharding)
+@functools.lru_cache(maxsize=1)  # the jobs of a sweep share the split on the devices
+def _gathering(
+    images: MemoryImages, sharding: NamedSharding
+) -> Callable[[Int[np.ndarray, " batch"]], Batch]:
+    everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+    split = to_devices(images.array, everywhere, len(images))
+    take = jax.jit(functools.partial(jnp.take, axis=0), out_shardings=sharding)
+    return lambda indices: take(split, to_devices(indices, everywhere, len(indices)))
 
 
 class StreamedLoader:
-    """Batches that are decoded while the devices work on the one before.
-
-    Attributes:
-        waited: seconds that the devices have stood still for want of a batch.
-    """
+    """Batches that are decoded while the devices work on the one before."""
 
     def __init__(self, batches: Iterator[Batch]):
-        self.waited = 0.0
+        self.waited = 0.0  # seconds that the devices have stood still for want of a batch
         self._batches = batches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-loader")
         self._next = self._thread.submit(next, self._batches)
 
     def next_batch(self, running: Any) -> Batch:
-        """The next batch; where it is not there yet, `waited` grows once `running` is done.
-
-        Raises:
-            UserError: an image cannot be read any more.
-        """
+        """The next batch; where it is not there yet, `waited` grows once `running` is done."""
         if not self._next.done():
             jax.block_until_ready(running)
             start = time.monotonic()
@@ -125,17 +107,17 @@ class StreamedLoader:
 def decoded(
     images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
 ) -> Iterator[Batch]:
-    """The batches from a step on, of images decoded by `num_workers` threads."""
+    """The batches from step `start` on, decoded by `num_workers` threads."""
     import grain  # takes a fifth of a second, which images in memory need not spend
 
     own = own_rows(sharding, sampler.batch_size)
 
     def batch_of(step: int) -> UInt8[np.ndarray, "rows height width 3"] | UserError:
         shown = images
-        if isinstance(images, RandomCrops):
+        if isinstance(images, Photographs):
             shown = images.of_epoch(sampler.seed, int(step) // sampler.steps_per_epoch)
         try:
-            return decode(shown, sampler.indices(int(step))[own].tolist(), threads=1)
+            return np.stack([shown[i] for i in sampler.indices(int(step))[own].tolist()])
         except UserError as error:
             return error  # raised below: Grain adds lines to what is raised in its threads
 
@@ -147,21 +129,15 @@ def decoded(
         yield to_devices(batch, sharding, sampler.batch_size)
 
 
-Loader = MemoryLoader | StreamedLoader
-"""Training batches, one after the other, endlessly."""
+Loader = MemoryLoader | StreamedLoader  # of training batches, endlessly
 
 
 def training_loader(
     images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
 ) -> Loader:
-    """The batches of a training split.
+    """The batches of a training split from step `start` on, counted from 0, divided by `sharding`.
 
-    Args:
-        images: the whole split.
-        sampler: which of them make up a step's batch.
-        start: the first step, counted from 0.
-        sharding: of the batch axis.
-        num_workers: threads that decode images which are not in memory.
+    `num_workers` threads decode images that are not in memory.
     """
     if isinstance(images, MemoryImages):
         return MemoryLoader(images, sampler, start, sharding)

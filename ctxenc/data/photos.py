@@ -1,7 +1,6 @@
 """The embedded dataset: crops of the colour photographs that scikit-image carries.
 
-It needs no network and writes no file: the crops are cut out anew in each process, in a fifth of a
-second.
+It needs no network and no file: each process cuts the crops out anew, in a fifth of a second.
 """
 
 from pathlib import Path
@@ -12,7 +11,7 @@ import skimage
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from ctxenc.data.images import Dataset, MemoryImages
+from ctxenc.data.images import Dataset, MemoryImages, Picture
 from ctxenc.errors import UserError
 
 TRAIN = (
@@ -32,11 +31,7 @@ SIZES = (16, 256)
 
 
 def photos(*, image_size: int) -> Dataset:
-    """Overlapping crops of `image_size` pixels at several scales; whole photographs are held out.
-
-    Raises:
-        UserError: the size is out of range.
-    """
+    """Overlapping crops of `image_size` pixels, at several scales; test photographs are others."""
     if not SIZES[0] <= image_size <= SIZES[1]:
         raise UserError(
             f"image_size={image_size}: must be from {SIZES[0]} to {SIZES[1]} with dataset=photos; "
@@ -51,15 +46,13 @@ def photos(*, image_size: int) -> Dataset:
     return Dataset("photos", *splits)
 
 
-def photograph(name: str) -> UInt8[np.ndarray, "height width 3"]:
+def photograph(name: str) -> Picture:
     """One of scikit-image's photographs."""
     with Image.open(Path(skimage.__file__).parent / "data" / name) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def crops(
-    image: UInt8[np.ndarray, "height width 3"], size: int, count: int
-) -> list[UInt8[np.ndarray, "size size 3"]]:
+def crops(image: Picture, size: int, count: int) -> list[UInt8[np.ndarray, "size size 3"]]:
     """`count` crops, spread evenly over the scales and over an overlapping grid on each.
 
     A scale that would enlarge the photograph is replaced by the photograph as it is.
@@ -76,9 +69,7 @@ def crops(
     return chosen
 
 
-def _corners(
-    image: UInt8[np.ndarray, "height width 3"], size: int, count: int
-) -> Int[np.ndarray, "corners 2"]:
+def _corners(image: Picture, size: int, count: int) -> Int[np.ndarray, "corners 2"]:
     """The top left corners of crops that are not flat, on a grid as coarse as gives `count`."""
     # Every crop's standard deviation at once, from the sums over all rectangles at the top left.
     sums, squares = [

@@ -14,10 +14,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
 from tensorflow_datasets.proto import tf_example_pb2
 
-from ctxenc.data.images import Dataset
+from ctxenc.data.images import Dataset, Picture
 from ctxenc.errors import UserError
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
@@ -27,7 +26,7 @@ MOST_JSON = 2**26  # bytes of a description
 
 @dataclass(frozen=True)
 class Records:
-    """The chosen records of one split."""
+    """The chosen records of one split; a `UserError` names one that cannot be read."""
 
     source: Any  # serialized examples, by index
     chosen: Sequence[int]
@@ -38,12 +37,8 @@ class Records:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One picture, of its own size: greys three times, opacity left out, 16 bits scaled to 8.
-
-        Raises:
-            UserError: its record is damaged, or a picture of too many pixels.
-        """
+    def read(self, index: int, at_least: int) -> Picture:
+        """One picture of its own size: grey three times, opacity left out, 16 bits scaled to 8."""
         position = self.chosen[index]
         try:
             # TFDS's own parser of examples is several times slower than protobuf's.
@@ -74,19 +69,9 @@ def tfds_images(
     resize: int | None = None,
     image_size: int,
 ) -> Dataset:
-    """A prepared TFDS dataset.
+    """A prepared TFDS dataset, such as ``imagenette/160px-v2:1.0.0``.
 
-    Args:
-        name: as TFDS names it, with or without a config and version: ``imagenette/160px-v2:1.0.0``.
-        data_dir: where it was prepared; None for TFDS's own default.
-        train_split: TFDS split to train on.
-        test_split: TFDS split to test on; it may not overlap the other. None: ``test`` where there
-            is one, else ``validation``.
-        image_key: the feature that holds the image.
-        classes: names of the labels to keep; None keeps all.
-        resize: short side before images of `image_size` are cut out, those to train on at random;
-            None resizes to `image_size` and cuts out the centre.
-        image_size: height and width of the images.
+    The options are explained in ``conf/dataset/tfds.yaml``.
 
     Raises:
         UserError: the dataset is not prepared, or not in a form that needs no TensorFlow.
@@ -210,11 +195,7 @@ def _check_apart(builder: tfds.core.DatasetBuilder, train: str, test: str) -> No
 
 
 def check_classes(classes: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse classes that are not among a dataset's `names`, or none.
-
-    Raises:
-        UserError: naming the key, what it got, and the names.
-    """
+    """Refuse, with a `UserError`, classes that are not among a dataset's `names`, or none."""
     if not classes or not set(classes) <= set(names):
         raise UserError(
             f"dataset.classes=[{', '.join(classes)}]: expected some of {', '.join(names)}"

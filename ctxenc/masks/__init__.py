@@ -10,9 +10,8 @@ A strategy draws masks. It is a function, or a class whose objects are called in
 
 `key` is a `jax.random` key; `batch` is how many masks, `height` and `width` are the image's, in
 pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask`` sets and
-explains. Calls are traced, so whatever depends on the key must be pure JAX. Test masks are drawn
-one at a time (see `frozen`). Options that cannot work raise a `UserError`:
-``mask.side=2: expected …``.
+explains; those that cannot work raise a `UserError`: ``mask.side=2: expected …``. Calls are traced,
+so whatever depends on the key must be pure JAX. Test masks are drawn one at a time (see `frozen`).
 """
 
 import functools
@@ -24,6 +23,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 Mask = Float[Array, "batch height width 1"]
 MaskStrategy = Callable[[PRNGKeyArray, int, int, int], Mask]
+Images = Float[Array, "batch height width 3"]
+Corners = Int[Array, "batch 2"]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))  # eagerly it would take a second
@@ -36,14 +37,12 @@ def frozen(strategy: MaskStrategy, indices: Int[Array, " batch"], height: int, w
     return jax.vmap(one)(indices)
 
 
-def apply(
-    images: Float[Array, "batch height width 3"], mask: Mask, fill: Float[Array, " 3"]
-) -> Float[Array, "batch height width 3"]:
+def apply(images: Images, mask: Mask, fill: Float[Array, " 3"]) -> Images:
     """The images with the colour `fill` where the mask is 1."""
     return jnp.where(mask > 0, fill, images)
 
 
-def corners(mask: Mask) -> Int[Array, "batch 2"]:
+def corners(mask: Mask) -> Corners:
     """(top, left) of the smallest box that holds each mask's missing pixels."""
     missing = mask[..., 0] > 0
     top, left = (jnp.argmax(missing.any(axis), axis=1) for axis in (2, 1))
@@ -51,9 +50,7 @@ def corners(mask: Mask) -> Int[Array, "batch 2"]:
 
 
 def crop(
-    images: Float[Array, "batch height width c"],
-    corner: Int[Array, "batch 2"],
-    size: tuple[int, int],
+    images: Float[Array, "batch height width c"], corner: Corners, size: tuple[int, int]
 ) -> Float[Array, "batch h w c"]:
     """The box of `size` (height, width) at each image's corner."""
 

@@ -7,6 +7,8 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from ctxenc.errors import UserError
 from ctxenc.masks import Mask
 
+Offsets = Int[Array, " batch"]
+
 
 def center_box(
     key: PRNGKeyArray,
@@ -50,11 +52,7 @@ def random_box(
 
 
 def _missing(
-    top: Int[Array, " batch"],
-    left: Int[Array, " batch"],
-    box: tuple[int, int],
-    overlap: float,
-    image: tuple[int, int],
+    top: Offsets, left: Offsets, box: tuple[int, int], overlap: float, image: tuple[int, int]
 ) -> Mask:
     """Boxes less their visible band, once it is known that a box fits and leaves some context."""
     for name, size, limit in zip(("mask_height", "mask_width"), box, image, strict=True):
@@ -75,33 +73,23 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
     The authors' code has 4 in a box of 64, the paper 7.
 
     Raises:
-        UserError: `overlap` is not a share below one half, is less than a pixel, or is all of the
-            box.
+        UserError: `overlap` is no share below one half, less than a pixel, or all of the box.
     """
     if not 0 <= overlap < 0.5:
         raise UserError(f"overlap={overlap}: expected a share of the box's side, from 0 to 0.49")
     shorter = min(mask_height, mask_width)
-    if 0 < overlap * shorter <= 0.5:
+    edge = round(overlap * shorter)
+    if 2 * edge >= shorter or edge == 0 < overlap:
         raise UserError(
             f"overlap={overlap}: expected 0, or {1 / shorter:.3g} or more, a pixel of a box of "
-            f"{mask_height} × {mask_width}"
-        )
-    edge = round(overlap * shorter)
-    if 2 * edge >= shorter:
-        raise UserError(
-            f"overlap={overlap}: must be less, as {edge} visible pixels along each edge leave "
-            f"nothing of a box of {mask_height} × {mask_width} missing"
+            f"{mask_height} × {mask_width}, and so little that some of it is missing; {edge} "
+            "pixels along each edge would stay visible"
         )
     return edge
 
 
 def boxes(
-    top: Int[Array, " batch"],
-    left: Int[Array, " batch"],
-    mask_height: int,
-    mask_width: int,
-    height: int,
-    width: int,
+    top: Offsets, left: Offsets, mask_height: int, mask_width: int, height: int, width: int
 ) -> Mask:
     """Masks with one box each, its upper left pixel at (top, left)."""
     rows = jnp.arange(height)[None, :, None, None] - top[:, None, None, None]

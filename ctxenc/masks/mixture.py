@@ -12,18 +12,10 @@ from ctxenc.masks import Mask, MaskStrategy
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, as a jitted function's static argument
 class Mixture:
-    """Each image's mask is one of its parts' masks, drawn in proportion to their weights.
-
-    Attributes:
-        parts: Mask strategies by name.
-        weights: 0 or more, for each of the names; they need not add up to 1.
-
-    Raises:
-        UserError: A name has no weight or a weight no part, or weights are out of range.
-    """
+    """Each image's mask is one of its parts' masks, drawn in proportion to their weights."""
 
     parts: dict[str, MaskStrategy]
-    weights: dict[str, float]
+    weights: dict[str, float]  # 0 or more, for each of the parts; they need not add up to 1
 
     def __post_init__(self) -> None:
         for name in self.parts.keys() ^ self.weights.keys():

@@ -105,7 +105,7 @@ def test_a_pipe_is_skipped_and_not_waited_for(root, caplog):
     os.mkfifo(root.parent / "pipe")
     (root / "a.png").symlink_to(root.parent / "pipe")
     assert found(root) == {}
-    assert "a.png: skipped: no such file" in caplog.text
+    assert "a.png: skipped: not a regular file" in caplog.text
 
 
 def test_without_a_cache_each_file_is_read_every_time(root, read, cache_home):
