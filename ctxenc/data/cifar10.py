@@ -111,9 +111,8 @@ class Cifar10(cifar.Cifar10, skip_registration=True):  # type: ignore[call-arg]
         self, split: str, files: list[str]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         with tarfile.open(self.data_dir_root / ARCHIVE) as archive:
-            opened: Any = [
-                archive.extractfile(f"{self._cifar_info.prefix}{file}") for file in files
-            ]
+            prefix = self._cifar_info.prefix
+            opened: Any = [archive.extractfile(prefix + file) for file in files]
             content = b"".join(file.read() for file in opened)
         for index, record in enumerate(np.frombuffer(content, np.uint8).reshape(-1, _RECORD)):
             pixels = record[1:].reshape(3, _SIDE, _SIDE).transpose(1, 2, 0)

@@ -1,7 +1,4 @@
-"""A dataset's two splits: images by index, in memory or decoded when asked for.
-
-See `ctxenc.data` for what a dataset of your own has to offer.
-"""
+"""A dataset's splits: images by index, in memory or decoded when asked for (see `ctxenc.data`)."""
 
 import functools
 import hashlib

@@ -64,23 +64,23 @@ class MemoryLoader:
     waited = 0.0  # seconds; gathering is the devices' own work
 
     def __init__(self, images: MemoryImages, sampler: Sampler, start: int, sharding: NamedSharding):
-        self._gather = _gathering(images, sharding)
+        self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
+        self._gather = _gathering(images, self._everywhere, sharding)
         self._sampler, self._step = sampler, start
 
     def next_batch(self, running: Any) -> Batch:
         """The next batch; `running` is what the devices are still computing."""
+        own = self._sampler.indices(self._step)
         self._step += 1
-        return self._gather(self._sampler.indices(self._step - 1))
+        return self._gather(to_devices(own, self._everywhere, len(own)))
 
 
 @functools.lru_cache(maxsize=1)  # the jobs of a sweep share the split on the devices
 def _gathering(
-    images: MemoryImages, sharding: NamedSharding
-) -> Callable[[Int[np.ndarray, " batch"]], Batch]:
-    everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-    split = to_devices(images.array, everywhere, len(images))
+    images: MemoryImages, everywhere: NamedSharding, sharding: NamedSharding
+) -> Callable[[Int[Array, " batch"]], Batch]:
     take = jax.jit(functools.partial(jnp.take, axis=0), out_shardings=sharding)
-    return lambda indices: take(split, to_devices(indices, everywhere, len(indices)))
+    return functools.partial(take, to_devices(images.array, everywhere, len(images)))
 
 
 class StreamedLoader:

@@ -45,8 +45,7 @@ def apply(images: Images, mask: Mask, fill: Float[Array, " 3"]) -> Images:
 def corners(mask: Mask) -> Corners:
     """(top, left) of the smallest box that holds each mask's missing pixels."""
     missing = mask[..., 0] > 0
-    top, left = (jnp.argmax(missing.any(axis), axis=1) for axis in (2, 1))
-    return jnp.stack([top, left], axis=1)
+    return jnp.stack([jnp.argmax(missing.any(axis), axis=1) for axis in (2, 1)], axis=1)
 
 
 def crop(
