@@ -75,7 +75,10 @@ def area(missing: Missing) -> Areas:
 def first_within(
     draw: Callable[[PRNGKeyArray], Missing], key: PRNGKeyArray, within: Bounds, tries: int
 ) -> tuple[Missing, Flags]:
-    """(each image's first draw within bounds, which they are: all, or there were `tries` draws)."""
+    """(each image's first draw within bounds, whether it has had one).
+
+    All are drawn again until every image has had one, at most `tries` times.
+    """
 
     def again(state: tuple[Array, Missing, Array]) -> tuple[Array, Missing, Array]:
         drawn, missing, done = state
@@ -95,7 +98,7 @@ def with_lowest(missing: Missing, done: Flags, score: Scores, count: Areas) -> M
     Among equal scores the upper left pixels come first. Scores are 0 or more, and finite; `count`
     is fewer than an image has.
     """
-    count = jnp.where(done, 0, count)  # which costs nothing
+    count = jnp.where(done, 0, count)  # a count of 0 costs nothing
     bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # in the order of the floats, from 0 up
     limit, found = _limit(bits, count)
     equal, number = bits == limit, jnp.arange(score[0].size).reshape(1, *score.shape[1:])
