@@ -91,7 +91,6 @@ def _segments(
     for label, place in enumerate(ndimage.find_objects(labels), start=1):
         if place is not None and SMALLEST <= share[label] <= LARGEST:
             inside = (labels[place] == label).astype(np.float32)
-            height, width = inside.shape
-            method = cv2.INTER_AREA if min(height, width) >= SIDE else cv2.INTER_LINEAR
+            method = cv2.INTER_AREA if min(inside.shape) >= SIDE else cv2.INTER_LINEAR
             square = cv2.resize(inside, (SIDE, SIDE), interpolation=method)
-            yield np.packbits(square >= 0.5, axis=1), height / width
+            yield np.packbits(square >= 0.5, axis=1), inside.shape[0] / inside.shape[1]

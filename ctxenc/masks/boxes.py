@@ -77,13 +77,15 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
     """
     if not 0 <= overlap < 0.5:
         raise UserError(f"overlap={overlap}: expected a share of the box's side, from 0 to 0.49")
-    shorter = min(mask_height, mask_width)
+    shorter, box = min(mask_height, mask_width), f"a box of {mask_height} × {mask_width}"
     edge = round(overlap * shorter)
-    if 2 * edge >= shorter or edge == 0 < overlap:
+    if edge == 0 < overlap:
+        least = 1 / shorter
+        raise UserError(f"overlap={overlap}: expected 0, or {least:.3g} or more, a pixel of {box}")
+    if 2 * edge >= shorter:
         raise UserError(
-            f"overlap={overlap}: expected 0, or {1 / shorter:.3g} or more, a pixel of a box of "
-            f"{mask_height} × {mask_width}, and so little that some of it is missing; {edge} "
-            "pixels along each edge would stay visible"
+            f"overlap={overlap}: must be less, as {edge} visible pixels along each edge leave "
+            f"nothing of {box} missing"
         )
     return edge
 

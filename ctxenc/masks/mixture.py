@@ -41,8 +41,7 @@ class Mixture:
             try:
                 drawn.append(self.parts[name](key_part, batch, height, width))
             except UserError as error:
-                what = str(error).removeprefix("mask.")
-                raise UserError(f"mask.parts.{name}.{what}") from None
+                raise UserError(f"mask.parts.{name}.{str(error).removeprefix('mask.')}") from None
         logits = jnp.log(jnp.array(list(weights.values())))
         chosen = jax.random.categorical(key_choice, logits, shape=(batch,))
         return jnp.stack(drawn)[chosen, jnp.arange(batch)]
