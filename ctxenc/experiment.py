@@ -20,10 +20,16 @@ from ctxenc import losses, metrics, step
 from ctxenc.baselines import BASELINES, prepared
 from ctxenc.config import build
 from ctxenc.config.schema import Config
-from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import Dataset, Images, MemoryImages, Photographs, once_per_split
-from ctxenc.data.loaders import training_loader
-from ctxenc.data.sampler import Sampler
+from ctxenc.data.images import (
+    Dataset,
+    Images,
+    MemoryImages,
+    Photographs,
+    fingerprint,
+    mean_colour,
+    once_per_split,
+)
+from ctxenc.data.loaders import Sampler, training_loader
 from ctxenc.errors import UserError
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices, processes

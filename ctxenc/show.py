@@ -13,8 +13,7 @@ from ctxenc.cli import one_line_errors
 from ctxenc.config import build, instantiate, search_path
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
-from ctxenc.data.fingerprint import mean_colour
-from ctxenc.data.images import decode
+from ctxenc.data.images import decode, mean_colour
 from ctxenc.errors import UserError
 from ctxenc.report.mask_sheet import sheet
 from ctxenc.runs.atomic_write import whole

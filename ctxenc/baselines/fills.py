@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Float
 
 from ctxenc.baselines.contract import Composites, Fill, Hole, Images, Missing, Progress, to_float
-from ctxenc.data.fingerprint import mean_colour
 from ctxenc.data.images import Images as Split
+from ctxenc.data.images import mean_colour
 
 RADIUS = 3  # pixels: OpenCV's own example and most papers take this
 

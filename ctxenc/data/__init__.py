@@ -23,9 +23,8 @@ and a file ``conf/dataset/stripes.yaml``, here or in your own package, whose fir
 
 **A split** of more images is any object with a length, an ``image_size`` and ``images[index]``: a
 uint8 array of shape (image_size, image_size, 3), the same for the same index, asked for by several
-threads at once. It is decoded into memory where it fits, and else streamed. With
-``identity(index) -> bytes`` it says what tells its images apart, so that these need not be decoded
-for it; without, their pixels do.
+threads at once. It is decoded into memory where it fits, and else streamed. What tells its images
+apart is ``identity(index) -> bytes``, where it has that, or else their pixels, once decoded.
 
 **Pictures of any size** (`ctxenc.data.images.Pictures`) are cut and resized by
 `Dataset.of_pictures`; `ctxenc.data.folder` is an example.

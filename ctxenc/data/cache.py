@@ -1,7 +1,6 @@
 """Results that take long to compute, kept in the user's cache folder for later processes.
 
-They are a convenience: where the folder cannot be read or written, or is damaged, nothing is found
-and nothing is kept.
+Where the folder is damaged, or cannot be read or written, nothing is found and nothing is kept.
 """
 
 import contextlib
@@ -16,8 +15,6 @@ from platformdirs import user_cache_path
 
 log = logging.getLogger(__name__)
 
-PATIENCE = 5.0  # seconds to wait for another process that is writing
-
 
 def load(key: str) -> Any:
     """The value saved under `key`; None where there is none."""
@@ -25,7 +22,7 @@ def load(key: str) -> Any:
 
 
 def save(key: str, value: Any) -> None:
-    """Keep a value that JSON can hold; several processes may do so at once, and the last one wins.
+    """Keep a value that JSON can hold; of several processes that save one, the last one wins.
 
     When the cache is full (1 GB), what was saved longest ago goes first.
     """
@@ -37,8 +34,9 @@ def _tried(act: Callable[[diskcache.Cache], Any]) -> Any:
     # Neither a write-ahead log nor a memory map: home folders on clusters are network file systems,
     # where SQLite cannot have them (https://sqlite.org/wal.html). And no waiting for the disk.
     options = {"sqlite_journal_mode": "delete", "sqlite_mmap_size": 0, "sqlite_synchronous": 0}
+    options["timeout"] = 5  # seconds that another process may be writing
     try:
-        with diskcache.Cache(str(folder), PATIENCE, _Json, **options) as cache:
+        with diskcache.Cache(str(folder), disk=_Json, **options) as cache:
             return act(cache)
     except (OSError, ValueError, sqlite3.Error, diskcache.Timeout, zlib.error) as error:
         log.debug("%s: not used: %s", folder, error)

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import http.client
 import io
 import logging
 import tarfile
@@ -27,8 +26,6 @@ ARCHIVE = "cifar-10-binary.tar.gz"
 URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
 SHA256 = "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd"
 TIMEOUT = 8  # seconds without an answer: no network
-# What a network, a damaged archive and a disk may raise.
-FAILURES = (OSError, http.client.HTTPException, tarfile.TarError, KeyError, ValueError, EOFError)
 NAMES = (
     *("airplane", "automobile", "bird", "cat", "deer"),
     *("dog", "frog", "horse", "ship", "truck"),
@@ -39,14 +36,10 @@ _RECORD = 1 + 3 * _SIDE**2  # bytes in the binary format: a label, then the red,
 
 
 def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size: int) -> Dataset:
-    """CIFAR-10, or some of its classes; prepared on first use where the network allows.
+    """CIFAR-10, or some of its classes; prepared in `data_dir` on first use.
 
-    Without a network, put the official ``cifar-10-binary.tar.gz`` into `data_dir`.
-
-    Args:
-        data_dir: where it is, or will be, prepared; None for TFDS's own default.
-        classes: names of the classes to keep; None keeps all ten.
-        image_size: images are resized to this.
+    Without a network, put the official ``cifar-10-binary.tar.gz`` there. The options are explained
+    in ``conf/dataset/cifar10.yaml``.
 
     Raises:
         UserError: it is not there and cannot be downloaded, or a class is unknown.
@@ -54,11 +47,10 @@ def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size
     if classes is not None:
         check_classes(classes, NAMES)
     folder = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    version = Cifar10.VERSION
-    if not (folder / "cifar10" / str(version)).exists():
-        prepare(folder)
+    if not (folder / "cifar10" / str(Cifar10.VERSION)).exists():
+        _prepare(folder)
     return tfds_images(
-        name=f"cifar10:{version}",
+        name=f"cifar10:{Cifar10.VERSION}",
         data_dir=str(folder),
         train_split="train",
         test_split="test",
@@ -68,12 +60,8 @@ def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size
     )
 
 
-def prepare(folder: Path) -> None:
-    """Prepare CIFAR-10 from the archive in `folder`, downloading it there first if need be.
-
-    Raises:
-        UserError: no archive and no network, a damaged archive, or a folder that cannot be written.
-    """
+def _prepare(folder: Path) -> None:
+    """Prepare CIFAR-10 from the archive in `folder`, downloading it there first if need be."""
     archive = folder / ARCHIVE
     try:
         if not archive.exists():
@@ -85,7 +73,7 @@ def prepare(folder: Path) -> None:
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what it does
                 # Nothing, where another process has just prepared it.
                 Cifar10(data_dir=str(folder)).download_and_prepare(file_format="array_record")
-    except FAILURES as error:
+    except Exception as error:  # a network, a damaged archive and a disk raise many kinds
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"dataset.data_dir={folder}: no prepared cifar10/{Cifar10.VERSION} there, and making "
@@ -96,15 +84,12 @@ def prepare(folder: Path) -> None:
 def _download(archive: Path) -> None:
     """Download the archive; the file is there whole or not at all."""
     log.info("downloading CIFAR-10 (170 MB) to %s", archive)
+    with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer:
+        content = answer.read()
+    if (digest := hashlib.sha256(content).hexdigest()) != SHA256:
+        raise OSError(f"{URL} is not the archive it was: its SHA-256 is {digest}")
     part = archive.with_suffix(".part")
-    digest = hashlib.sha256()
-    with urllib.request.urlopen(URL, timeout=TIMEOUT) as answer, part.open("wb") as target:
-        while block := answer.read(1 << 20):
-            digest.update(block)
-            target.write(block)
-    if digest.hexdigest() != SHA256:
-        part.unlink()
-        raise OSError(f"{URL} is not the archive it was: its SHA-256 is {digest.hexdigest()}")
+    part.write_bytes(content)
     part.replace(archive)
 
 
@@ -125,16 +110,13 @@ class Cifar10(cifar.Cifar10, skip_registration=True):  # type: ignore[call-arg]
     def _generate_examples(
         self, split: str, files: list[str]
     ) -> Iterator[tuple[int, dict[str, Any]]]:
-        index = 0
         with tarfile.open(self.data_dir_root / ARCHIVE) as archive:
-            for file in files:
-                content = archive.extractfile(f"{self._cifar_info.prefix}{file}")
-                assert content is not None  # regular files, in an archive of this layout
-                for record in np.frombuffer(content.read(), np.uint8).reshape(-1, _RECORD):
-                    pixels = record[1:].reshape(3, _SIDE, _SIDE).transpose(1, 2, 0)
-                    png = io.BytesIO()  # encoded here, as TFDS would encode with TensorFlow
-                    Image.fromarray(pixels).save(png, format="PNG")
-                    png.seek(0)
-                    name, label = f"{split}_{index:05d}", int(record[0])
-                    yield index, {"id": name, "image": png, "label": label}
-                    index += 1
+            prefix = self._cifar_info.prefix
+            opened: Any = [archive.extractfile(prefix + file) for file in files]
+            content = b"".join(file.read() for file in opened)
+        for index, record in enumerate(np.frombuffer(content, np.uint8).reshape(-1, _RECORD)):
+            pixels = record[1:].reshape(3, _SIDE, _SIDE).transpose(1, 2, 0)
+            png = io.BytesIO()  # encoded here, as TFDS would encode with TensorFlow
+            Image.fromarray(pixels).save(png, format="PNG")
+            png.seek(0)
+            yield index, {"id": f"{split}_{index:05d}", "image": png, "label": int(record[0])}

@@ -19,10 +19,8 @@ class UnreadableError(Exception):
 def read(file: Path, *, at_least: int | None = None) -> UInt8[np.ndarray, "height width 3"]:
     """The picture as RGB: upright (EXIF), transparent parts on white, 16-bit greys scaled to 8.
 
-    Args:
-        file: JPEG, PNG or WebP; the first frame of an animation.
-        at_least: sides that suffice, so that a large JPEG may be decoded at a fraction of its
-            size; None decodes every pixel.
+    Of an animation it is the first frame. A large JPEG may be decoded at a fraction of its size, as
+    long as both sides are `at_least` so long; None decodes every pixel.
 
     Raises:
         UnreadableError: damaged, not a picture, or larger than `MOST_PIXELS`.
@@ -30,12 +28,12 @@ def read(file: Path, *, at_least: int | None = None) -> UInt8[np.ndarray, "heigh
     try:
         with Image.open(file, formats=("JPEG", "PNG", "WEBP")) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise UnreadableError(f"{image.width} × {image.height} pixels are too many")
+                raise Image.DecompressionBombError(
+                    f"{image.width} × {image.height} pixels are too many"
+                )
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))  # only JPEG can; the others ignore it
             return _rgb(ImageOps.exif_transpose(image))
-    except UnreadableError:
-        raise
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
 

@@ -1,9 +1,7 @@
-"""A dataset's splits: images by index, in memory or decoded when asked for.
-
-See `ctxenc.data` for what a dataset of your own has to offer.
-"""
+"""A dataset's splits: images by index, in memory or decoded when asked for (see `ctxenc.data`)."""
 
 import functools
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -11,22 +9,26 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
-from ctxenc.data import geometry
-from ctxenc.data.geometry import Place
 from ctxenc.errors import UserError
 
 MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
+SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, evenly spread
 LARGEST = 4096  # pixels: the short side that pictures may be resized to
-SPLITS = 2  # of a dataset: so many results are kept, and with them the images
+LONGEST = 8  # short sides: the ends of a longer picture are left out, so that memory is bounded
+
+Picture = UInt8[np.ndarray, "height width 3"]
+Place = tuple[float, ...]
+"""Where a square is cut out: 0 is the top (the left edge), and just below 1 the bottom (right)."""
+CENTRE: Place = 0.499999, 0.499999  # of two places next to the middle, the upper (left) one
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @runtime_checkable
 class Images(Protocol):
-    """RGB images of one square size, by index.
+    """RGB images of one square size; the same index always gives the same image.
 
     They may also have ``identity(index) -> bytes``: what tells an image from others. Without, its
     pixels do.
@@ -36,25 +38,16 @@ class Images(Protocol):
     def image_size(self) -> int:
         """Height and width in pixels."""
 
-    def __len__(self) -> int:
-        """How many there are."""
+    def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One image; the same index always gives the same image."""
+    def __getitem__(self, index: int) -> Picture: ...
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryImages:
-    """Decoded images, equal to themselves alone.
+    """Decoded images, equal to themselves alone."""
 
-    Attributes:
-        array: RGB, uint8, of shape (images, size, size, 3); it must not change.
-
-    Raises:
-        UserError: the array is of another kind.
-    """
-
-    array: np.ndarray
+    array: np.ndarray  # RGB, uint8, of shape (images, size, size, 3); it must not change
 
     def __post_init__(self) -> None:
         kind, shape = self.array.dtype, self.array.shape
@@ -79,10 +72,9 @@ class MemoryImages:
 class Pictures(Protocol):
     """Pictures of any size, by index, decoded when asked for."""
 
-    def __len__(self) -> int:
-        """How many there are."""
+    def __len__(self) -> int: ...
 
-    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
+    def read(self, index: int, at_least: int) -> Picture:
         """One of them; a decoder may shrink it as long as both sides are `at_least` so long."""
 
     def name(self, index: int) -> bytes:
@@ -91,21 +83,18 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Photographs:
-    """The central squares of pictures.
+    """Squares of `image_size` pixels cut out of pictures of any size.
 
-    Attributes:
-        pictures: of any size.
-        image_size: of the squares, in pixels.
-        resize: the pictures' short side before a square is cut out of them; None: the square is as
-            large as the picture allows, and then resized.
-
-    Raises:
-        UserError: `resize` is smaller than the square, or too large.
+    `resize` is the pictures' short side before that; without, the square is as large as the picture
+    allows, and then resized. It is the central one; with `random_crops`, each epoch shows another,
+    and they are never decoded once for all, as only a part of each picture would be kept.
     """
 
     pictures: Pictures
     image_size: int
     resize: int | None = None
+    random_crops: bool = False
+    epoch: tuple[int, int] | None = None  # (seed, epoch), which with the index decide where
 
     def __post_init__(self) -> None:
         if self.resize is not None and not self.image_size <= self.resize <= LARGEST:
@@ -118,40 +107,20 @@ class Photographs:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
-        return self._square(index, None)
-
-    def _square(self, index: int, place: Place | None) -> UInt8[np.ndarray, "size size 3"]:
+        place = CENTRE
+        if self.epoch is not None:
+            place = tuple(np.random.default_rng([*self.epoch, index, 1]).random(2).tolist())
         picture = self.pictures.read(index, at_least=self.resize or self.image_size)
-        return geometry.square(picture, self.image_size, short_side=self.resize, place=place)
+        return square(picture, self.image_size, self.resize, place)
 
     def identity(self, index: int) -> bytes:
         """The picture's name, and how it is resized: other pixels, another identity."""
-        suffix = "" if self.resize is None else f" resize={self.resize}"
-        return self.pictures.name(index) + suffix.encode()
+        resized = "" if self.resize is None else f" resize={self.resize}"
+        return self.pictures.name(index) + resized.encode()
 
-
-@dataclass(frozen=True, eq=False)
-class RandomCrops(Photographs):
-    """Training images of which each epoch shows another part; `resize` leaves some to spare.
-
-    Asked by index, as for fingerprint and mean colour, they show their centres. They are never
-    decoded once for all, since a part is all that would be kept of a picture.
-
-    Attributes:
-        epoch: (seed, epoch), which with the index decide where; None for the centres.
-    """
-
-    epoch: tuple[int, int] | None = None
-
-    def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
-        if self.epoch is None:
-            return self._square(index, None)
-        down, right = np.random.default_rng([*self.epoch, index, 1]).random(2)
-        return self._square(index, (down, right))
-
-    def of_epoch(self, seed: int, epoch: int) -> "RandomCrops":
-        """The parts that one epoch shows."""
-        return replace(self, epoch=(seed, epoch))
+    def of_epoch(self, seed: int, epoch: int) -> "Photographs":
+        """What one epoch shows; fingerprint and mean colour are those of the centres."""
+        return replace(self, epoch=(seed, epoch)) if self.random_crops else self
 
 
 @dataclass(frozen=True)
@@ -169,26 +138,46 @@ class Dataset:
         """Squares cut out of pictures: see `Photographs`. With `resize`, training ones at random.
 
         Raises:
-            UserError: `resize` is smaller than `image_size`, or too large.
+            UserError: `resize` is smaller than `image_size`, or above `LARGEST`.
         """
-        shown = Photographs if resize is None else RandomCrops
-        held_out = Photographs(test, image_size, resize)
-        return cls(name, shown(train, image_size, resize), held_out)
+        shown = Photographs(train, image_size, resize, random_crops=resize is not None)
+        return cls(name, shown, Photographs(test, image_size, resize))
+
+
+def square(
+    image: Picture, size: int, short_side: int | None = None, place: Place = CENTRE
+) -> UInt8[np.ndarray, "size size 3"]:
+    """A square of `size` pixels, cut out at `place` once the image is resized to `short_side`.
+
+    Pathak et al. cut 128 out of 350. Without a `short_side` the largest square is resized. Area
+    averages shrink, so that fine detail does not alias; cubic interpolation enlarges.
+    """
+    import cv2  # takes 0.1 s, which images in memory need not spend
+
+    shorter, least = min(image.shape[:2]), short_side or size
+    longest = shorter * (LONGEST if short_side else 1)
+    top, left = [max(0, side - longest) // 2 for side in image.shape[:2]]
+    image = image[top : top + longest, left : left + longest]
+    scale = least / shorter
+    height, width = [max(least, round(side * scale)) for side in image.shape[:2]]
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = np.asarray(cv2.resize(image, (width, height), interpolation=method), np.uint8)
+    spare = height - size, width - size
+    top, left = [int(at * (pixels + 1)) for at, pixels in zip(place, spare, strict=True)]
+    return image[top : top + size, left : left + size]
 
 
 def in_memory(images: Images) -> Images:
     """The images decoded into one array where they fit and stay the same, else as they are."""
-    if isinstance(images, MemoryImages | RandomCrops):
-        return images
-    if len(images) * images.image_size**2 * 3 > MEMORY_LIMIT:
+    changing = isinstance(images, Photographs) and images.random_crops
+    too_many = len(images) * images.image_size**2 * 3 > MEMORY_LIMIT
+    if isinstance(images, MemoryImages) or changing or too_many:
         return images
     return MemoryImages(decode(images, range(len(images))))
 
 
-def decode(
-    images: Images, indices: Sequence[int], threads: int | None = None
-) -> UInt8[np.ndarray, "n size size 3"]:
-    """The images at `indices` in one array, decoded by so many threads; None for one a core."""
+def decode(images: Images, indices: Sequence[int]) -> UInt8[np.ndarray, "n size size 3"]:
+    """The images at `indices` in one array, decoded by a thread a core."""
     if type(images) is MemoryImages:
         return images.array[list(indices)]
     array = np.empty((len(indices), images.image_size, images.image_size, 3), np.uint8)
@@ -196,9 +185,8 @@ def decode(
     def fill(position: int) -> None:
         array[position] = images[indices[position]]
 
-    with ThreadPoolExecutor(threads or os.cpu_count()) as pool:
-        for _ in pool.map(fill, range(len(indices))):
-            pass
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(fill, range(len(indices))))  # raises what a thread has raised
     return array
 
 
@@ -207,11 +195,46 @@ def once_per_split(compute: Function) -> Function:
 
     The jobs of a sweep share them. Its other arguments must be hashable.
     """
-    kept: Callable[..., Any] = functools.lru_cache(SPLITS)(compute)
+    kept: Callable[..., Any] = functools.lru_cache(maxsize=2)(compute)  # with its two splits
 
     @functools.wraps(compute)
-    def computed(images: Images, *others: Any, **named: Any) -> Any:
-        function = kept if isinstance(images, MemoryImages) else compute
-        return function(images, *others, **named)
+    def computed(images: Images, *others: Any) -> Any:
+        return (kept if isinstance(images, MemoryImages) else compute)(images, *others)
 
     return cast(Function, computed)
+
+
+@once_per_split
+def fingerprint(images: Images) -> str:
+    """SHA-256 over what tells each image from others, in order: equal for equal splits."""
+    digest = hashlib.sha256(f"{len(images)} {images.image_size}".encode())
+    identity = getattr(images, "identity", None)
+    for index in range(len(images)):
+        own = identity(index) if identity else images[index].tobytes()
+        digest.update(hashlib.sha256(own).digest())
+    return digest.hexdigest()
+
+
+@once_per_split
+def mean_colour(images: Images) -> Float[np.ndarray, " 3"]:
+    """The mean of every pixel, red, green and blue in [-1, 1].
+
+    That of images which have yet to be decoded is kept for later processes, by their fingerprint.
+    """
+    streamed = not isinstance(images, MemoryImages)
+    if streamed:
+        from ctxenc.data import cache  # takes 40 ms, which images in memory need not spend
+
+        key = f"mean colour of {fingerprint(images)}"
+        if kept := cache.load(key):
+            return np.array(kept)
+    count, total = min(len(images), SAMPLE), np.zeros(3)
+    indices = np.linspace(0, len(images) - 1, count).round().astype(int)
+    for start in range(0, count, 500):
+        part = decode(images, indices[start : start + 500].tolist())
+        total += part.mean(axis=(1, 2), dtype=np.float64).sum(axis=0)
+    colour: Float[np.ndarray, " 3"] = total / count / 127.5 - 1
+    if streamed:
+        cache.save(key, colour.tolist())
+    colour.flags.writeable = False
+    return colour

@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
@@ -24,17 +24,11 @@ MOST_LABELS = 65_535  # of one map
 MODES = ("1", "L", "P", "I", "I;16", "I;16B")
 
 
-@dataclass(frozen=True)
-class Shapes:
-    """Segments, each stretched from its bounding box to `SIDE` × `SIDE`.
+class Shapes(NamedTuple):
+    """Segments, each stretched from its bounding box to `SIDE` × `SIDE`."""
 
-    Attributes:
-        bits: rows of pixels packed into bytes, 1 inside of the segment.
-        aspect: height over width of the bounding boxes.
-    """
-
-    bits: UInt8[np.ndarray, "shapes side bytes"]
-    aspect: Float[np.ndarray, " shapes"]
+    bits: UInt8[np.ndarray, "shapes side bytes"]  # rows of pixels packed, 1 inside of the segment
+    aspect: Float[np.ndarray, " shapes"]  # height over width of the bounding boxes
 
 
 def read_shapes(folder: str | Path) -> Shapes:
@@ -44,8 +38,7 @@ def read_shapes(folder: str | Path) -> Shapes:
     `LARGEST` of the map.
 
     Raises:
-        UserError: There is no such folder, no PNG file below it, or no segment of such a size in
-            any; or a file is damaged, too large or not a label map.
+        UserError: There are none, or a file is damaged, too large or not a label map.
     """
     root = Path(folder).expanduser()
     if not str(folder) or not root.is_dir():
@@ -78,18 +71,13 @@ def _labels(file: Path) -> Int[np.ndarray, "height width"]:
         with Image.open(file, formats=("PNG",)) as image:
             width, height = image.size
             if width * height > MOST_PIXELS:
-                raise UserError(
-                    f"{file}: {width} × {height} pixels; expected at most {MOST_PIXELS:,}"
-                )
+                raise ValueError(f"{width} × {height} pixels; expected at most {MOST_PIXELS:,}")
             if image.mode not in MODES:
-                raise UserError(
-                    f"{file}: a picture of {image.mode} pixels; expected a label map, with one "
-                    "whole number per pixel (grey or palette)"
+                raise ValueError(
+                    f"{image.mode} pixels; expected one whole number per pixel (grey or palette)"
                 )
             step = max(1, min(image.size) // FINEST)
             return np.asarray(image)[::step, ::step].astype(np.int32)
-    except UserError:
-        raise
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UserError(f"{file}: cannot be read as a label map: {error}") from error
 
@@ -100,14 +88,9 @@ def _segments(
     """(packed pixels, height over width) of each segment of a fitting size."""
     labels = np.where((labels > 0) & (labels <= MOST_LABELS), labels, 0)
     share = np.bincount(labels.ravel()) / labels.size
-    places = ndimage.find_objects(labels)
-    for label, place in enumerate(places, start=1):
+    for label, place in enumerate(ndimage.find_objects(labels), start=1):
         if place is not None and SMALLEST <= share[label] <= LARGEST:
-            inside = labels[place] == label
-            yield _packed(inside), inside.shape[0] / inside.shape[1]
-
-
-def _packed(inside: Bool[np.ndarray, "height width"]) -> UInt8[np.ndarray, "side bytes"]:
-    method = cv2.INTER_AREA if min(inside.shape) >= SIDE else cv2.INTER_LINEAR
-    square = cv2.resize(inside.astype(np.float32), (SIDE, SIDE), interpolation=method)
-    return np.packbits(square >= 0.5, axis=1)
+            inside = (labels[place] == label).astype(np.float32)
+            method = cv2.INTER_AREA if min(inside.shape) >= SIDE else cv2.INTER_LINEAR
+            square = cv2.resize(inside, (SIDE, SIDE), interpolation=method)
+            yield np.packbits(square >= 0.5, axis=1), inside.shape[0] / inside.shape[1]

@@ -1,15 +1,15 @@
-"""How images become batches on the devices.
+"""Which images make up each training batch, and how they get onto the devices.
 
 A split in memory is put on the devices once and gathered there; a larger one is decoded by Grain's
-threads ahead of need. Both give the same batches, and need no saved state to resume (see
-`ctxenc.data.sampler`). Where several processes share the devices, each of them decodes those rows
-of a batch that its own devices hold.
+threads ahead of need. Both give the same batches, and need no saved state to resume, as a batch
+depends on (seed, step) alone. Each of several processes decodes the rows that its devices hold.
 """
 
 import functools
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -18,12 +18,44 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Shaped, UInt8
 
-from ctxenc.data.images import Images, MemoryImages, RandomCrops, decode
-from ctxenc.data.sampler import Sampler
+from ctxenc.data.images import Images, MemoryImages, Photographs
 from ctxenc.errors import UserError
 
 Batch = UInt8[Array, "batch height width 3"]
-OwnRows = UInt8[np.ndarray, "rows height width 3"]
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A new permutation of the split each epoch; an epoch's last partial batch is dropped."""
+
+    size: int
+    batch_size: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size > self.size:
+            raise UserError(
+                f"batch_size={self.batch_size}: must be at most {self.size}, the number of "
+                "training images"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Whole batches in the split."""
+        return self.size // self.batch_size
+
+    def indices(self, step: int) -> Int[np.ndarray, " batch"]:
+        """The images of a step, counted from 0."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        start = position * self.batch_size
+        return _permutation(self.size, self.seed, epoch)[start : start + self.batch_size]
+
+
+@functools.lru_cache(maxsize=4)
+def _permutation(size: int, seed: int, epoch: int) -> Int[np.ndarray, " size"]:
+    permutation = np.random.default_rng([seed, epoch]).permutation(size)
+    permutation.flags.writeable = False  # the cache hands out views of it
+    return permutation
 
 
 class MemoryLoader:
@@ -33,56 +65,35 @@ class MemoryLoader:
 
     def __init__(self, images: MemoryImages, sampler: Sampler, start: int, sharding: NamedSharding):
         self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
-        self._gather = _gathering(sharding)
-        self._split = _on_every_device(images, self._everywhere)
+        self._gather = _gathering(images, self._everywhere, sharding)
         self._sampler, self._step = sampler, start
 
     def next_batch(self, running: Any) -> Batch:
         """The next batch; `running` is what the devices are still computing."""
         own = self._sampler.indices(self._step)
         self._step += 1
-        indices = to_devices(own, self._everywhere, self._sampler.batch_size)
-        return self._gather(self._split, indices)
+        return self._gather(to_devices(own, self._everywhere, len(own)))
 
 
-@functools.lru_cache(maxsize=1)
-def _on_every_device(images: MemoryImages, everywhere: NamedSharding) -> Array:
-    """A whole split, put there once for all the jobs of a sweep."""
-    return to_devices(images.array, everywhere, len(images.array))
-
-
-@functools.lru_cache(maxsize=4)
-def _gathering(sharding: NamedSharding) -> Callable[[Array, Array], Array]:
-    """A program of (split, indices), compiled once for all the jobs of a sweep."""
-    return jax.jit(functools.partial(jnp.take, axis=0), out_shardings=sharding)
+@functools.lru_cache(maxsize=1)  # the jobs of a sweep share the split on the devices
+def _gathering(
+    images: MemoryImages, everywhere: NamedSharding, sharding: NamedSharding
+) -> Callable[[Int[Array, " batch"]], Batch]:
+    take = jax.jit(functools.partial(jnp.take, axis=0), out_shardings=sharding)
+    return functools.partial(take, to_devices(images.array, everywhere, len(images)))
 
 
 class StreamedLoader:
-    """The same batches, decoded ahead by `num_workers` threads.
+    """Batches that are decoded while the devices work on the one before."""
 
-    Attributes:
-        waited: seconds that the devices have stood still for want of a batch.
-    """
-
-    def __init__(
-        self,
-        images: Images,
-        sampler: Sampler,
-        start: int,
-        sharding: NamedSharding,
-        num_workers: int,
-    ):
-        self.waited = 0.0
-        self._batches = _decoded(images, sampler, start, sharding, num_workers)
+    def __init__(self, batches: Iterator[Batch]):
+        self.waited = 0.0  # seconds that the devices have stood still for want of a batch
+        self._batches = batches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-loader")
         self._next = self._thread.submit(next, self._batches)
 
     def next_batch(self, running: Any) -> Batch:
-        """The next batch; where it is not there yet, `waited` grows once `running` is done.
-
-        Raises:
-            UserError: an image cannot be read any more.
-        """
+        """The next batch; where it is not there yet, `waited` grows once `running` is done."""
         if not self._next.done():
             jax.block_until_ready(running)
             start = time.monotonic()
@@ -93,19 +104,20 @@ class StreamedLoader:
         return batch
 
 
-def _decoded(
+def decoded(
     images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
 ) -> Iterator[Batch]:
-    import grain  # a fifth of a second, which images in memory need not spend
+    """The batches from step `start` on, decoded by `num_workers` threads."""
+    import grain  # takes a fifth of a second, which images in memory need not spend
 
     own = own_rows(sharding, sampler.batch_size)
 
-    def batch_of(step: int) -> OwnRows | UserError:
+    def batch_of(step: int) -> UInt8[np.ndarray, "rows height width 3"] | UserError:
         shown = images
-        if isinstance(images, RandomCrops):
-            shown = images.of_epoch(sampler.seed, sampler.epoch(int(step)))
+        if isinstance(images, Photographs):
+            shown = images.of_epoch(sampler.seed, int(step) // sampler.steps_per_epoch)
         try:
-            return decode(shown, sampler.indices(int(step))[own].tolist(), threads=1)
+            return np.stack([shown[i] for i in sampler.indices(int(step))[own].tolist()])
         except UserError as error:
             return error  # raised below: Grain adds lines to what is raised in its threads
 
@@ -117,25 +129,19 @@ def _decoded(
         yield to_devices(batch, sharding, sampler.batch_size)
 
 
-Loader = MemoryLoader | StreamedLoader
-"""Training batches, one after the other, endlessly."""
+Loader = MemoryLoader | StreamedLoader  # of training batches, endlessly
 
 
 def training_loader(
     images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
 ) -> Loader:
-    """The loader of a training split.
+    """The batches of a training split from step `start` on, counted from 0, divided by `sharding`.
 
-    Args:
-        images: the whole split.
-        sampler: which images make up a step's batch.
-        start: the first step, counted from 0.
-        sharding: of the batch axis.
-        num_workers: threads that decode images which are not in memory.
+    `num_workers` threads decode images that are not in memory.
     """
     if isinstance(images, MemoryImages):
         return MemoryLoader(images, sampler, start, sharding)
-    return StreamedLoader(images, sampler, start, sharding, num_workers)
+    return StreamedLoader(decoded(images, sampler, start, sharding, num_workers))
 
 
 def own_rows(sharding: NamedSharding, batch_size: int) -> Int[np.ndarray, " rows"]:

@@ -1,26 +1,32 @@
-"""Any prepared image set of TensorFlow Datasets, read without TensorFlow."""
+"""Any prepared image set of TensorFlow Datasets, read without TensorFlow.
+
+A prepared folder may come from anybody. TFDS imports the module of every feature class that its
+``features.json`` names, or its ``dataset_info.json``, which may hold the same description: so both
+are searched before TFDS reads them, and none of a dataset's own code is run.
+"""
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from jaxtyping import UInt8
 from tensorflow_datasets.proto import tf_example_pb2
 
-from ctxenc.data.images import Dataset
-from ctxenc.data.tfds_prepared import prepared
+from ctxenc.data.images import Dataset, Picture
 from ctxenc.errors import UserError
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
 TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is
+MOST_JSON = 2**26  # bytes of a description
 
 
 @dataclass(frozen=True)
 class Records:
-    """The chosen records of one split."""
+    """The chosen records of one split; a `UserError` names one that cannot be read."""
 
     source: Any  # serialized examples, by index
     chosen: Sequence[int]
@@ -31,12 +37,8 @@ class Records:
     def __len__(self) -> int:
         return len(self.chosen)
 
-    def read(self, index: int, at_least: int) -> UInt8[np.ndarray, "height width 3"]:
-        """One picture, of its own size: greys three times, opacity left out, 16 bits scaled to 8.
-
-        Raises:
-            UserError: its record is damaged, or a picture of too many pixels.
-        """
+    def read(self, index: int, at_least: int) -> Picture:
+        """One picture of its own size: grey three times, opacity left out, 16 bits scaled to 8."""
         position = self.chosen[index]
         try:
             # TFDS's own parser of examples is several times slower than protobuf's.
@@ -67,19 +69,9 @@ def tfds_images(
     resize: int | None = None,
     image_size: int,
 ) -> Dataset:
-    """A prepared TFDS dataset.
+    """A prepared TFDS dataset, such as ``imagenette/160px-v2:1.0.0``.
 
-    Args:
-        name: as TFDS names it, with or without a config and version: ``imagenette/160px-v2:1.0.0``.
-        data_dir: where it was prepared; None for TFDS's own default.
-        train_split: TFDS split to train on.
-        test_split: TFDS split to test on; it may not overlap the other. None: ``test`` where there
-            is one, else ``validation``.
-        image_key: the feature that holds the image.
-        classes: names of the labels to keep; None keeps all.
-        resize: short side before images of `image_size` are cut out, those to train on at random;
-            None resizes to `image_size` and cuts out the centre.
-        image_size: height and width of the images.
+    The options are explained in ``conf/dataset/tfds.yaml``.
 
     Raises:
         UserError: the dataset is not prepared, or not in a form that needs no TensorFlow.
@@ -107,6 +99,57 @@ def tfds_images(
         return Records(sources[role], chosen, image_key, features[image_key], origin)
 
     return Dataset.of_pictures(builder.name, records("train"), records("test"), image_size, resize)
+
+
+def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
+    """The builder of a dataset whose files are already there.
+
+    Raises:
+        UserError: they are not, and how to get them; or they name code that is not TFDS's.
+    """
+    if name in ("", "???"):
+        raise UserError("dataset.name: expected the name of a TFDS dataset, such as imagenette")
+    folder = Path(data_dir).expanduser() if data_dir else None
+    try:
+        # What `builder_from_files` does, with a look at the files in between.
+        found = tfds.core.read_only_builder._find_builder_dir(name, data_dir=folder)
+        if found is None:
+            raise ValueError("nothing there")
+        for file in ("features.json", "dataset_info.json"):
+            _check_classes_named(Path(found) / file)
+        return tfds.core.read_only_builder.builder_from_directory(found)
+    except (tfds.core.DatasetNotFoundError, ValueError, AttributeError):
+        where = folder or tfds.core.constants.DATA_DIR
+        raise UserError(
+            f"dataset.name={name}: not prepared in {where}; set dataset.data_dir to where it is, "
+            f"or, where TensorFlow is installed, run: tfds build {name} --file_format=array_record"
+        ) from None
+
+
+def _check_classes_named(file: Path) -> None:
+    """Refuse a JSON description that names a class outside TFDS, also in JSON that it holds."""
+
+    def check(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        names = ["pythonClassName", "python_class_name"]
+        names += ["type"] if "content" in dict(pairs) else []  # as older versions wrote it
+        for key, value in pairs:  # a key may be there twice
+            if key in names and not str(value).startswith("tensorflow_datasets."):
+                raise UserError(
+                    f"{file}: would have {value!r} imported; expected feature classes of "
+                    "tensorflow_datasets only"
+                )
+            if key == "json" and isinstance(value, str):
+                json.loads(value, object_pairs_hook=check)
+        return dict(pairs)
+
+    try:
+        if not file.is_file() or file.stat().st_size > MOST_JSON:
+            raise ValueError(f"expected a file of at most {MOST_JSON} bytes")
+        if not isinstance(json.loads(file.read_text("utf-8"), object_pairs_hook=check), dict):
+            raise ValueError("expected an object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file}: does not describe a TFDS dataset ({reason})") from None
 
 
 def _test_split(builder: tfds.core.DatasetBuilder) -> str:
@@ -152,11 +195,7 @@ def _check_apart(builder: tfds.core.DatasetBuilder, train: str, test: str) -> No
 
 
 def check_classes(classes: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse classes that are not among a dataset's `names`, or none.
-
-    Raises:
-        UserError: naming the key, what it got, and the names.
-    """
+    """Refuse, with a `UserError`, classes that are not among a dataset's `names`, or none."""
     if not classes or not set(classes) <= set(names):
         raise UserError(
             f"dataset.classes=[{', '.join(classes)}]: expected some of {', '.join(names)}"

@@ -12,7 +12,7 @@ from jaxtyping import Array
 from ctxenc import masks
 from ctxenc.baselines import BASELINES, Baseline, prepared, title
 from ctxenc.config.instantiate import locate
-from ctxenc.data.fingerprint import fingerprint
+from ctxenc.data.images import fingerprint
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import Setup, load

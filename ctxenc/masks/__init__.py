@@ -9,9 +9,9 @@ A strategy draws masks. It is a function, or a class whose objects are called in
         return jnp.ones((batch, 1, 1, 1)) * missing[None, :, :, None]
 
 `key` is a `jax.random` key; `batch` is how many masks, `height` and `width` are the image's, in
-pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask`` sets. Calls
-are traced, so whatever depends on the key must be pure JAX. Test masks are drawn one at a time (see
-`frozen`). For options that cannot work a `UserError` is raised: ``mask.side=2: expected …``.
+pixels. The keyword options (of a class, its arguments) are what a file in ``conf/mask`` sets and
+explains; those that cannot work raise a `UserError`: ``mask.side=2: expected …``. Calls are traced,
+so whatever depends on the key must be pure JAX. Test masks are drawn one at a time (see `frozen`).
 """
 
 import functools
@@ -23,6 +23,8 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray, UInt8
 
 Mask = Float[Array, "batch height width 1"]
 MaskStrategy = Callable[[PRNGKeyArray, int, int, int], Mask]
+Images = Float[Array, "batch height width 3"]
+Corners = Int[Array, "batch 2"]
 
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))  # eagerly it would take a second
@@ -35,25 +37,19 @@ def frozen(strategy: MaskStrategy, indices: Int[Array, " batch"], height: int, w
     return jax.vmap(one)(indices)
 
 
-def apply(
-    images: Float[Array, "batch height width 3"], mask: Mask, fill: Float[Array, " 3"]
-) -> Float[Array, "batch height width 3"]:
+def apply(images: Images, mask: Mask, fill: Float[Array, " 3"]) -> Images:
     """The images with the colour `fill` where the mask is 1."""
     return jnp.where(mask > 0, fill, images)
 
 
-def corners(mask: Mask) -> Int[Array, "batch 2"]:
+def corners(mask: Mask) -> Corners:
     """(top, left) of the smallest box that holds each mask's missing pixels."""
     missing = mask[..., 0] > 0
-    top = jnp.argmax(missing.any(axis=2), axis=1)
-    left = jnp.argmax(missing.any(axis=1), axis=1)
-    return jnp.stack([top, left], axis=1)
+    return jnp.stack([jnp.argmax(missing.any(axis), axis=1) for axis in (2, 1)], axis=1)
 
 
 def crop(
-    images: Float[Array, "batch height width c"],
-    corner: Int[Array, "batch 2"],
-    size: tuple[int, int],
+    images: Float[Array, "batch height width c"], corner: Corners, size: tuple[int, int]
 ) -> Float[Array, "batch h w c"]:
     """The box of `size` (height, width) at each image's corner."""
 
@@ -63,17 +59,12 @@ def crop(
     return jax.vmap(one)(images, corner)
 
 
+@jax.vmap
 def paste(
-    images: Float[Array, "batch height width c"],
-    holes: Float[Array, "batch h w c"],
-    corner: Int[Array, "batch 2"],
-) -> Float[Array, "batch height width c"]:
-    """The images with each hole's content at its corner: the inverse of `crop`."""
-
-    def one(image: Array, hole: Array, at: Array) -> Array:
-        return jax.lax.dynamic_update_slice(image, hole, (at[0], at[1], 0))
-
-    return jax.vmap(one)(images, holes, corner)
+    image: Float[Array, "height width c"], hole: Float[Array, "h w c"], corner: Int[Array, "2"]
+) -> Float[Array, "height width c"]:
+    """Images with each one's hole at its corner, the inverse of `crop`; all have a batch axis."""
+    return jax.lax.dynamic_update_slice(image, hole, (corner[0], corner[1], 0))
 
 
 def to_float(images: UInt8[Array, "*shape"]) -> Float[Array, "*shape"]:

@@ -1,7 +1,7 @@
 """Bounds on how much of an image is missing, and ways to keep within them exactly.
 
-Options give the bounds as shares of the image, `min_area` and `max_area`; strategies keep within
-them for every image, in whole pixels. Here masks are boolean, without the channel axis.
+The options `min_area` and `max_area` are shares of the image; strategies keep within them for every
+image, in whole pixels. Here masks are boolean, without the channel axis.
 """
 
 import math
@@ -16,6 +16,9 @@ from ctxenc.errors import UserError
 from ctxenc.masks import Mask
 
 Missing = Bool[Array, "batch height width"]
+Scores = Float[Array, "batch height width"]
+Areas = Int[Array, " batch"]
+Flags = Bool[Array, " batch"]
 
 
 class Bounds(NamedTuple):
@@ -24,11 +27,11 @@ class Bounds(NamedTuple):
     least: int
     most: int
 
-    def hold(self, area: Int[Array, " batch"]) -> Bool[Array, " batch"]:
+    def hold(self, area: Areas) -> Flags:
         """Which areas are within the bounds."""
         return (self.least <= area) & (area <= self.most)
 
-    def draw(self, key: PRNGKeyArray, batch: int) -> Int[Array, " batch"]:
+    def draw(self, key: PRNGKeyArray, batch: int) -> Areas:
         """Random areas within the bounds, each equally likely."""
         share = jax.random.uniform(key, (batch,))  # randint's program is larger by far
         return self.least + jnp.floor(share * (self.most + 1 - self.least)).astype(jnp.int32)
@@ -38,9 +41,9 @@ def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
     """Shares of an image as whole pixels; at least one pixel is missing and one is visible.
 
     Raises:
-        UserError: They are not shares, the wrong way round, or too close for this image.
+        UserError: They are no shares, the wrong way round, or without a whole pixel between them.
     """
-    check_shares(min_area=min_area, max_area=max_area)
+    check_range(0, 1, min_area=min_area, max_area=max_area)
     pixels, rounding = height * width, 1e-6  # 0.29 × 100 is a little less than 29
     least = max(1, math.ceil(min_area * pixels - rounding))
     most = min(pixels - 1, math.floor(max_area * pixels + rounding))
@@ -52,17 +55,8 @@ def bounds(min_area: float, max_area: float, height: int, width: int) -> Bounds:
     return Bounds(least, most)
 
 
-def check_shares(least: float = 0.0, most: float = 1.0, **options: float) -> None:
-    """Refuses options that are not shares of something, and a `min_…` above its `max_…`.
-
-    Args:
-        least: The lowest share that is allowed.
-        most: The highest.
-        **options: By their names.
-
-    Raises:
-        UserError: One of them.
-    """
+def check_range(least: float, most: float, **options: float) -> None:
+    """Refuse options that are not from `least` to `most`, and a `min_…` above its `max_…`."""
     for name, value in options.items():
         if not least <= value <= most:
             raise UserError(f"mask.{name}={value:g}: expected a number from {least:g} to {most:g}")
@@ -73,18 +67,17 @@ def check_shares(least: float = 0.0, most: float = 1.0, **options: float) -> Non
             )
 
 
-def area(missing: Missing) -> Int[Array, " batch"]:
+def area(missing: Missing) -> Areas:
     """The missing pixels of each image."""
     return missing.sum((1, 2), dtype=jnp.int32)
 
 
 def first_within(
     draw: Callable[[PRNGKeyArray], Missing], key: PRNGKeyArray, within: Bounds, tries: int
-) -> tuple[Missing, Bool[Array, " batch"]]:
-    """Each image's first draw within bounds; all are drawn again until every image has one.
+) -> tuple[Missing, Flags]:
+    """(each image's first draw within bounds, whether it has had one).
 
-    Returns:
-        (the masks, which of them are within bounds). Only after `tries` draws can one be outside.
+    All are drawn again until every image has had one, at most `tries` times.
     """
 
     def again(state: tuple[Array, Missing, Array]) -> tuple[Array, Missing, Array]:
@@ -99,29 +92,27 @@ def first_within(
     return missing, done
 
 
-def lowest(score: Float[Array, "batch height width"], count: Int[Array, " batch"]) -> Missing:
-    """The `count` pixels of each image with the lowest scores; among equals, the upper left first.
+def with_lowest(missing: Missing, done: Flags, score: Scores, count: Areas) -> Mask:
+    """The masks that are done; in the others, the `count` pixels with the lowest scores.
 
-    An image with a count of 0 costs nothing.
-
-    Args:
-        score: 0 or more, and finite.
-        count: pixels of each image, fewer than it has.
+    Among equal scores the upper left pixels come first. Scores are 0 or more, and finite; `count`
+    is fewer than an image has.
     """
+    count = jnp.where(done, 0, count)  # a count of 0 costs nothing
     bits = jax.lax.bitcast_convert_type(score, jnp.int32)  # in the order of the floats, from 0 up
     limit, found = _limit(bits, count)
     equal, number = bits == limit, jnp.arange(score[0].size).reshape(1, *score.shape[1:])
     end, _ = _limit(jnp.where(equal, number, score[0].size), count - found)
-    return (bits < limit) | (equal & (number < end))
+    lowest = (bits < limit) | (equal & (number < end))
+    return jnp.where(done[:, None, None], missing, lowest)[..., None].astype(jnp.float32)
 
 
 def _limit(
-    values: Int[Array, "batch height width"], count: Int[Array, " batch"]
-) -> tuple[Int[Array, "batch 1 1"], Int[Array, " batch"]]:
+    values: Int[Array, "batch height width"], count: Areas
+) -> tuple[Int[Array, "batch 1 1"], Areas]:
     """(the highest limit with at most `count` values of 0 or more below it, how many there are).
 
-    It is found bit by bit, in at most 31 passes, fewer where a lower limit does. On CPU sorting
-    takes XLA many times as long.
+    It is found bit by bit, in at most 31 passes. On CPU XLA takes many times as long to sort.
     """
 
     def raised(state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
@@ -132,25 +123,8 @@ def _limit(
         return bit - 1, jnp.where(up[:, None, None], higher, limit), jnp.where(up, below, found)
 
     none = jnp.zeros_like(count)
+    start = jnp.full((), 30), none[:, None, None], none
     _, limit, found = jax.lax.while_loop(
-        lambda s: (s[0] >= 0) & (s[2] != count).any(),
-        raised,
-        (jnp.full((), 30), none[:, None, None], none),
+        lambda s: (s[0] >= 0) & (s[2] != count).any(), raised, start
     )
     return limit, found
-
-
-def with_lowest(
-    missing: Missing,
-    done: Bool[Array, " batch"],
-    score: Float[Array, "batch height width"],
-    count: Int[Array, " batch"],
-) -> Mask:
-    """The masks that are done; in the others, the `count` pixels with the lowest scores."""
-    forced = lowest(score, jnp.where(done, 0, count))
-    return as_mask(jnp.where(done[:, None, None], missing, forced))
-
-
-def as_mask(missing: Missing) -> Mask:
-    """With the channel axis, 1 where a pixel is missing."""
-    return missing[..., None].astype(jnp.float32)

@@ -4,7 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from ctxenc.errors import UserError
 from ctxenc.masks import Mask, areas
@@ -30,29 +30,21 @@ def random_blocks(
     until it is at least `min_area`. If that fails `TRIES` times, the image gets one block within
     bounds, as square as possible, at a random place.
 
-    Options:
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        blocks: How many are drawn.
-        min_side: A block's least height and width, as shares of the image's.
-        max_side: The most.
-
     Raises:
         UserError: No area, or no such blocks, are within the bounds.
     """
     within = areas.bounds(min_area, max_area, height, width)
-    areas.check_shares(min_side=min_side, max_side=max_side)
-    sides = [
-        (max(1, round(min_side * size)), max(1, round(max_side * size))) for size in (height, width)
-    ]
+    areas.check_range(0, 1, min_side=min_side, max_side=max_side)
+    size = height, width
+    sides = [(max(1, round(min_side * n)), max(1, round(max_side * n))) for n in size]
     _check(blocks, sides, within)
-    spare = _squarest(within, height, width)
+    spare = [(side, side) for side in _squarest(within, height, width)]
 
     def draw(key: PRNGKeyArray) -> areas.Missing:
-        rows, columns = _stretches(key, (blocks, batch), (height, width), sides)
+        uniform = jax.random.uniform(key, (2, 2, blocks, batch))
 
         def add(i: Array, missing: areas.Missing) -> areas.Missing:
-            more = missing | _outer(rows[i], columns[i])
+            more = missing | _block(uniform[:, :, i], size, sides)
             fits = areas.area(more) <= within.most
             return jnp.where(fits[:, None, None], more, missing)
 
@@ -60,31 +52,25 @@ def random_blocks(
 
     key_tries, key_spare = jax.random.split(key)
     missing, done = areas.first_within(draw, key_tries, within, TRIES)
-    rows, columns = _stretches(key_spare, (batch,), (height, width), [(n, n) for n in spare])
-    return areas.as_mask(jnp.where(done[:, None, None], missing, _outer(rows, columns)))
+    one_block = _block(jax.random.uniform(key_spare, (2, 2, batch)), size, spare)
+    return jnp.where(done[:, None, None], missing, one_block)[..., None].astype(jnp.float32)
 
 
-def _outer(rows: Bool[Array, "batch height"], columns: Bool[Array, "batch width"]) -> areas.Missing:
-    return rows[:, :, None] & columns[:, None, :]
-
-
-def _stretches(
-    key: PRNGKeyArray,
-    shape: tuple[int, ...],
-    size: tuple[int, int],
-    sides: list[tuple[int, int]],
-) -> list[Bool[Array, "..."]]:
-    """For each axis (*shape, size): stretches of random lengths, anywhere within `size`."""
-    uniform, found = jax.random.uniform(key, (2, 2, *shape, 1)), []
+def _block(
+    uniform: Float[Array, "2 2 batch"], size: tuple[int, int], sides: list[tuple[int, int]]
+) -> areas.Missing:
+    """One block per image from numbers in [0, 1), its sides (shortest, longest) as allowed."""
+    inside = []
     for (of_length, of_start), whole, (shortest, longest) in zip(uniform, size, sides, strict=True):
         length = shortest + jnp.floor(of_length * (longest + 1 - shortest))
-        start, at = jnp.floor(of_start * (whole + 1 - length)), jnp.arange(whole)
-        found.append((at >= start) & (at < start + length))
-    return found
+        start = jnp.floor(of_start * (whole + 1 - length))
+        at = jnp.arange(whole) - start[:, None]
+        inside.append((at >= 0) & (at < length[:, None]))
+    return inside[0][:, :, None] & inside[1][:, None, :]
 
 
 def _check(blocks: int, sides: list[tuple[int, int]], within: areas.Bounds) -> None:
-    """Refuses blocks of which not one fits, or that all together are too small."""
+    """Refuse blocks of which not one fits, or that all together are too small."""
     (shortest, tallest), (narrowest, widest) = sides
     if blocks < 1:
         raise UserError(f"mask.blocks={blocks}: expected 1 or more")

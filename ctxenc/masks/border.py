@@ -11,8 +11,7 @@ from ctxenc.masks.boxes import boxes
 def frame(key: PRNGKeyArray, batch: int, height: int, width: int, *, visible: float) -> Mask:
     """All of every image is missing but a box in its middle; `key` is not used.
 
-    Options:
-        visible: The box's height and width as shares of the image's, rounded to whole pixels.
+    The box's height and width are `visible` times the image's, rounded to whole pixels.
 
     Raises:
         UserError: Nothing would be visible, or nothing missing.

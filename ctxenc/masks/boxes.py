@@ -7,6 +7,8 @@ from jaxtyping import Array, Int, PRNGKeyArray
 from ctxenc.errors import UserError
 from ctxenc.masks import Mask
 
+Offsets = Int[Array, " batch"]
+
 
 def center_box(
     key: PRNGKeyArray,
@@ -27,10 +29,9 @@ def center_box(
         UserError: The box does not fit the image, or leaves no context.
     """
     del key
-    check_box(height, width, mask_height, mask_width)
     top = jnp.full((batch,), (height - mask_height) // 2)
     left = jnp.full((batch,), (width - mask_width) // 2)
-    return _missing(top, left, (mask_height, mask_width), overlap, height, width)
+    return _missing(top, left, (mask_height, mask_width), overlap, (height, width))
 
 
 def random_box(
@@ -43,18 +44,27 @@ def random_box(
     mask_width: int,
     overlap: float = 0.0,
 ) -> Mask:
-    """One mask_height × mask_width box per image, every offset that fits equally likely.
-
-    `overlap` is as in `center_box`.
-
-    Raises:
-        UserError: The box does not fit the image, or leaves no context.
-    """
-    check_box(height, width, mask_height, mask_width)
+    """As `center_box`, but anywhere in the image: every offset that fits is equally likely."""
     key_top, key_left = jax.random.split(key)
     top = jax.random.randint(key_top, (batch,), 0, height - mask_height + 1)
     left = jax.random.randint(key_left, (batch,), 0, width - mask_width + 1)
-    return _missing(top, left, (mask_height, mask_width), overlap, height, width)
+    return _missing(top, left, (mask_height, mask_width), overlap, (height, width))
+
+
+def _missing(
+    top: Offsets, left: Offsets, box: tuple[int, int], overlap: float, image: tuple[int, int]
+) -> Mask:
+    """Boxes less their visible band, once it is known that a box fits and leaves some context."""
+    for name, size, limit in zip(("mask_height", "mask_width"), box, image, strict=True):
+        if not 1 <= size <= limit:
+            raise UserError(f"{name}={size}: expected 1 to {limit}, the size of the image")
+    if box == image:
+        raise UserError(
+            f"mask_height={box[0]} mask_width={box[1]}: one must be less than the image, so that "
+            "some context is left"
+        )
+    edge = band(overlap, *box)
+    return boxes(top + edge, left + edge, box[0] - 2 * edge, box[1] - 2 * edge, *image)
 
 
 def band(overlap: float, mask_height: int, mask_width: int) -> int:
@@ -63,65 +73,28 @@ def band(overlap: float, mask_height: int, mask_width: int) -> int:
     The authors' code has 4 in a box of 64, the paper 7.
 
     Raises:
-        UserError: `overlap` is not a share below one half, is less than a pixel, or is all of the
-            box.
+        UserError: `overlap` is no share below one half, less than a pixel, or all of the box.
     """
     if not 0 <= overlap < 0.5:
         raise UserError(f"overlap={overlap}: expected a share of the box's side, from 0 to 0.49")
-    shorter = min(mask_height, mask_width)
-    if 0 < overlap * shorter <= 0.5:
-        raise UserError(
-            f"overlap={overlap}: expected 0, or {1 / shorter:.3g} or more, a pixel of a box of "
-            f"{mask_height} × {mask_width}"
-        )
+    shorter, box = min(mask_height, mask_width), f"a box of {mask_height} × {mask_width}"
     edge = round(overlap * shorter)
+    if edge == 0 < overlap:
+        least = 1 / shorter
+        raise UserError(f"overlap={overlap}: expected 0, or {least:.3g} or more, a pixel of {box}")
     if 2 * edge >= shorter:
         raise UserError(
             f"overlap={overlap}: must be less, as {edge} visible pixels along each edge leave "
-            f"nothing of a box of {mask_height} × {mask_width} missing"
+            f"nothing of {box} missing"
         )
     return edge
 
 
-def _missing(
-    top: Int[Array, " batch"],
-    left: Int[Array, " batch"],
-    box: tuple[int, int],
-    overlap: float,
-    height: int,
-    width: int,
-) -> Mask:
-    edge = band(overlap, *box)
-    return boxes(top + edge, left + edge, box[0] - 2 * edge, box[1] - 2 * edge, height, width)
-
-
 def boxes(
-    top: Int[Array, " batch"],
-    left: Int[Array, " batch"],
-    mask_height: int,
-    mask_width: int,
-    height: int,
-    width: int,
+    top: Offsets, left: Offsets, mask_height: int, mask_width: int, height: int, width: int
 ) -> Mask:
     """Masks with one box each, its upper left pixel at (top, left)."""
     rows = jnp.arange(height)[None, :, None, None] - top[:, None, None, None]
     columns = jnp.arange(width)[None, None, :, None] - left[:, None, None, None]
     inside = (rows >= 0) & (rows < mask_height) & (columns >= 0) & (columns < mask_width)
     return inside.astype(jnp.float32)
-
-
-def check_box(height: int, width: int, mask_height: int, mask_width: int) -> None:
-    """Checks that a box fits the image and leaves some context around it.
-
-    Raises:
-        UserError: It does not.
-    """
-    sizes = {"mask_height": (mask_height, height), "mask_width": (mask_width, width)}
-    for name, (size, limit) in sizes.items():
-        if not 1 <= size <= limit:
-            raise UserError(f"{name}={size}: expected 1 to {limit}, the size of the image")
-    if (mask_height, mask_width) == (height, width):
-        raise UserError(
-            f"mask_height={mask_height} mask_width={mask_width}: one must be less than the image, "
-            "so that some context is left"
-        )

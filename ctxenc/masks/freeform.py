@@ -1,7 +1,6 @@
-"""Brush strokes: what a user paints over a photograph, as in free-form inpainting.
+"""Brush strokes: what a user paints over a photograph, with areas within bounds.
 
-Masks like those of Yu et al., "Free-Form Image Inpainting with Gated Convolution" (2019), here with
-areas within bounds.
+After Yu et al., "Free-Form Image Inpainting with Gated Convolution" (2019).
 """
 
 import itertools
@@ -10,7 +9,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from ctxenc.errors import UserError
 from ctxenc.masks import Mask, areas
 
 TURN = 1.6  # radians: a stroke turns by up to this between two of its segments
@@ -36,24 +34,13 @@ def brush_strokes(
     they exceed the bounds or do not suffice, all of the image's strokes become thinner or wider by
     one factor, so that the area is the one that was drawn.
 
-    Options:
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        strokes: The most strokes of an image.
-        segments: The most segments of a stroke.
-        length: The longest segment, as a share of the image's shorter side.
-        min_width: The thinnest brush, likewise.
-        max_width: The widest.
-
     Raises:
         UserError: No area is within the bounds, or an option is out of its range.
     """
     within = areas.bounds(min_area, max_area, height, width)
-    areas.check_shares(length=length)
-    areas.check_shares(0.001, min_width=min_width, max_width=max_width)
-    for name, count in (("strokes", strokes), ("segments", segments)):
-        if not 1 <= count <= 64:
-            raise UserError(f"mask.{name}={count}: expected 1 to 64")
+    areas.check_range(1, 64, strokes=strokes, segments=segments)
+    areas.check_range(0, 1, length=length)
+    areas.check_range(0.001, 1, min_width=min_width, max_width=max_width)
     key_area, key_strokes = jax.random.split(key)
     wanted, side = within.draw(key_area, batch), min(height, width)
     uniform = jax.random.uniform(key_strokes, (2 * segments + 5, strokes, batch))

@@ -12,18 +12,10 @@ from ctxenc.masks import Mask, MaskStrategy
 
 @dataclass(frozen=True, eq=False)  # hashed by identity, as a jitted function's static argument
 class Mixture:
-    """Each image's mask is one of its parts' masks, drawn in proportion to their weights.
-
-    Attributes:
-        parts: Mask strategies by name.
-        weights: 0 or more, for each of the names; they need not add up to 1.
-
-    Raises:
-        UserError: A name has no weight or a weight no part, or weights are out of range.
-    """
+    """Each image's mask is one of its parts' masks, drawn in proportion to their weights."""
 
     parts: dict[str, MaskStrategy]
-    weights: dict[str, float]
+    weights: dict[str, float]  # 0 or more, for each of the parts; they need not add up to 1
 
     def __post_init__(self) -> None:
         for name in self.parts.keys() ^ self.weights.keys():
@@ -44,16 +36,12 @@ class Mixture:
         """Masks of every part with a weight, and of them one for each image."""
         weights = {name: weight for name, weight in self.weights.items() if weight > 0}
         key_choice, *keys = jax.random.split(key, 1 + len(weights))
-        drawn = [
-            self._part(name, one, batch, height, width)
-            for name, one in zip(weights, keys, strict=True)
-        ]
+        drawn = []
+        for name, key_part in zip(weights, keys, strict=True):
+            try:
+                drawn.append(self.parts[name](key_part, batch, height, width))
+            except UserError as error:
+                raise UserError(f"mask.parts.{name}.{str(error).removeprefix('mask.')}") from None
         logits = jnp.log(jnp.array(list(weights.values())))
         chosen = jax.random.categorical(key_choice, logits, shape=(batch,))
         return jnp.stack(drawn)[chosen, jnp.arange(batch)]
-
-    def _part(self, name: str, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
-        try:
-            return self.parts[name](key, batch, height, width)
-        except UserError as error:
-            raise UserError(f"mask.parts.{name}.{str(error).removeprefix('mask.')}") from None

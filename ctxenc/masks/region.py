@@ -2,10 +2,9 @@
 
 The authors' code enlarges U(0, 1) noise from 600 × 600 to 10,000 × 10,000 pixels bicubically, calls
 a pixel missing where it is below 0.25, and takes random crops until one of 128 × 128 has 20 to 30 %
-missing: one crop per batch. A crop spans 7.7 cells of that noise. Here every image has its own, and
-cells grow with the image, so that 31 % of all crops are accepted at every size (with cells of 16.7
-pixels, 15 % would be at 32 × 32). That is with OpenCV's and PyTorch's cubic (a = -0.75); Torch 7's
-is a = -0.5, of whose crops 22 % are accepted.
+missing: one crop per batch, which spans 7.7 cells of that noise. Here every image has its own, and
+cells grow with the image, so that 31 % of all crops are accepted at every size. The cubic is that
+of OpenCV and PyTorch (a = -0.75); with Torch 7's (a = -0.5) 22 % would be.
 """
 
 import functools
@@ -35,23 +34,16 @@ def noise_region(
     density: float,
     cell: float,
 ) -> Mask:
-    """Where smooth noise is low: each image's first crop with an area within bounds.
+    """Where smooth noise is below `density`: each image's first crop with an area within bounds.
 
     An image whose crops are all outside gets one more, with a threshold that gives it an area
     drawn at random within the bounds.
 
-    Options:
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        density: The noise, uniform over 0 to 1 before it is enlarged, is missing below this.
-        cell: Side of the noise's cells, as a share of the image's shorter side.
-
     Raises:
-        UserError: No area is within the bounds, `density` is outside 0 to 1, or cells are smaller
-            than a pixel.
+        UserError: No area is within the bounds, or an option is out of its range.
     """
     within = areas.bounds(min_area, max_area, height, width)
-    areas.check_shares(density=density)
+    areas.check_range(0, 1, density=density)
     pixels = cell * min(height, width)
     if not (pixels >= 1 and cell <= 1):
         least = math.ceil(1000 / min(height, width)) / 1000

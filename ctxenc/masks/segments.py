@@ -19,14 +19,8 @@ class Segments:
 
     For each image an area within bounds is drawn, and shapes are pasted until it is reached; the
     image's edges crop them. The one that would go beyond `max_area` is cropped along a random
-    straight line, so that the area is the one that was drawn.
-
-    Args:
-        folder: Of label maps: see `ctxenc.data.label_maps.read_shapes`. They are read here, once.
-        min_area: The least share of the image that is missing.
-        max_area: The most.
-        min_size: A shape's longer side, as a share of the image's shorter side: the least.
-        max_size: The most.
+    straight line, so that the area is the one that was drawn. The folder is read once, when the
+    strategy is made: see `ctxenc.data.label_maps.read_shapes`.
 
     Raises:
         UserError: There are no shapes in the folder, or an option is out of its range.
@@ -35,17 +29,13 @@ class Segments:
     def __init__(
         self, *, folder: str, min_area: float, max_area: float, min_size: float, max_size: float
     ) -> None:
-        areas.check_shares(0.01, 2.0, min_size=min_size, max_size=max_size)
+        areas.check_range(0.01, 2, min_size=min_size, max_size=max_size)
         self.min_area, self.max_area = min_area, max_area
         self.min_size, self.max_size = min_size, max_size
         self.shapes = read_shapes(folder)
 
     def __call__(self, key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
-        """Masks of pasted shapes.
-
-        Raises:
-            UserError: No area is within the bounds.
-        """
+        """Masks of pasted shapes; a `UserError` where no area is within the bounds."""
         within = areas.bounds(self.min_area, self.max_area, height, width)
         key_area, key_shapes, key_cut = jax.random.split(key, 3)
         wanted = within.draw(key_area, batch)
@@ -66,7 +56,11 @@ class Segments:
         _, missing, last, _ = jax.lax.while_loop(
             lambda s: (s[0] < PASTES) & ~s[3].all(), paste, start
         )
-        score = jnp.where(missing, 0.0, jnp.where(last, 1.0, 3.0) + _slope(key_cut, *none.shape))
+        angle = jax.random.uniform(key_cut, (batch, 1, 1), maxval=2 * jnp.pi)
+        rows = (jnp.arange(height)[:, None] + 0.5) / height - 0.5
+        columns = (jnp.arange(width) + 0.5) / width - 0.5
+        slope = 0.5 + (rows * jnp.sin(angle) + columns * jnp.cos(angle)) / 1.5  # from 0 to 1
+        score = jnp.where(missing, 0.0, jnp.where(last, 1.0, 3.0) + slope)
         return areas.with_lowest(missing, areas.area(missing) >= wanted, score, wanted)
 
     def _shape(self, uniform: Float[Array, "6 batch"], height: int, width: int) -> areas.Missing:
@@ -98,11 +92,3 @@ def _weights(
     reach = jnp.maximum(scale, 1.0)[..., None]
     weights = jnp.maximum(0.0, 1.0 - jnp.abs(at[..., None] - jnp.arange(SIDE)) / reach) / reach
     return jnp.round(weights * 256) / 256
-
-
-def _slope(key: PRNGKeyArray, batch: int, height: int, width: int) -> Array:
-    """Rising from 0 to at most 1 across each image, in a random direction."""
-    angle = jax.random.uniform(key, (batch, 1, 1), maxval=2 * jnp.pi)
-    rows = (jnp.arange(height)[None, :, None] + 0.5) / height - 0.5
-    columns = (jnp.arange(width)[None, None, :] + 0.5) / width - 0.5
-    return 0.5 + (rows * jnp.sin(angle) + columns * jnp.cos(angle)) / 1.5

@@ -7,8 +7,7 @@ import pytest
 
 from ctxenc.config import build
 from ctxenc.data import images
-from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import Dataset, MemoryImages
+from ctxenc.data.images import Dataset, MemoryImages, fingerprint, mean_colour
 from ctxenc.errors import UserError
 
 

@@ -5,9 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ctxenc.data import fingerprint as module
-from ctxenc.data.fingerprint import fingerprint, mean_colour
-from ctxenc.data.images import MemoryImages, decode
+from ctxenc.data import images as module
+from ctxenc.data.images import MemoryImages, decode, fingerprint, mean_colour
 
 
 def some_images(count=4, size=3):

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from ctxenc import data
 from ctxenc.data import images as module
-from ctxenc.data.fingerprint import fingerprint, mean_colour
 from ctxenc.data.images import (
     Dataset,
     MemoryImages,
     Photographs,
-    RandomCrops,
     decode,
+    fingerprint,
     in_memory,
+    mean_colour,
     once_per_split,
 )
 from ctxenc.errors import UserError
@@ -37,7 +37,7 @@ class Ramps:
 
 def crops(pictures=None):
     """Squares of 8 × 8, with 3 rows and 13 columns to spare."""
-    return RandomCrops(pictures or Ramps(), 8, 11)
+    return Photographs(pictures or Ramps(), 8, 11, random_crops=True)
 
 
 def corners(images, indices=range(5)):
@@ -71,7 +71,7 @@ def test_the_places_of_pictures_and_of_directions_are_independent():
             rows, columns = np.indices((107, 107))
             return np.stack([rows, columns, rows], -1).astype(np.uint8)
 
-    drawn = RandomCrops(Many(), 8, 107).of_epoch(0, 0)
+    drawn = Photographs(Many(), 8, 107, random_crops=True).of_epoch(0, 0)
     places = decode(drawn, range(2000))[:, 0, 0, :2] / 99
     assert abs(places.mean(axis=0) - 0.5).max() < 0.02
     assert abs(np.corrcoef(places.T)[0, 1]) < 0.05
@@ -101,9 +101,9 @@ def test_only_images_that_stay_the_same_and_fit_are_kept_decoded(monkeypatch):
 
 def test_with_a_short_side_to_spare_training_images_are_cut_out_at_random():
     made = Dataset.of_pictures("ramps", Ramps(), Ramps(), 8, 11)
-    assert [type(made.train), type(made.test)] == [RandomCrops, Photographs]
+    assert [made.train.random_crops, made.test.random_crops] == [True, False]
     made = Dataset.of_pictures("ramps", Ramps(), Ramps(), 8, None)
-    assert [type(made.train), type(made.test)] == [Photographs, Photographs]
+    assert [made.train.random_crops, made.test.random_crops] == [False, False]
 
 
 @pytest.mark.parametrize("resize", [0, -1, 127, 4097])
@@ -143,7 +143,7 @@ def test_a_result_for_images_in_memory_is_computed_once_and_for_others_each_time
     found = [brightest(first), brightest(first), brightest(equal), brightest(other)]
     assert found == [5, 5, 5, 7]
     assert [images for images, _ in asked] == [first, equal, other]
-    assert brightest(first, above=1) == 6
+    assert brightest(first, 1) == 6
     assert len(asked) == 4
 
     class Changing(list):

@@ -74,7 +74,7 @@ REFUSED = {
     "damaged": (save_damaged, "a.png: cannot be read as a label map"),
     "colours": (
         lambda folder: Image.new("RGB", (9, 9)).save(folder / "a.png"),
-        "a.png: a picture of RGB pixels; expected a label map, with one whole number per pixel",
+        "a.png: cannot be read as a label map: RGB pixels; expected one whole number per pixel",
     ),
     "background": (
         lambda folder: Image.new("L", (9, 9)).save(folder / "a.png"),
@@ -95,7 +95,7 @@ def test_what_gives_no_shapes_is_refused_in_one_line(tmp_path, what):
 def test_a_map_of_too_many_pixels_is_not_decoded(tmp_path, monkeypatch):
     Image.new("L", (30, 30), 1).save(tmp_path / "a.png")
     monkeypatch.setattr(label_maps, "MOST_PIXELS", 800)
-    with pytest.raises(UserError, match=r"a\.png: 30 × 30 pixels; expected at most 800"):
+    with pytest.raises(UserError, match=r"a\.png: .*: 30 × 30 pixels; expected at most 800"):
         read_shapes(tmp_path)
 
 

@@ -11,9 +11,8 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ctxenc.data import loaders
-from ctxenc.data.images import MemoryImages, RandomCrops
-from ctxenc.data.loaders import MemoryLoader, StreamedLoader
-from ctxenc.data.sampler import Sampler
+from ctxenc.data.images import MemoryImages, Photographs
+from ctxenc.data.loaders import MemoryLoader, Sampler, StreamedLoader, decoded
 from ctxenc.errors import UserError
 
 
@@ -54,7 +53,7 @@ def memory(count, sampler, start=0):
 
 def streamed(count, sampler, start=0, num_workers=2):
     images = MemoryImages(numbered(count))
-    return StreamedLoader(images, sampler, start, one_device(), num_workers)
+    return StreamedLoader(decoded(images, sampler, start, one_device(), num_workers))
 
 
 def shown(loader, steps):
@@ -69,9 +68,9 @@ LOADERS = pytest.mark.parametrize("loader", [memory, streamed])
 def test_both_loaders_give_the_same_batches(num_workers):
     sampler = Sampler(size=10, batch_size=3, seed=7)
     assert sampler.steps_per_epoch == 3
-    gathered, decoded = memory(10, sampler), streamed(10, sampler, num_workers=num_workers)
+    loaders = memory(10, sampler), streamed(10, sampler, num_workers=num_workers)
     for _ in range(7):
-        here, there = gathered.next_batch(None), decoded.next_batch(None)
+        here, there = (loader.next_batch(None) for loader in loaders)
         assert here.dtype == there.dtype == np.uint8
         np.testing.assert_array_equal(here, there)
 
@@ -91,17 +90,20 @@ def test_starting_at_a_step_is_skipping_to_it(loader, start):
 
 @pytest.mark.parametrize(
     ("images", "kind"),
-    [(MemoryImages(numbered(4)), MemoryLoader), (RandomCrops(Vanishing(), 2), StreamedLoader)],
+    [
+        (MemoryImages(numbered(4)), MemoryLoader),
+        (Photographs(Vanishing(), 2, 2, random_crops=True), StreamedLoader),
+    ],
 )
 def test_images_in_memory_are_gathered_and_others_streamed(images, kind):
     sampler = Sampler(size=4, batch_size=2, seed=0)
     assert type(loaders.training_loader(images, sampler, 0, one_device(), 1)) is kind
 
 
-@pytest.mark.parametrize("images", [Vanishing(), RandomCrops(Vanishing(), 2)])
+@pytest.mark.parametrize("images", [Vanishing(), Photographs(Vanishing(), 2, 2, random_crops=True)])
 def test_an_image_that_cannot_be_read_stops_the_stream_and_is_named(images):
     sampler = Sampler(size=4, batch_size=2, seed=0)
-    loader = StreamedLoader(images, sampler, 0, one_device(), num_workers=2)
+    loader = StreamedLoader(decoded(images, sampler, 0, one_device(), num_workers=2))
     with pytest.raises(UserError, match=r"^/photos/gone.jpg: could be read .* now$"):
         shown(loader, sampler.steps_per_epoch)
 
@@ -125,8 +127,8 @@ class Ramps:
 
 def cut(sampler, start, steps, num_workers=2):
     """(number, top, left) of each image in the next batches."""
-    images = RandomCrops(Ramps(sampler.size), 2, 200)
-    loader = StreamedLoader(images, sampler, start, one_device(), num_workers)
+    images = Photographs(Ramps(sampler.size), 2, 200, random_crops=True)
+    loader = StreamedLoader(decoded(images, sampler, start, one_device(), num_workers))
     return [np.asarray(loader.next_batch(None))[:, 0, 0].tolist() for _ in range(steps)]
 
 
@@ -180,7 +182,7 @@ class Slow(MemoryImages):
 
 def test_time_without_a_batch_is_counted_and_time_that_the_devices_work_is_not(monkeypatch):
     sampler = Sampler(size=8, batch_size=4, seed=0)
-    slow = StreamedLoader(Slow(numbered(8)), sampler, 0, one_device(), num_workers=1)
+    slow = StreamedLoader(decoded(Slow(numbered(8)), sampler, 0, one_device(), num_workers=1))
     slow.next_batch(None)
     assert slow.waited > 0.1
     before = slow.waited
@@ -194,17 +196,16 @@ ON_FOUR_DEVICES = """
 import jax, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from ctxenc.data.images import MemoryImages
-from ctxenc.data.loaders import MemoryLoader, StreamedLoader
-from ctxenc.data.sampler import Sampler
+from ctxenc.data.loaders import MemoryLoader, Sampler, StreamedLoader, decoded
 
 assert len(jax.devices()) == 4
 images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 3), np.uint8)
 sharding = NamedSharding(jax.make_mesh((4,), ("data",)), PartitionSpec("data"))
 sampler = Sampler(size=20, batch_size=8, seed=0)
 gathered = MemoryLoader(MemoryImages(images), sampler, 1, sharding)
-decoded = StreamedLoader(MemoryImages(images), sampler, 1, sharding, num_workers=2)
+streamed = StreamedLoader(decoded(MemoryImages(images), sampler, 1, sharding, num_workers=2))
 for step in (1, 2, 3):
-    for batch in (gathered.next_batch(None), decoded.next_batch(None)):
+    for batch in (gathered.next_batch(None), streamed.next_batch(None)):
         assert batch.sharding.is_equivalent_to(sharding, 4), batch.sharding
         assert [s.data.shape[0] for s in batch.addressable_shards] == [2] * 4
         np.testing.assert_array_equal(batch, images[sampler.indices(step)])
@@ -233,7 +234,7 @@ jax.distributed.initialize(sys.argv[2], 2, int(sys.argv[1]))
 from jax.sharding import NamedSharding, PartitionSpec
 from ctxenc.data import loaders
 from ctxenc.data.images import MemoryImages
-from ctxenc.data.sampler import Sampler
+from ctxenc.data.loaders import Sampler
 
 pixels = np.random.default_rng(0).integers(0, 256, (22, 2, 2, 3), np.uint8)
 
@@ -257,9 +258,9 @@ def check(batch, expected):
 
 gathered = loaders.MemoryLoader(MemoryImages(pixels[:20]), sampler, 1, sharding)
 trained = Streamed(pixels[:20])
-decoded = loaders.StreamedLoader(trained, sampler, 1, sharding, num_workers=1)
+streamed = loaders.StreamedLoader(loaders.decoded(trained, sampler, 1, sharding, num_workers=1))
 for step in (1, 2, 3):
-    for loader in (gathered, decoded):
+    for loader in (gathered, streamed):
         check(loader.next_batch(None), pixels[sampler.indices(step)])
 for step in (1, 2, 3):  # one batch after the other, ahead of need
     asked = trained.asked[4 * step - 4 : 4 * step]

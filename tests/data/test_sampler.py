@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctxenc.data.sampler import Sampler
+from ctxenc.data.loaders import Sampler
 from ctxenc.errors import UserError
 
 

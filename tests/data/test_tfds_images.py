@@ -15,7 +15,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from ctxenc.config import instantiate
 from ctxenc.config.compose import compose
 from ctxenc.data import tfds_images as module
-from ctxenc.data.images import RandomCrops, decode
+from ctxenc.data.images import decode
 from ctxenc.data.tfds_images import tfds_images
 from ctxenc.errors import UserError
 
@@ -276,7 +276,7 @@ def test_classes_of_a_dataset_without_labels_are_refused(tmp_path):
 
 def test_with_a_short_side_test_images_are_centres_and_training_images_parts(folder):
     plain, data = opened(folder), opened(folder, resize=6)
-    assert isinstance(data.train, RandomCrops)
+    assert data.train.random_crops
     assert levels(data.test) == all_of("test")
     assert levels(data.train) == all_of("train")
     assert levels(data.train.of_epoch(0, 3)) == all_of("train")

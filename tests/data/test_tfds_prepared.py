@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 
@@ -6,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from ctxenc.data.tfds_prepared import prepared
+from ctxenc.data import tfds_images
+from ctxenc.data.tfds_images import prepared
 from ctxenc.errors import UserError
 
 
@@ -104,6 +106,18 @@ def test_a_file_that_describes_nothing_is_refused_by_name(folder, name, content)
     with pytest.raises(UserError, match=rf"{name}: does not describe a TFDS dataset") as raised:
         prepared("plain", str(folder))
     assert "\n" not in str(raised.value)
+
+
+def test_a_description_that_is_no_file_or_a_huge_one_is_not_read(folder, monkeypatch):
+    file = folder / "plain" / "1.0.0" / "features.json"
+    monkeypatch.setattr(tfds_images, "MOST_JSON", file.stat().st_size - 1)
+    with pytest.raises(UserError, match=r"features.json: does not .* \(expected a file of at most"):
+        prepared("plain", str(folder))
+    monkeypatch.setattr(tfds_images, "MOST_JSON", 10_000)
+    file.unlink()
+    os.mkfifo(file)  # to open it would wait for ever
+    with pytest.raises(UserError, match=r"features.json: does not .* \(expected a file of at most"):
+        prepared("plain", str(folder))
 
 
 def test_a_dataset_of_tfds_own_features_is_opened(folder):

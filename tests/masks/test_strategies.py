@@ -87,7 +87,7 @@ BAD = {
     "mask=blocks mask.min_area=0.1533 mask.max_area=0.1534": "expected bounds that a block",
     "mask=region mask.cell=0.01": "mask.cell=0.01: expected a number from 0.032 to 1",
     "mask=region mask.density=2": "mask.density=2: expected a number from 0 to 1",
-    "mask=freeform mask.strokes=0": "mask.strokes=0: expected 1 to 64",
+    "mask=freeform mask.strokes=0": "mask.strokes=0: expected a number from 1 to 64",
     "mask=freeform mask.min_width=0": "mask.min_width=0: expected a number from 0.001 to 1",
     "mask=freeform mask.min_width=0.5": "mask.min_width=0.5: must be at most mask.max_width, 0.15",
     "mask=freeform mask.length=abc": "mask.length=abc: expected float",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc.data import cache, digests, image_files
+from ctxenc.data import cache, folder, image_files
 
 
 def save(file, number):
@@ -19,7 +19,7 @@ def save(file, number):
 
 @pytest.fixture(autouse=True)
 def _later(monkeypatch):
-    monkeypatch.setattr(digests, "RECENT", -60.0)  # as if a minute had passed since
+    monkeypatch.setattr(folder, "RECENT", -60.0)  # as if a minute had passed since
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def read(monkeypatch):
 
 
 def found(root):
-    return digests.content_hashes(root, sorted(file.name for file in root.iterdir()))
+    return folder.content_hashes(root, sorted(file.name for file in root.iterdir()))
 
 
 def test_each_file_is_read_once_and_its_hash_kept(root, read):
@@ -83,7 +83,7 @@ def test_a_change_that_keeps_size_and_time_is_seen(root):
 
 
 def test_the_hash_of_a_file_that_has_just_changed_is_not_kept_yet(root, read, monkeypatch):
-    monkeypatch.setattr(digests, "RECENT", 60.0)
+    monkeypatch.setattr(folder, "RECENT", 60.0)
     save(root / "a.png", 1)
     for _ in range(2):
         found(root)
@@ -105,7 +105,7 @@ def test_a_pipe_is_skipped_and_not_waited_for(root, caplog):
     os.mkfifo(root.parent / "pipe")
     (root / "a.png").symlink_to(root.parent / "pipe")
     assert found(root) == {}
-    assert "a.png: skipped: no such file" in caplog.text
+    assert "a.png: skipped: not a regular file" in caplog.text
 
 
 def test_without_a_cache_each_file_is_read_every_time(root, read, cache_home):
