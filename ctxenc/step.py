@@ -14,7 +14,7 @@ import optax
 from jax.lax import stop_gradient
 from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
-from ctxenc import masks, metrics
+from ctxenc import masks
 from ctxenc.errors import UserError
 from ctxenc.state import Hyperparameters, Logged, Model, NetworkState, TrainState, Variables
 
@@ -201,6 +201,7 @@ def finite(state: TrainState) -> Bool[Array, ""]:
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def fill(
     model: Model,
     generator: Variables,
@@ -218,31 +219,6 @@ def fill(
     # Over the masked image: were a missing pixel outside of the window, it would show as missing.
     composite = shown.composite(masks.apply(real, mask, fill_value), predicted, mask)
     return jnp.where(mask > 0, composite, real)
-
-
-def eval_step(
-    model: Model,
-    generator: Variables,
-    images: Images,
-    mask: masks.Mask,
-    fill_value: Float[Array, " 3"],
-) -> tuple[Pixels, dict[str, Float[Array, " batch"]]]:
-    """The composites, and the per-image columns of the metrics that training measures."""
-    names = metrics.measured_in_training()  # an argument, so that one entered since is not missed
-    return _eval_step(model, names, generator, images, mask, fill_value)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _eval_step(
-    model: Model,
-    names: tuple[str, ...],
-    generator: Variables,
-    images: Images,
-    mask: masks.Mask,
-    fill_value: Float[Array, " 3"],
-) -> tuple[Pixels, dict[str, Float[Array, " batch"]]]:
-    filled = fill(model, generator, images, mask, fill_value)
-    return filled, metrics.per_image(masks.to_float(images), filled, mask, names)
 
 
 def random_flip(key: PRNGKeyArray, images: Pixels) -> Pixels:

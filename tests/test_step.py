@@ -26,9 +26,6 @@ def flat(tree):
     return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
 
-fill = jax.jit(step.fill, static_argnums=0)
-
-
 @functools.partial(jax.jit, static_argnums=0)
 def gradients(model, state, images, weights, key):
     """(both networks' gradients, statistics, what is logged), with the masks of the run's step."""
@@ -291,13 +288,13 @@ def test_a_fill_keeps_the_context_and_does_not_depend_on_its_batch(model, state,
     strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     mask = masks.frozen(strategy, jnp.arange(8), 16, 16)
     variables, colour = state.generator.variables, jnp.ones(3)
-    filled = fill(model, variables, images, mask, colour)
+    filled = step.fill(model, variables, images, mask, colour)
     real = masks.to_float(images)
     np.testing.assert_allclose(
         np.where(mask > 0, 0, filled), np.where(mask > 0, 0, real), atol=1e-6
     )
     assert (np.where(mask > 0, filled, 0) != np.where(mask > 0, real, 0)).any()
-    alone = fill(model, variables, images[3:4], mask[3:4], colour)
+    alone = step.fill(model, variables, images[3:4], mask[3:4], colour)
     np.testing.assert_allclose(alone[0], filled[3], atol=1e-5)
 
 

@@ -40,7 +40,7 @@ class Setup:
     def fill(self, batch: Batch) -> Float[Array, "batch height width 3"]:
         """The generator's composites, in [-1, 1]."""
         variables, fill_value = self.trained.variables, self.trained.fill_value
-        return step.eval_step(self.test.model, variables, batch.images, batch.mask, fill_value)[0]
+        return step.fill(self.test.model, variables, batch.images, batch.mask, fill_value)
 
 
 def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bool) -> Setup:

@@ -12,14 +12,13 @@ import numpy as np
 from jax.sharding import NamedSharding
 from jaxtyping import Array, Bool, Float, Int, UInt8
 
-from ctxenc import masks, metrics
+from ctxenc import masks, metrics, step
 from ctxenc.baselines import Fill
 from ctxenc.data.images import Images, decode
 from ctxenc.data.loaders import own_rows, to_devices
 from ctxenc.metrics.bootstrap import Columns
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
-from ctxenc.step import eval_step
 
 
 @dataclass(frozen=True)
@@ -87,19 +86,18 @@ class TestSplit:
 
     def generator(self, variables: Variables, fill_value: Float[Array, " 3"]) -> Columns:
         """Every image's metrics for the generator's fill."""
-        return self._each(
-            lambda b: eval_step(self.model, variables, b.images, b.mask, fill_value)[1]
+        return self._measure(
+            lambda b: step.fill(self.model, variables, b.images, b.mask, fill_value)
         )
 
     def baseline(self, fill: Fill) -> Columns:
         """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""
-        names = metrics.measured_in_training()
-        return self._each(lambda b: measured(b.images, b.filled(fill), b.mask, names))
+        return self._measure(lambda batch: batch.filled(fill))
 
-    def _each(self, measure: Callable[[Batch], dict[str, Array]]) -> Columns:
-        parts: list[dict[str, Array]] = []
+    def _measure(self, fill: Callable[[Batch], Float[Array, "batch height width 3"]]) -> Columns:
+        names, parts = metrics.measured_in_training(), []
         for batch in self.batches():
-            parts.append(measure(batch))
+            parts.append(measured(batch.images, fill(batch), batch.mask, names))
             jax.block_until_ready(parts[-2:-1])  # one batch under way while the next is made
         values, count = jax.device_get(devices.whole(parts)), len(self.images)
         return {name: np.concatenate([p[name] for p in values])[:count] for name in values[0]}

@@ -10,7 +10,6 @@ pixels are missing beside its box, a model of holes is shown Telea's fill of the
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import jax
 import numpy as np
 from jaxtyping import Bool, Float
 
@@ -26,8 +25,6 @@ LOOK_AHEAD = 256  # holes that are searched for a batch of independent ones
 MOST_MIRRORED = 2  # a crop's side to the photograph's shorter side: more than that sees too little
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
 MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
-
-_fill = jax.jit(step.fill, static_argnums=0)
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ def _fills(trained: TrainedModel, inputs: list[CropInput]) -> Float[np.ndarray, 
     given = inputs + inputs[-1:] * (BATCH - len(inputs))
     images = np.stack([np.round(one.colours).astype(np.uint8) for one in given])
     mask = np.stack([one.mask[..., None].astype(np.float32) for one in given])
-    filled = _fill(trained.model, trained.variables, images, mask, trained.fill_value)
+    filled = step.fill(trained.model, trained.variables, images, mask, trained.fill_value)
     return (np.asarray(filled[: len(inputs)], np.float32) + 1) * 127.5
 
 

@@ -57,9 +57,7 @@ class Samples:
 
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
-        filled, _ = step.eval_step(
-            self._model, state.tested, self._images, self._mask, self._fill_value
-        )
+        filled = step.fill(self._model, state.tested, self._images, self._mask, self._fill_value)
         self._background.submit(self._write, self._folder / sample_name(at), devices.whole(filled))
 
     def _write(self, file: Path, filled: jax.Array) -> None:
