@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder, Pixels
+from ctxenc.models.generator import RGB, EncoderDecoder, Pixels
 from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, Maps
 
 SMALLEST = 99

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import check_widths
-from ctxenc.models.layers import GLOROT, BatchNorm, Conv, Maps
+from ctxenc.models.layers import GLOROT, BatchNorm, Conv, Maps, check_widths
 
 Logits = Float[Array, " batch"]
 
