@@ -64,11 +64,7 @@ class EncoderDecoder(nn.Module):
         return self.output_size[0] // doublings, self.output_size[1] // doublings
 
     def check_options(self, encoder: int | None = None, decoder: int | None = None) -> None:
-        """Checks the widths, and how many there are where a network has a fixed number of layers.
-
-        Raises:
-            UserError: There are too few or too many, one is below 1, or `upsample` is unknown.
-        """
+        """Refuses an unknown `upsample`, and widths below 1 or not as many as there are layers."""
         check_widths("model.generator.widths", self.widths, encoder)
         check_widths("model.generator.decoder_widths", self.decoder_widths, decoder)
         if self.upsample not in UPSAMPLINGS:
@@ -77,11 +73,7 @@ class EncoderDecoder(nn.Module):
             )
 
     def check_sizes(self, image: tuple[int, int]) -> None:
-        """Checks that an image (height, width) can be halved, and the output reached by doubling.
-
-        Raises:
-            UserError: They cannot; an output as large as the image is named `image_size`.
-        """
+        """Refuses an image (height, width) that halving, or an output that doubling, misses."""
         same = ("image_size", "image_size")
         keys = same if self.output_size == image else ("mask_height", "mask_width")
         for names, sizes, widths, verb in (

@@ -16,7 +16,7 @@ from ctxenc.models.discriminator import Discriminator, Logits
 from ctxenc.models.generator import RGB, EncoderDecoder, Pixels
 from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose, Maps
 
-TorchNorm = partial(BatchNorm, epsilon=1e-5, scale_init=lambda *drawn: 1 + GAUSSIAN(*drawn))
+TorchNorm = partial(BatchNorm, epsilon=1e-5, scale_init=lambda *args: 1 + GAUSSIAN(*args))
 """Batch normalisation with Torch's epsilon and the authors' gains."""
 
 

@@ -143,8 +143,8 @@ def _cut_image(image: Array, axis: int) -> tuple[Array, Array, Array]:
     pairs = jnp.pad(image, padding).reshape(
         *image.shape[:axis], size + 1, 2, *image.shape[axis + 1 :]
     )
-    even, odd = (half.squeeze(axis + 1) for half in jnp.split(pairs, 2, axis + 1))
-    d0, d1 = (lax.slice_in_dim(half, 0, size, axis=axis) for half in (even, odd))
+    even, odd = [half.squeeze(axis + 1) for half in jnp.split(pairs, 2, axis + 1)]
+    d0, d1 = [lax.slice_in_dim(half, 0, size, axis=axis) for half in (even, odd)]
     d2 = lax.slice_in_dim(even, 1, size + 1, axis=axis)
     last = d2 - d1  # before `first`, whose gradient is then the first to be subtracted
     first = d0 - d1
@@ -152,7 +152,7 @@ def _cut_image(image: Array, axis: int) -> tuple[Array, Array, Array]:
 
 
 def _cut_kernel(kernel: Array) -> tuple[Array, Array, Array]:
-    g0, g1 = (half.squeeze(0) for half in jnp.split(kernel, 2))
+    g0, g1 = [half.squeeze(0) for half in jnp.split(kernel, 2)]
     return g0, g0 + g1, g1
 
 

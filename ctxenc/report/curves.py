@@ -31,7 +31,7 @@ def save(
         context_mean_db: the test PSNR of filling with the context's mean colour.
         undecided: what a discriminator loses that cannot tell real from filled.
     """
-    names = list(dict.fromkeys(n for line in train for n in line if n not in NOT_DRAWN))
+    names = list(dict.fromkeys([n for line in train for n in line if n not in NOT_DRAWN]))
     judging = [n for n in names if n.startswith("discriminator_loss")]
     losses = [n for n in names if n.endswith("_loss") and not n.startswith("discriminator")]
     accuracies = [n for n in names if n.startswith("accuracy")]
