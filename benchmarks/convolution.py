@@ -4,7 +4,7 @@
 
 Prints milliseconds (medians, the three interleaved): forward, and forward with both gradients.
 The bare product is what the arithmetic of the layer takes with nothing moved: where ours is
-quicker than that, it is because it multiplies less (`ctxenc/ops/winograd.py`).
+quicker than that, it is because it multiplies less (Winograd's way, in `ctxenc/ops/matmul.py`).
 """
 
 import argparse

@@ -6,7 +6,7 @@ from ctxenc.baselines import BASELINES
 from ctxenc.cli import one_line_errors
 from ctxenc.config import schema, search_path
 from ctxenc.evaluation.evaluate import evaluate
-from ctxenc.report.counting import Counting
+from ctxenc.report.progress import Counting
 from ctxenc.report.scores import show
 
 DESCRIPTION = """\

@@ -1,12 +1,15 @@
 """``python -m ctxenc.show mask=region``: what a mask hides, on real images, before any training."""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from omegaconf import open_dict
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ctxenc import masks
 from ctxenc.cli import one_line_errors
@@ -15,7 +18,7 @@ from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.data.images import decode, mean_colour
 from ctxenc.errors import UserError
-from ctxenc.report.mask_sheet import sheet
+from ctxenc.report import grids
 from ctxenc.runs.atomic_write import whole
 from ctxenc.runtime import compilation_cache
 
@@ -26,6 +29,8 @@ trained, and no model is made. Prints how much of the images is missing, and las
   python -m ctxenc.show mask=region
   python -m ctxenc.show mask=blocks mask.blocks=3 image_size=128 -o blocks.png"""
 MEASURED, AT_ONCE = 1000, 100  # masks
+COLUMNS = 8
+MARGIN, LINE = 8, 22  # pixels
 
 
 def main() -> None:
@@ -93,6 +98,34 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     with whole(file) as temporary:
         sheet(np.asarray(mask), np.asarray(masked), title).save(temporary, format="PNG")
     return missing, file
+
+
+def sheet(
+    masks: Float[np.ndarray, "n height width 1"],
+    masked: Float[np.ndarray, "n height width 3"],
+    title: str,
+) -> Image.Image:
+    """Bands of up to `COLUMNS` masks, white where a pixel is missing, above their masked images.
+
+    Args:
+        masks: one or more.
+        masked: as many images in [-1, 1].
+        title: what is written above them.
+    """
+    columns = min(COLUMNS, len(masks))
+    paper = np.ones((-len(masks) % columns, *masked.shape[1:]))  # the last band's empty places
+    kinds = [np.concatenate([tiles, paper]) for tiles in (masks.repeat(3, axis=3) * 2 - 1, masked)]
+    rows = [
+        tiles[start : start + columns] for start in range(0, len(masks), columns) for tiles in kinds
+    ]
+    picture = Image.fromarray(grids.grid(rows))
+    # No letter is wider than 14 pixels, and the mean is near 7.
+    lines = textwrap.wrap(title, max(20, picture.width // 7))
+    border = MARGIN, MARGIN + LINE * len(lines), MARGIN, MARGIN
+    made = ImageOps.expand(picture, border, "white")
+    font = ImageFont.load_default(14)
+    ImageDraw.Draw(made).multiline_text((MARGIN + 2, MARGIN), "\n".join(lines), "black", font)
+    return made
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ normalisation follows each convolution where AlexNet has local response normalis
 since ten layers with weights from N(0, 0.02) do not train without it; and as everywhere in the
 authors' code convolutions have no biases.
 
-The decoder is that of the paper's figure, from memory: a 1×1 convolution with as many channels
-after the channel-wise layer, then five up-convolutions of 5×5 with stride 2 (11×11×128, 21×21×64,
-41×41×64, 81×81×32, 161×161×3), resized to 227×227. Bilinear resizing, and tanh before it, are
-choices of this file.
+The decoder is that of the paper's figure, from memory: after the channel-wise layer a 1×1
+convolution, then five up-convolutions of 5×5 with stride 2 (11×11×128, 21×21×64, 41×41×64,
+81×81×32, 161×161×3 of images of 227×227). Bilinear resizing to the image's size, and tanh before
+it, are choices of this file.
 """
 
 from functools import partial
@@ -20,7 +20,7 @@ import jax.numpy as jnp
 from jaxtyping import Array
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder, Pixels
+from ctxenc.models.generator import RGB, EncoderDecoder, Pixels
 from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, Maps
 
 SMALLEST = 99
@@ -30,12 +30,8 @@ SMALLEST = 99
 class AlexNetGenerator(EncoderDecoder):
     """AlexNet to pool5, a channel-wise fully connected layer, a 1×1 convolution, a decoder.
 
-    The encoder reduces 227×227 pixels to 6×6×256 = 9216 numbers. Two of its five layers see all
-    channels of the layer before; the others are two convolutions side by side, each on half the
-    channels.
-
-    The decoder's 5×5 up-convolutions turn n pixels into 2n - 1, `upsample="resize_conv"` into 2n.
-    Its last map, 161×161 for images of 227×227, is resized to `output_size`.
+    The encoder reduces 227×227 pixels to 6×6×256 = 9216 numbers. The decoder's 5×5 up-convolutions
+    turn n pixels into 2n - 1, `upsample="resize_conv"` into 2n.
 
     Attributes:
         widths: Channels after each of AlexNet's five convolutions, all of them even.

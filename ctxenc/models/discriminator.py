@@ -7,8 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import check_widths
-from ctxenc.models.layers import GLOROT, BatchNorm, Conv, Maps
+from ctxenc.models.layers import GLOROT, BatchNorm, Conv, Maps, check_widths
 
 Logits = Float[Array, " batch"]
 
@@ -59,13 +58,7 @@ class Discriminator(nn.Module):
         return layer(x)
 
     def check_options(self) -> None:
-        """Checks the widths, and that at most one normalisation is used.
-
-        Batch normalisation would undo the scale that spectral normalisation gives a kernel.
-
-        Raises:
-            UserError: A width is not a positive number, or both normalisations are asked for.
-        """
+        """Refuses widths that are not positive numbers, and both normalisations together."""
         check_widths("model.discriminator.widths", self.widths)
         if self.batch_norm and self.spectral_norm:
             raise UserError(

@@ -1,4 +1,4 @@
-"""The generator: from an image with a hole to the hole's pixels."""
+"""The generator, from an image with a hole to the hole's pixels, and what all generators share."""
 
 from typing import Any
 
@@ -7,8 +7,86 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder, Pixels
-from ctxenc.models.layers import GLOROT, BatchNorm, ChannelwiseDense, Conv, ConvTranspose, Maps
+from ctxenc.models.layers import (
+    GLOROT,
+    BatchNorm,
+    ChannelwiseDense,
+    Conv,
+    ConvTranspose,
+    Maps,
+    ResizeConv,
+    check_widths,
+)
+from ctxenc.ops import Padding
+
+Pixels = Float[Array, "batch out_height out_width 3"]
+RGB = 3
+UPSAMPLINGS = ("deconv", "resize_conv")
+
+
+class EncoderDecoder(nn.Module):
+    """An encoder from an image to small maps, and a decoder from these to pixels.
+
+    Attributes:
+        output_size: Height and width of what is predicted, in pixels: the hole or the image.
+        widths: Channels after each of the encoder's convolutions.
+        decoder_widths: Channels of the decoder's maps, smallest map first; three (red, green,
+            blue) follow at the full size.
+        upsample: How the decoder doubles its maps: "deconv" for up-convolutions with stride 2,
+            "resize_conv" for `layers.ResizeConv`.
+        dtype: Of the computation; parameters, statistics and output are float32.
+    """
+
+    output_size: tuple[int, int]
+    widths: tuple[int, ...]
+    decoder_widths: tuple[int, ...]
+    upsample: str = "deconv"
+    dtype: Any = jnp.float32
+
+    def up(
+        self,
+        features: int,
+        *,
+        kernel_size: tuple[int, int] = (4, 4),
+        padding: Padding = "SAME",
+        use_bias: bool = True,
+    ) -> nn.Module:
+        """The layer that doubles a map; only an up-convolution has the kernel size and padding."""
+        options: dict[str, Any] = {"use_bias": use_bias, "dtype": self.dtype}
+        if self.upsample == "resize_conv":
+            return ResizeConv(features, **options)
+        return ConvTranspose(features, kernel_size, padding=padding, **options)
+
+    @property
+    def start(self) -> tuple[int, int]:
+        """Height and width of the decoder's first map, which is doubled up to `output_size`."""
+        doublings = 2 ** len(self.decoder_widths)
+        return self.output_size[0] // doublings, self.output_size[1] // doublings
+
+    def check_options(self, encoder: int | None = None, decoder: int | None = None) -> None:
+        """Refuses an unknown `upsample`, and widths below 1 or not as many as there are layers."""
+        check_widths("model.generator.widths", self.widths, encoder)
+        check_widths("model.generator.decoder_widths", self.decoder_widths, decoder)
+        if self.upsample not in UPSAMPLINGS:
+            raise UserError(
+                f"model.generator.upsample={self.upsample}: expected {' or '.join(UPSAMPLINGS)}"
+            )
+
+    def check_sizes(self, image: tuple[int, int]) -> None:
+        """Refuses an image (height, width) that halving, or an output that doubling, misses."""
+        same = ("image_size", "image_size")
+        keys = same if self.output_size == image else ("mask_height", "mask_width")
+        for names, sizes, widths, verb in (
+            (same, image, self.widths, "encoder halves"),
+            (keys, self.output_size, self.decoder_widths, "decoder doubles"),
+        ):
+            factor = 2 ** len(widths)
+            for name, size in zip(names, sizes, strict=True):
+                if size < factor or size % factor:
+                    raise UserError(
+                        f"{name}={size}: expected a multiple of {factor}, as the model's {verb} "
+                        f"{len(widths)} times"
+                    )
 
 
 class Generator(EncoderDecoder):

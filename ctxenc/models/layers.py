@@ -1,5 +1,6 @@
-"""The layers that the networks are made of."""
+"""The layers that the networks are made of, and the check of how wide these are."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 from flax.typing import Initializer
 from jaxtyping import Array, Float
 
+from ctxenc.errors import UserError
 from ctxenc.ops import Padding, conv_general_dilated, conv_transpose
 
 Maps = Float[Array, "batch height width channels"]
@@ -153,3 +155,10 @@ class BatchNorm(nn.Module):
             dtype=self.dtype,
         )
         return norm(x)
+
+
+def check_widths(key: str, widths: Sequence[int], count: int | None = None) -> None:
+    """Refuses a list of channels that is empty, has one below 1, or not `count` of them."""
+    if not widths or min(widths) < 1 or count not in (None, len(widths)):
+        numbers = "one or more" if count is None else str(count)
+        raise UserError(f"{key}={list(widths)}: expected {numbers} numbers, each 1 or more")

@@ -10,22 +10,13 @@ from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
-from flax.typing import Initializer
-from jaxtyping import Array
 
 from ctxenc.errors import UserError
-from ctxenc.models.base import RGB, EncoderDecoder, Pixels
 from ctxenc.models.discriminator import Discriminator, Logits
+from ctxenc.models.generator import RGB, EncoderDecoder, Pixels
 from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose, Maps
 
-
-def _around_one(*args: Any) -> Array:
-    return 1 + GAUSSIAN(*args)
-
-
-GAIN: Initializer = _around_one
-
-TorchNorm = partial(BatchNorm, epsilon=1e-5, scale_init=GAIN)
+TorchNorm = partial(BatchNorm, epsilon=1e-5, scale_init=lambda *args: 1 + GAUSSIAN(*args))
 """Batch normalisation with Torch's epsilon and the authors' gains."""
 
 

@@ -1,10 +1,8 @@
 """Convolutions that are fast on every platform: the two functions here.
 
 On a GPU or TPU they are `lax`'s own. On CPU, where XLA's convolutions are several times slower
-than its matrix products, they become matrix products: `matmul` takes strides and padding away,
-`stride_one` makes products of what is left, fewer of them by `winograd` where that fits. The
-choice is made when a program is lowered for its platform, so checkpoints and code move freely
-between platforms.
+than its matrix products, they become matrix products, in `matmul`. The choice is made when a
+program is lowered for its platform, so checkpoints and code move freely between platforms.
 """
 
 from collections.abc import Sequence
@@ -45,7 +43,7 @@ def conv_general_dilated(
         padding: "SAME", "VALID", or the zeros before and after: ((top, bottom), (left, right)).
         lhs_dilation: As for `lax`, and so the rest.
         rhs_dilation: Likewise.
-        dimension_numbers: Likewise; `LAYOUT`, or ("NHWC", "HWIO", "NHWC"), for the above.
+        dimension_numbers: `LAYOUT`, or ("NHWC", "HWIO", "NHWC"), for these shapes.
         feature_group_count: Into how many groups the channels are cut; each sees its own only.
         precision: Of the products on accelerators.
 

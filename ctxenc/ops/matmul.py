@@ -1,26 +1,32 @@
 """Convolutions as matrix products, for platforms whose convolutions are slow.
 
-A convolution with stride s is a convolution with stride 1 over s×s blocks of pixels, each block
-one long pixel; an up-convolution is the same thing backwards. What is left is a convolution with
-stride 1 and no padding, or its transpose.
+A convolution with stride s is one with stride 1 over s×s blocks of pixels, each block one long
+pixel; what is left is, with no padding,
+
+    output[i, j] = sum over a, b of image[i + a, j + b] @ kernel[a, b]
+
+An up-convolution is the transpose of a convolution. Only the convolution is written here: its
+transpose and all gradients are JAX's. They are fast because all that surrounds the products has a
+transpose that is cheap on CPU: reshaping, splitting, stacking and padding, but no slices with
+strides. Products are given to XLA as plain matrices, because for more axes it moves whole operands
+into another order first.
 """
 
 from collections.abc import Sequence
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ctxenc.ops.stride_one import to_image, to_output
-
 Images = Float[Array, "batch height width channels"]
 Outputs = Float[Array, "batch out_height out_width features"]
 Kernel = Float[Array, "rows columns channels features"]
-Blocks = Float[Array, "batch block_rows block_columns depth"]
 Strides = Sequence[int]
 Pads = Sequence[tuple[int, int]]
+
+FEWEST_CHANNELS = 32
+"""With fewer channels the additions of `_winograd` cost more than the products that they save."""
 
 
 def conv(
@@ -37,96 +43,121 @@ def conv(
     return jnp.concatenate(parts, axis=-1).astype(x.dtype)
 
 
-def _conv(x: Images, kernel: Kernel, strides: Strides, pads: Pads) -> Outputs:
-    seen = _blocks(x, kernel.shape[:2], strides, pads)
-    blocks = _kernel_blocks(kernel, strides, flip=False)
-    if seen.shape[1:3] == blocks.shape[:2]:  # one pixel is made of all
-        matrix = blocks.reshape(-1, blocks.shape[3])
-        return (seen.reshape(seen.shape[0], -1) @ matrix)[:, None, None]
-    return to_output(seen, blocks, flip=False)
-
-
 def conv_transpose(x: Images, kernel: Kernel, *, strides: Strides, pads: Pads) -> Outputs:
     """`lax.conv_transpose` with explicit padding, computed in float32.
 
     It is the transpose of the convolution with the kernel turned round.
     """
-    x32, kernel32, window = x.astype(jnp.float32), kernel.astype(jnp.float32), kernel.shape[:2]
-    turned = tuple(strides) == (1, 1)  # then turning the images is cheaper
-    if turned:
-        x32, pads = lax.rev(x32, (1, 2)), [(high, low) for low, high in pads]
-    else:
-        kernel32 = lax.rev(kernel32, (0, 1))
-    size = [
-        (size - 1) * stride + 1 + sum(pad) - (taps - 1)
-        for size, taps, stride, pad in zip(x.shape[1:3], window, strides, pads, strict=True)
+    window = kernel.shape[:2]
+    back = [
+        (taps - 1 - low, taps - 1 - high) for taps, (low, high) in zip(window, pads, strict=True)
     ]
-    back = [(n - 1 - low, n - 1 - high) for n, (low, high) in zip(window, pads, strict=True)]
-    blocks = partial(_blocks, window=window, strides=strides, pads=back)
+    size = [
+        (size - 1) * stride + taps - sum(pad)
+        for size, stride, taps, pad in zip(x.shape[1:3], strides, window, back, strict=True)
+    ]
+    turned = lax.rev(kernel.astype(jnp.float32), (0, 1))
     like = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[3]), jnp.float32)
-    cut = _kernel_blocks(kernel32, strides, flip=True)
-    image = _from_pixel(x32, cut) if x.shape[1:3] == (1, 1) else to_image(x32, cut, flip=True)
-    (y,) = jax.linear_transpose(blocks, like)(image)
-    return (lax.rev(y, (1, 2)) if turned else y).astype(x.dtype)
+    transposed = jax.linear_transpose(lambda y: _conv(y, turned, strides, back, flip=True), like)
+    return transposed(x.astype(jnp.float32))[0].astype(x.dtype)
 
 
-# A 1×1 map has kernels as large as a network's bottleneck makes them: reordering one costs more
-# than its product, so here the taps are a batch of products, in the order they lie in.
+def _conv(
+    x: Images,
+    kernel: Float[Array, "rows columns _ _"],
+    strides: Strides,
+    pads: Pads,
+    flip: bool = False,
+) -> Outputs:
+    """The convolution; with `flip` the kernel's matrices are (features, channels).
 
-
-def _from_pixel(x: Float[Array, "batch 1 1 channels"], kernel: Kernel) -> Outputs:
-    rows, columns, *matrix = kernel.shape
-    taps = _taps(x[:, 0, 0], kernel.reshape(-1, *matrix))
-    return taps.swapaxes(0, 1).reshape(x.shape[0], rows, columns, -1)
-
-
-@jax.custom_vjp
-def _taps(
-    pixels: Float[Array, "batch from"], matrices: Float[Array, "taps from to"]
-) -> Float[Array, "taps batch to"]:
-    """Every pixel times every tap's matrix."""
-    return lax.dot_general(_repeat(pixels, matrices), matrices, (((2,), (1,)), ((0,), (0,))))
-
-
-def _taps_backward(saved: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
-    pixels, matrices = saved
-    # The large operand comes first: the second is the one that gets packed for the product.
-    to_pixels = lax.dot_general(matrices, gradient, (((2,), (2,)), ((0,), (0,)))).sum(0).T
-    repeated = _repeat(pixels, matrices)
-    return to_pixels, lax.dot_general(repeated, gradient, (((1,), (1,)), ((0,), (0,))))
-
-
-def _repeat(pixels: Array, matrices: Array) -> Float[Array, "taps batch from"]:
-    return jnp.broadcast_to(pixels, (len(matrices), *pixels.shape))
-
-
-_taps.defvjp(lambda *operands: (_taps(*operands), operands), _taps_backward)
-
-
-def _blocks(x: Images, window: Sequence[int], strides: Strides, pads: Pads) -> Blocks:
-    """All that a convolution sees of its padded input, each block of pixels made one."""
+    So both a convolution and an up-convolution use their kernels as they lie in memory.
+    """
+    (rows, columns, *matrix), (down, right) = kernel.shape, strides
     spatial = []
-    for size, taps, stride, (low, high) in zip(x.shape[1:3], window, strides, pads, strict=True):
+    for size, taps, stride, (low, high) in zip(
+        x.shape[1:3], (rows, columns), strides, pads, strict=True
+    ):
         outputs = (size + low + high - taps) // stride + 1
-        length = stride * (outputs - 1 - -taps // stride)
+        length = stride * (outputs - 1 - -taps // stride)  # of all that the windows reach
         spatial.append((low, length - size - low, 0))
     x = lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *spatial, (0, 0, 0)])
-    (b, h, w, c), (down, right) = x.shape, strides
+    b, h, w, c = x.shape
     x = x.reshape(b, h // down, down, w // right, right, c)
-    return x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // down, w // right, -1)
+    x = x.transpose(0, 1, 3, 2, 4, 5).reshape(b, h // down, w // right, -1)
 
-
-def _kernel_blocks(
-    kernel: Kernel, strides: Strides, *, flip: bool
-) -> Float[Array, "block_rows block_columns from to"]:
-    """Cuts a kernel into blocks, with zeros where it does not fill the last.
-
-    A block's pixels go to the channels, or with `flip`, of a transposed kernel, to the features.
-    """
-    (rows, columns, channels, features), (down, right) = kernel.shape, strides
-    i, j = -(-rows // down), -(-columns // right)
     kernel = jnp.pad(kernel, ((0, -rows % down), (0, -columns % right), (0, 0), (0, 0)))
-    kernel = kernel.reshape(i, down, j, right, channels, features)
+    rows, columns = -(-rows // down), -(-columns // right)  # of blocks
+    kernel = kernel.reshape(rows, down, columns, right, *matrix)
     if flip:
-        return kernel.transpose(0, 2, 4, 1, 3, 5).reshape(i, j, channels, -1)
-    return kernel.transpose(0, 2, 1, 3, 4, 5).reshape(i, j, -1, features)
+        kernel = kernel.transpose(0, 2, 4, 1, 3, 5).reshape(rows, columns, matrix[0], -1)
+    else:
+        kernel = kernel.transpose(0, 2, 1, 3, 4, 5).reshape(rows, columns, -1, matrix[1])
+
+    height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
+    even = height % 2 == width % 2 == 0
+    if even and (rows, columns) == (2, 2) and min(kernel.shape[2:]) >= FEWEST_CHANNELS:
+        return _winograd(x, kernel, flip)
+    # From the last tap to the first, so that gradients are summed from the first to the last.
+    corners = [(a, b) for a in reversed(range(rows)) for b in reversed(range(columns))]
+    shifted = [x[:, a : a + height, b : b + width] for a, b in corners]
+    if flip:
+        joined = kernel.transpose(2, 0, 1, 3).reshape(matrix[0], -1)
+    else:
+        joined = kernel.reshape(-1, matrix[1])
+    return _product(jnp.concatenate(shifted[::-1], axis=-1), joined, flip)
+
+
+def _product(
+    x: Float[Array, "batch height width from"], matrix: Float[Array, "_ _"], flip: bool
+) -> Float[Array, "batch height width to"]:
+    """Every pixel times the matrix, or times its transpose."""
+    flat, contracted = x.reshape(-1, x.shape[-1]), ((1,), (1 if flip else 0,))
+    return lax.dot_general(flat, matrix, (contracted, ((), ()))).reshape(*x.shape[:-1], -1)
+
+
+def _winograd(
+    image: Images, kernel: Float[Array, "2 2 _ _"], flip: bool
+) -> Float[Array, "batch even_height even_width features"]:
+    """The convolution with a 2×2 kernel by 9 matrix products, where there are 16 to 2×2 outputs.
+
+    In one dimension, two outputs of a two-tap kernel (g0, g1) over three inputs (d0, d1, d2) are
+
+        y0 = d0 g0 + d1 g1 = (d0 - d1) g0 + d1 (g0 + g1)
+        y1 = d1 g0 + d2 g1 =                d1 (g0 + g1) + (d2 - d1) g1
+
+    three products where there were four (Winograd 1980; Lavin and Gray 2016). Each pixel is a long
+    vector, so each product is a matrix product. Only additions surround it, so float32 stays as
+    exact as it was.
+    """
+    tiles = [part for row in _cut_image(image, 1) for part in _cut_image(row, 2)]
+    matrices = [part for row in _cut_kernel(kernel) for part in _cut_kernel(row)]
+    products = [_product(*pair, flip) for pair in zip(tiles, matrices, strict=True)]
+    return _join([_join(products[i : i + 3], 2) for i in (0, 3, 6)], 1)
+
+
+def _cut_image(image: Array, axis: int) -> tuple[Array, Array, Array]:
+    """Tiles of three inputs, two apart, along one axis -> (d0 - d1, d1, d2 - d1)."""
+    size = image.shape[axis] // 2
+    padding = [(0, int(n == axis)) for n in range(image.ndim)]
+    pairs = jnp.pad(image, padding).reshape(
+        *image.shape[:axis], size + 1, 2, *image.shape[axis + 1 :]
+    )
+    even, odd = [half.squeeze(axis + 1) for half in jnp.split(pairs, 2, axis + 1)]
+    d0, d1 = [lax.slice_in_dim(half, 0, size, axis=axis) for half in (even, odd)]
+    d2 = lax.slice_in_dim(even, 1, size + 1, axis=axis)
+    last = d2 - d1  # before `first`, whose gradient is then the first to be subtracted
+    first = d0 - d1
+    return first, d1, last
+
+
+def _cut_kernel(kernel: Array) -> tuple[Array, Array, Array]:
+    g0, g1 = [half.squeeze(0) for half in jnp.split(kernel, 2)]
+    return g0, g0 + g1, g1
+
+
+def _join(products: Sequence[Array], axis: int) -> Array:
+    """Products -> (y0, y1), side by side along one axis."""
+    first, middle, last = products
+    y = jnp.stack([first + middle, middle + last], axis + 1)
+    return y.reshape(*first.shape[:axis], -1, *first.shape[axis + 1 :])

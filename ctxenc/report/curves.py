@@ -31,34 +31,32 @@ def save(
         context_mean_db: the test PSNR of filling with the context's mean colour.
         undecided: what a discriminator loses that cannot tell real from filled.
     """
-    names = dict.fromkeys(n for line in train for n in line if n not in NOT_DRAWN)
-    losses = {n: n for n in names if n.endswith("_loss") and not n.startswith("discriminator")}
-    judging = {n: n for n in names if n.startswith("discriminator_loss")}
-    others = {n: n for n in names if n not in losses and n not in judging}
-    accuracies = {n: others.pop(n) for n in list(others) if n.startswith("accuracy")}
-    panels = 2 + sum(map(bool, (judging, accuracies, others)))
-    figure = Figure(figsize=(4.6 * panels, 3.6))
-    inch = 1 / (4.6 * panels)  # margins by hand: a layout engine draws everything twice
+    names = list(dict.fromkeys([n for line in train for n in line if n not in NOT_DRAWN]))
+    judging = [n for n in names if n.startswith("discriminator_loss")]
+    losses = [n for n in names if n.endswith("_loss") and not n.startswith("discriminator")]
+    accuracies = [n for n in names if n.startswith("accuracy")]
+    others = [n for n in names if n not in (*losses, *judging, *accuracies)]
+    titles = ("discriminator loss", "discriminator accuracy", "also logged")
+    groups = {t: g for t, g in zip(titles, (judging, accuracies, others), strict=True) if g}
+    width = 4.6 * (2 + len(groups))
+    figure = Figure(figsize=(width, 3.6))
+    inch = 1 / width  # margins by hand: a layout engine draws everything twice
     figure.subplots_adjust(left=0.6 * inch, right=1 - 0.1 * inch, bottom=0.14, top=0.91, wspace=0.3)
-    axes = iter(figure.subplots(1, panels))
+    first, *middle, last = figure.subplots(1, 2 + len(groups))
 
-    _generator(next(axes), train, list(losses))
-    if judging:
-        axis = next(axes)
-        _lines(axis, train, list(judging))
-        if undecided is not None:
+    _generator(first, train, losses)
+    for axis, (title, group) in zip(middle, groups.items(), strict=True):
+        _lines(axis, train, group)
+        if group is judging and undecided is not None:
             label = f"{undecided:.3f}: cannot tell real from filled"
             axis.axhline(undecided, label=label, **REFERENCE)
-        _finish(axis, "discriminator loss")
-    for title, group in (("discriminator accuracy", accuracies), ("also logged", others)):
-        if group:
-            axis = next(axes)
-            _lines(axis, train, list(group))
-            _finish(axis, title)
-    axis = next(axes)
-    _lines(axis, test, ["psnr_db"], label="model", marker=".")
-    axis.axhline(context_mean_db, label="context mean", **REFERENCE)
-    _finish(axis, "test PSNR on the hole (dB)")
+        axis.set(title=title)
+    _lines(last, test, ["psnr_db"], label="model", marker=".")
+    last.axhline(context_mean_db, label="context mean", **REFERENCE)
+    last.set(title="test PSNR on the hole (dB)")
+    for axis in (*middle, last):
+        axis.set(xlabel="step")
+        axis.legend(fontsize=8)
 
     with whole(file) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
@@ -84,8 +82,3 @@ def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> 
         steps, values = [r["step"] for r in known], [r[name] for r in known]
         axis.plot(steps, values, lw=1, **{"label": name.replace("_", " "), **style})
     axis.grid(alpha=0.2)
-
-
-def _finish(axis: Axes, title: str) -> None:
-    axis.set(title=title, xlabel="step")
-    axis.legend(fontsize=8)

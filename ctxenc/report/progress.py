@@ -1,4 +1,4 @@
-"""What the terminal shows while a run trains; all of it on standard error."""
+"""Progress on standard error: live bars on a terminal, a plain line now and then elsewhere."""
 
 import logging
 import time
@@ -6,38 +6,60 @@ from typing import Any
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 SECONDS_BETWEEN_LINES = 10
 SHOWN_WAIT = 0.01  # of the time
 
 
-class Bar:
-    """A live bar on a terminal; a plain line every ten seconds elsewhere; `quiet`, nothing."""
+class Counting(Progress):
+    """Progress of passes over images: a bar, or lines, for each."""
 
-    def __init__(self, total: int, *, steps_per_epoch: int, batch_size: int, quiet: bool = False):
-        self.console = Console(stderr=True)
-        self._quiet = quiet
-        self._total, self._batch_size = total, batch_size
-        self._epochs = total / steps_per_epoch
-        self._printed = -float("inf")
-        self._bar = Progress(
-            TextColumn("epoch {task.fields[epoch]}"),
+    def __init__(self, label: str = "{task.description}", *after: str, quiet: bool = False):
+        console = Console(stderr=True)
+        super().__init__(
+            TextColumn(label),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[losses]}"),
-            console=self.console,
-            disable=quiet or not self.console.is_terminal,
+            *map(TextColumn, after),
+            console=console,
+            disable=quiet or not console.is_terminal,
         )
-        self._task = self._bar.add_task("", total=total, epoch="", losses="compiling")
+        self._bars: dict[str, TaskID] = {}
+        self._printed: dict[str, float] = {}
 
-    def __enter__(self) -> "Bar":
-        self._bar.start()
-        return self
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """So many of `total` images are done in the pass called `what`."""
+        if what not in self._bars:
+            self._bars[what] = self.add_task(what, total=total)
+        self.update(self._bars[what], completed=done)
+        self._line(what, f"{what}: {done}/{total} images", last=done == total)
 
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+    def _line(self, what: str, text: str, *, last: bool) -> None:
+        """Print it, unless on a terminal or within ten seconds of the one before."""
+        now = time.monotonic()
+        due = last or now - self._printed.get(what, -float("inf")) > SECONDS_BETWEEN_LINES
+        if due and not self.console.is_terminal:
+            self._printed[what] = now
+            print(text, file=self.console.file, flush=True)
+
+
+class Bar(Counting):
+    """The progress of a training run; `quiet`, nothing."""
+
+    def __init__(self, total: int, *, steps_per_epoch: int, batch_size: int, quiet: bool = False):
+        super().__init__("epoch {task.fields[epoch]}", "{task.fields[losses]}", quiet=quiet)
+        self._quiet, self._total, self._batch_size = quiet, total, batch_size
+        self._epochs = total / steps_per_epoch
+        self._task = self.add_task("", total=total, epoch="", losses="compiling")
 
     def handler(self) -> logging.Handler:
         """A log handler whose lines do not tear the bar."""
@@ -51,26 +73,18 @@ class Bar:
 
     def step(self, step: int) -> None:
         """Move the bar."""
-        self._bar.update(self._task, completed=step)
+        self.update(self._task, completed=step)
 
     def show(self, record: dict[str, Any]) -> None:
         """Show the losses of a line of ``metrics.jsonl``."""
         if self._quiet:
             return
-        epoch = f"{record['epoch']:.2f}/{self._epochs:.4g}"
-        losses = describe(record)
-        self._bar.update(self._task, epoch=epoch, losses=losses)
-        now = time.monotonic()
-        last = record["step"] == self._total
-        if not self.console.is_terminal and (last or now - self._printed > SECONDS_BETWEEN_LINES):
-            self._printed = now
-            images_left = (self._total - record["step"]) * self._batch_size
-            rate = record.get("images_per_second")
-            left = f" {images_left / rate:.0f} s left" if rate else ""
-            self.console.file.write(
-                f"epoch {epoch} step {record['step']}/{self._total} {losses}{left}\n"
-            )
-            self.console.file.flush()
+        step, rate = record["step"], record.get("images_per_second")
+        epoch, losses = f"{record['epoch']:.2f}/{self._epochs:.4g}", describe(record)
+        self.update(self._task, epoch=epoch, losses=losses)
+        left = f" {(self._total - step) * self._batch_size / rate:.0f} s left" if rate else ""
+        text = f"epoch {epoch} step {step}/{self._total} {losses}{left}"
+        self._line("", text, last=step == self._total)
 
 
 def describe(record: dict[str, Any]) -> str:

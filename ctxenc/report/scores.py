@@ -26,7 +26,15 @@ def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, NARROWEST)
-    console.print(escape(_title(metrics)))
+    dataset, checkpoint = metrics["dataset"], metrics["checkpoint"]
+    averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
+    console.print(
+        escape(
+            f"{dataset['name']}, {dataset['image_size']} × {dataset['image_size']}, "
+            f"{metrics['images']} test images; checkpoint {checkpoint['which']}, "
+            f"step {checkpoint['step']}{averaged}"
+        )
+    )
     for table in tables(metrics, console.width):
         console.print(table)
     verdict = metrics["verdict"]
@@ -41,7 +49,11 @@ def tables(metrics: dict[str, Any], width: int) -> list[Table]:
 
     Rows are in the order of their PSNR; those of the first images only are starred.
     """
-    rows = sorted(metrics["rows"].items(), key=lambda item: _badness(item[1]))
+
+    def badness(item: tuple[str, Figures]) -> float:
+        return METRICS[ORDER].badness(item[1].get(ORDER, {}).get("mean", -math.inf))
+
+    rows = sorted(metrics["rows"].items(), key=badness)
     names = [_name(row, figures, metrics["images"]) for row, figures in rows]
     groups: list[list[list[str]]] = []
     room = 0
@@ -69,16 +81,6 @@ def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
     return shown
 
 
-def _title(metrics: dict[str, Any]) -> str:
-    dataset, checkpoint = metrics["dataset"], metrics["checkpoint"]
-    averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
-    return (
-        f"{dataset['name']}, {dataset['image_size']} × {dataset['image_size']}, "
-        f"{metrics['images']} test images; checkpoint {checkpoint['which']}, "
-        f"step {checkpoint['step']}{averaged}"
-    )
-
-
 def _name(row: str, figures: Figures, images: int) -> str:
     star = " *" if figures.get(ORDER, {}).get("images") != images else ""
     return f"{'>' if row == 'model' else ' '} {title(row)}{star}"
@@ -94,7 +96,3 @@ def _cell(metric: Metric, figure: Figure | None) -> str:
         return ""
     mean, low, high = (metric.shown(figure.get(n, math.nan)) for n in ("mean", "low", "high"))
     return f"{mean} ({low} to {high})" if metric.interval and "low" in figure else mean
-
-
-def _badness(figures: Figures) -> float:
-    return METRICS[ORDER].badness(figures.get(ORDER, {}).get("mean", -math.inf))

@@ -39,6 +39,17 @@ def test_elsewhere_a_line_now_and_then_and_one_at_the_end(monkeypatch):
     assert "step 100/100" in lines[1]
 
 
+def test_each_pass_over_images_has_its_own_lines(monkeypatch):
+    shown = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **_: Console(file=shown))
+    with progress.Counting() as counting:
+        for done in (1, 2, 3):
+            counting("model", done, 3)
+        counting("mean", 1, 3)
+    lines = shown.getvalue().splitlines()
+    assert lines == ["model: 1/3 images", "model: 3/3 images", "mean: 1/3 images"]
+
+
 def test_without_a_discriminator_its_losses_are_left_out():
     record = {name: value for name, value in RECORD.items() if name != "discriminator_loss"}
     assert "D " not in progress.describe(record)
