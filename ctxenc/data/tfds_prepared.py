@@ -12,7 +12,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from ctxenc.errors import UserError
-from ctxenc.runs import safe_read
+from ctxenc.runs import files
 
 OURS = "tensorflow_datasets."
 
@@ -49,7 +49,7 @@ def check_features(folder: Path) -> None:
     """
     for file in (folder / "features.json", folder / "dataset_info.json"):
         try:
-            names = _class_names(safe_read.text(file, safe_read.MOST_JSON))
+            names = _class_names(files.read_text(file, files.MOST_JSON))
         except (OSError, ValueError, RecursionError) as error:
             reason = " ".join(str(error).split())
             raise UserError(f"{file}: does not describe a TFDS dataset ({reason})") from None

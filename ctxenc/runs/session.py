@@ -2,36 +2,57 @@
 
 import contextlib
 import logging
+import signal
+import threading
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
 
+from ctxenc.errors import Interrupted, UserError, printable
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
 from ctxenc.runs.folder import Run
-from ctxenc.runs.status import StatusFile
-from ctxenc.runtime import signals
 
 log = logging.getLogger(__name__)
 
 
-@dataclass
 class Session:
-    """What the training loop is given of it."""
+    """What the training loop is given of it.
 
-    status: StatusFile
-    bar: Bar
-    _request: signals.Request
-    _vote: devices.Vote
+    A resumed run keeps its old status until its state is restored, so that an attempt that cannot
+    even begin changes nothing.
+    """
+
+    def __init__(self, run: Run, bar: Bar, *, resumed: bool):
+        self.bar = bar
+        self.signum = 0  # of the signal that asks for a stop
+        self._run, self._vote = run, devices.Vote()
+        self._began = time.monotonic()
+        self._before: float = run.known_status["seconds"] if resumed else 0.0
+        self._step: int | None = None  # before the run is under way
+
+    def begin(self, step: int) -> None:
+        """Say that the run is under way from `step` on."""
+        self._step = step
+        self.write_status("running")
 
     def at(self, step: int) -> None:
         """A step has been taken: move the bar and remember it for the status."""
-        self.status.step = step
+        self._step = step
         self.bar.step(step)
 
-    def stop_requested(self) -> signals.Interrupted | None:
+    def write_status(self, state: str, error: str | None = None) -> None:
+        """Write the status with the seconds of every process that has worked on the run."""
+        if self._step is not None:
+            seconds = self._before + time.monotonic() - self._began
+            self._run.write_status(state, step=self._step, seconds=seconds, error=error)
+
+    def stop_requested(self) -> Interrupted | None:
         """Whether a process was asked to stop; every process learns of it at the same step."""
-        asked = self._vote.cast(self._request.signum)
-        return signals.Interrupted(asked) if asked else None
+        asked = self._vote.cast(self.signum)
+        return Interrupted(asked) if asked else None
 
 
 @contextlib.contextmanager
@@ -44,23 +65,103 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
     """
     with contextlib.ExitStack() as stack:
         processes.together(lambda: stack.enter_context(run.lock()))
-        stack.enter_context(run.logging(bar.handler()))
+        stack.enter_context(log_to(run.log_file, bar.handler()))
         stack.enter_context(bar)
-        request = stack.enter_context(signals.requests())
-        status = StatusFile(run, resumed=resumed)
-        processes.at_failure(lambda message: status.write("failed", message))
+        current = Session(run, bar, resumed=resumed)
+        stack.enter_context(_signals(current))
+        if not resumed:
+            current.begin(0)
+        processes.at_failure(lambda message: current.write_status("failed", message))
         try:
-            yield Session(status, bar, request, devices.Vote())
+            yield current
         except KeyboardInterrupt as stop:  # Interrupted, or a second Ctrl-C, which saves nothing
-            status.write("interrupted", str(stop) or "SIGINT twice: not saved")
-            if not isinstance(stop, signals.Interrupted):
+            current.write_status("interrupted", str(stop) or "SIGINT twice: not saved")
+            if not isinstance(stop, Interrupted):
                 processes.abandon(stop)
             raise
         except BaseException as error:
             log.debug("failed", exc_info=error)
             processes.abandon(error)
-            status.write("failed", f"{type(error).__name__}: {error}")
+            current.write_status("failed", f"{type(error).__name__}: {error}")
             raise
-        status.write("finished")
-        if request.signum:
-            raise signals.Interrupted(request.signum)
+        current.write_status("finished")
+        if current.signum:
+            raise Interrupted(current.signum)
+
+
+@contextlib.contextmanager
+def _signals(current: Session) -> Iterator[None]:
+    """Have SIGINT and SIGTERM ask for a stop at the next step, with a checkpoint.
+
+    After the first, SIGTERM changes nothing (schedulers send it several times, and a checkpoint is
+    under way), and Ctrl-C acts as if it were not caught. Outside of the main thread, where Python
+    allows no handlers, nothing is caught.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(signum: int, frame: FrameType | None) -> None:
+        if current.signum and signum == signal.SIGINT:
+            signal.signal(signum, before[signal.SIGINT])
+            signal.raise_signal(signum)
+        current.signum = current.signum or signum
+
+    for signum in before:
+        signal.signal(signum, ask)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that cannot be written (a full disk) is no reason to fill the terminal."""
+
+    def _open(self) -> Any:
+        if Path(self.baseFilename).is_symlink():  # in a stranger's run folder: to any file
+            raise UserError(f"{self.baseFilename}: a link; expected a file of the run's own")
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
+        pass
+
+
+@contextlib.contextmanager
+def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
+    """While open, ctxenc's log goes to `console` and, with tracebacks, to `file`.
+
+    Of several processes, one writes the file, and the others show errors alone.
+    """
+    ours, handlers = logging.getLogger("ctxenc"), [console]
+    console.setLevel(logging.INFO if processes.is_main() else logging.ERROR)
+    if processes.is_main():
+        handlers.insert(0, _LogFile(file, encoding="utf-8"))
+        handlers[0].setFormatter(
+            logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+        )
+    before = ours.level, ours.propagate
+    ours.setLevel(logging.DEBUG)
+    ours.propagate = False
+    for handler in handlers:
+        handler.addFilter(_plain)
+        ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.setLevel(before[0])
+        ours.propagate = before[1]
+        for handler in handlers:
+            ours.removeHandler(handler)
+            handler.removeFilter(_plain)
+        if processes.is_main():
+            with contextlib.suppress(OSError):  # what it could not write
+                handlers[0].close()
+
+
+def _plain(record: logging.LogRecord) -> bool:
+    """Names of files and runs that would steer the terminal, or forge a line, do not."""
+    record.msg, record.args = printable(record.getMessage()), None
+    return True

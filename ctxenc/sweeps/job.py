@@ -14,6 +14,7 @@ from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
 from ctxenc.experiment import train
 from ctxenc.runs.folder import LockedError, Run
+from ctxenc.runs.session import log_to
 from ctxenc.sweeps import gpu_assignment
 from ctxenc.sweeps.folder import Sweep
 
@@ -90,7 +91,7 @@ def _fail(run: Run, error: Exception) -> None:
     """Have status and log say what went wrong, where training has not come far enough to."""
     message = f"{type(error).__name__}: {error}"
     if (run.state, run.known_status["error"]) != ("failed", message):
-        with run.logging(logging.NullHandler()):
+        with log_to(run.log_file, logging.NullHandler()):
             log.error("failed", exc_info=error)
         _set_state(run, "failed", message)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ctxenc import launch
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
-from ctxenc.runs.new_folder import reserve
+from ctxenc.runs.folder import reserve
 from ctxenc.sweeps import start
 from ctxenc.sweeps.closing_table import closing
 from ctxenc.sweeps.folder import FILE, Sweep

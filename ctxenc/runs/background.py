@@ -4,7 +4,6 @@ import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any
 
 from ctxenc.parallel.processes import is_main
@@ -29,15 +28,9 @@ class Background:
 
     def submit(self, work: Callable[..., Any], *args: Any) -> None:
         """Do ``work(*args)`` after what was handed in before."""
-        if not is_main():
-            return
-        self._room.acquire()
-        self._pool.submit(self._do, work, *args)
-
-    def check(self) -> None:
-        """Raise what a piece of work has raised."""
-        if self._errors:
-            raise self._errors[0]
+        if is_main():
+            self._room.acquire()
+            self._pool.submit(self._do, work, *args)
 
     def _do(self, work: Callable[..., Any], *args: Any) -> None:
         try:
@@ -47,12 +40,15 @@ class Background:
         finally:
             self._room.release()
 
+    def check(self) -> None:
+        """Raise what a piece of work has raised."""
+        if self._errors:
+            raise self._errors[0]
+
     def __enter__(self) -> "Background":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._pool.shutdown(wait=True)
         if error is None:
             self.check()

@@ -1,22 +1,34 @@
-"""Memory that XLA's CPU programs free is kept for the next step, not given back to the system.
-
-Every step allocates and frees the same temporaries (158 MB for ``model=cifar``). glibc's malloc
-returns such blocks to the kernel at once, which costs a step some 38,000 page faults: about an
-eighth of its time. See ``docs/performance.md``.
-"""
+"""What a process is told before JAX computes in it, so that it starts soon and runs fast."""
 
 import ctypes
 import os
 import sys
 
 import jax
+from platformdirs import user_cache_path
 
 # <malloc.h>; mallopt(3) says what they do.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
 
 
+def keep_programs() -> None:
+    """Keep XLA's compiled programs between processes, in the user's cache folder.
+
+    JAX's own settings win: ``JAX_COMPILATION_CACHE_DIR`` moves it, and
+    ``JAX_ENABLE_COMPILATION_CACHE=false`` switches it off.
+    """
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("ctxenc") / "xla"))
+        # The many small programs of a start, too: reading one takes a fraction of compiling it.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 def keep_memory() -> bool:
     """Have this process keep what it frees, where that pays: glibc, and XLA on the CPU.
+
+    Every step allocates and frees the same temporaries (158 MB for ``model=cifar``). glibc's malloc
+    returns such blocks to the kernel at once, which costs a step some 38,000 page faults: about an
+    eighth of its time. See ``docs/performance.md``.
 
     Only the first call in a process, before JAX has started its threads, can do it all; so on a GPU
     or TPU the threads of the process share one arena too, which is not known yet at that time. The
