@@ -29,6 +29,7 @@ LONGEST = 2048  # bytes of a text that processes exchange
 Answer = TypeVar("Answer")
 
 _index, _count = 0, 1  # kept here, so that who only reads a run folder need not import JAX
+_at_failure: list[Callable[[str], None]] = []
 
 
 def join() -> None:
@@ -60,14 +61,16 @@ def join() -> None:
         atexit.register(_end, watch)  # before JAX's own end, as it came after JAX's beginning
 
 
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable)
+    if value is not None and not value.isdecimal():
+        raise ValueError(f"{variable}={value}: expected a whole number.")
+    return None if value is None else int(value)
+
+
 def is_main() -> bool:
     """Whether this process is the one that writes: process 0, or the only one."""
     return _index == 0
-
-
-def count() -> int:
-    """How many processes train together."""
-    return _count
 
 
 def together(action: Callable[[], Answer]) -> Answer:
@@ -98,6 +101,20 @@ def first(action: Callable[[], Any]) -> str:
     return found if _count == 1 else _exchange(found)[0]
 
 
+def _exchange(text: str) -> list[str]:
+    """Every process's text, in every process."""
+    from jax.experimental import multihost_utils
+
+    encoded = text.encode()[:LONGEST].ljust(LONGEST, b"\0")
+    gathered = multihost_utils.process_allgather(np.frombuffer(encoded, np.uint8))
+    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in gathered]
+
+
+def at_failure(tell: Callable[[str], None]) -> None:
+    """Have `tell` called with another process's message of failure before this one ends too."""
+    _at_failure[:] = [tell]
+
+
 def abandon(error: BaseException) -> None:
     """Tell the other processes of an error that is this one's alone, and end without them.
 
@@ -111,22 +128,6 @@ def abandon(error: BaseException) -> None:
         for other in {*range(_count)} - {_index}:
             _client().key_value_set(FAILED.format(other), message)
     atexit.register(_exit_without_others)  # before JAX's, which waits for the others
-
-
-def _exit_without_others() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if is_main():
-        time.sleep(2)  # the others are told through this process
-    os._exit(1)
-
-
-_at_failure: list[Callable[[str], None]] = []
-
-
-def at_failure(tell: Callable[[str], None]) -> None:
-    """Have `tell` called with another process's message of failure before this one ends too."""
-    _at_failure[:] = [tell]
 
 
 def _leave_with_others(client: Any) -> None:
@@ -146,6 +147,14 @@ def _leave_with_others(client: Any) -> None:
     _exit_without_others()
 
 
+def _exit_without_others() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if is_main():
+        time.sleep(2)  # the others are told through this process
+    os._exit(1)
+
+
 def _end(watch: threading.Thread) -> None:
     """End the thread, which could not return to an interpreter that has ended."""
     with contextlib.suppress(Exception):
@@ -158,21 +167,3 @@ def _client() -> Any:
     from jax._src import distributed
 
     return distributed.global_state.client
-
-
-def _exchange(text: str) -> list[str]:
-    """Every process's text, in every process."""
-    from jax.experimental import multihost_utils
-
-    encoded = text.encode()[:LONGEST]
-    padded = np.zeros(LONGEST, np.uint8)
-    padded[: len(encoded)] = np.frombuffer(encoded, np.uint8)
-    gathered = multihost_utils.process_allgather(padded)
-    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in gathered]
-
-
-def _number(variable: str) -> int | None:
-    value = os.environ.get(variable)
-    if value is not None and not value.isdecimal():
-        raise ValueError(f"{variable}={value}: expected a whole number.")
-    return None if value is None else int(value)
