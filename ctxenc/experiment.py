@@ -29,12 +29,11 @@ from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
 from ctxenc.runs import checkpoints as saved
-from ctxenc.runs.background import Background
 from ctxenc.runs.checkpoints import Checkpoints
 from ctxenc.runs.folder import Run
 from ctxenc.runs.run_log import Calendar, RunLog
 from ctxenc.runs.samples import Samples
-from ctxenc.runs.session import Session, session
+from ctxenc.runs.session import Background, Session, session
 from ctxenc.state import Logged, Model, TrainState
 
 log = logging.getLogger(__name__)

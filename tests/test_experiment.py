@@ -25,7 +25,7 @@ from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
 from ctxenc.report.progress import Bar
 from ctxenc.runs import run_log
-from ctxenc.runs.background import Background
+from ctxenc.runs.session import Background
 from ctxenc.trained import TrainedModel
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT

@@ -26,7 +26,7 @@ from ctxenc.errors import UserError
 from ctxenc.parallel.devices import on_devices
 from ctxenc.parallel.processes import is_main
 from ctxenc.runs import files
-from ctxenc.state import Logged, TrainState, Variables
+from ctxenc.state import Logged, NetworkState, TrainState, Variables
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ ITEMS = ("generator", "training", "sums")
 class Checkpoints:
     """The checkpoints of one run; use it as a context manager, so that saves are waited for.
 
-    Saving is asynchronous and atomic: a process killed in the middle of one leaves the previous
-    checkpoint whole. The latest two are kept, should one be damaged, and the one with the best
-    test `psnr_db`. Several processes save together, each its own part.
+    Saving is asynchronous and atomic: a process killed meanwhile leaves the checkpoint before it.
+    The latest two are kept, should one be damaged, and the one with the best test `psnr_db`.
+    Several processes save together, each its own part.
     """
 
     def __init__(self, folder: Path):
@@ -84,8 +84,7 @@ class Checkpoints:
     ) -> None:
         """Start saving a state; without test `figures` it can be the latest, never the best.
 
-        Raises:
-            UserError: this save, or the one before it, cannot be written.
+        A `UserError` says that this save, or the one before it, cannot be written.
         """
         if step in self._saved:
             return
@@ -94,10 +93,8 @@ class Checkpoints:
         items = {"generator": _generator_item(state), "training": _training_item(state)}
         if sums:
             items["sums"] = sums
-        saves = {
-            name: ocp.args.StandardSave({"item": item, "checksum": checksum(item)})
-            for name, item in items.items()
-        }
+        summed = {n: {"item": item, "checksum": checksum(item)} for n, item in items.items()}
+        saves = {name: ocp.args.StandardSave(item) for name, item in summed.items()}
         with self._writing():
             self._manager.save(step, args=ocp.args.Composite(**saves), metrics=figures)
         self._saved.add(step)
@@ -127,46 +124,29 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def best_step(folder: Path) -> int | None:
-    """The saved step with the best test `psnr_db`; None where no test came before a save.
-
-    Raises:
-        UserError: the test figures of a checkpoint are damaged.
-    """
+    """The saved step with the best test `psnr_db`; None where no test came before a save."""
     scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
     tested = [(score, step) for step, score in scores.items() if score is not None]
     return max(tested)[1] if tested else None
 
 
 def restore(folder: Path, template: TrainState, step: int | None = None) -> TrainState:
-    """The saved state of a step in the shapes, types and shardings of `template`.
-
-    Args:
-        folder: of the checkpoints.
-        template: arrays, or `jax.ShapeDtypeStruct` with shardings.
-        step: None for the latest.
+    """The saved state of a step, or the latest, in the shapes, types and shardings of `template`.
 
     Raises:
         UserError: no such checkpoint, or one that is damaged or of another model.
     """
     generator = _restored(folder, step, "generator", _generator_item(template))
     training = _restored(folder, step, "training", _training_item(template))
-    return TrainState(
-        step=training["step"],
-        generator=template.generator.replace(
-            **generator["variables"], opt_state=training["opt_state"]
-        ),
-        discriminator=training.get("discriminator"),
-        ema=generator.get("ema"),
-    )
+    network = NetworkState(**generator["variables"], opt_state=training["opt_state"])
+    discriminator, ema = training.get("discriminator"), generator.get("ema")
+    return TrainState(training["step"], network, discriminator, ema)
 
 
 def restore_generator(
     folder: Path, template: Variables, step: int, *, averaged: bool
 ) -> tuple[Variables, Variables | None]:
-    """The saved variables of a generator and, where one was kept, their moving average.
-
-    The arguments and errors are those of `restore`; `template` is of the variables alone.
-    """
+    """The saved variables of a generator, and their average where one was kept: see `restore`."""
     wanted = {"variables": template, **({"ema": template} if averaged else {})}
     found = _restored(folder, step, "generator", wanted)
     return found["variables"], found.get("ema")
@@ -175,23 +155,17 @@ def restore_generator(
 def restore_sums(folder: Path, step: int, sharding: NamedSharding) -> Logged | None:
     """The running sums that were saved with a step, whichever figures these are.
 
-    Returns:
-        None where they are missing or damaged: only the current window of a line is lost.
+    None where they are missing or damaged: only the current window of a line is lost.
     """
     at = folder.absolute() / str(step) / "sums"
-    if at.is_dir():
-        with suppress(Exception), _reader() as reader:  # Orbax raises many kinds
-            # Where they are to go: the devices that they were saved from may not be there.
-            wanted = on_devices(reader.metadata(at).item_metadata.tree, sharding)
-            return _read(reader, at, wanted)
+    with suppress(Exception), ocp.StandardCheckpointer() as reader:  # Orbax raises many kinds
+        # Where they are to go: the devices that they were saved from may not be there.
+        return _read(reader, at, on_devices(reader.metadata(at).item_metadata.tree, sharding))
     return None
 
 
 def drop_after(folder: Path, step: int) -> None:
-    """Delete the checkpoints of later steps, damaged ones among them.
-
-    Only the process that writes does (`is_main`).
-    """
+    """Delete the checkpoints of later steps, damaged ones too; in the process that writes."""
     for later in saved_steps(folder) if is_main() else []:
         if later > step:
             log.warning("%s: deleted, as the run continues from step %d", folder / str(later), step)
@@ -202,8 +176,7 @@ def drop_after(folder: Path, step: int) -> None:
 def checksum(tree: PyTree) -> UInt32[Array, ""]:
     """A sum of all bits of a tree: any number of devices finds the same, a flipped bit changes it.
 
-    Each 32-bit word is weighed with an odd number of its own, so words that change places change
-    it too; sums of whole numbers do not depend on their order.
+    Each 32-bit word is weighed with an odd number of its own, so swapped words change it too.
     """
     total = jnp.uint32(0)
     for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(tree) if leaf.size):
@@ -224,13 +197,9 @@ def _training_item(state: TrainState) -> dict[str, Any]:
     return item if state.discriminator is None else {**item, "discriminator": state.discriminator}
 
 
-def _reader() -> ocp.Checkpointer:
-    return ocp.Checkpointer(ocp.StandardCheckpointHandler())
-
-
-def _read(reader: ocp.Checkpointer, at: Path, wanted: PyTree) -> Any:
+def _read(reader: ocp.StandardCheckpointer, at: Path, wanted: PyTree) -> Any:
     """An item of a checkpoint, whose checksum has to be that of its bits."""
-    saved = reader.restore(at, args=ocp.args.StandardRestore(wanted))
+    saved = reader.restore(at, wanted)
     if int(checksum(saved["item"])) != int(saved["checksum"]):
         raise ValueError("its bits are not those that were saved")
     return saved["item"]
@@ -246,7 +215,7 @@ def _restored(folder: Path, step: int | None, item: str, template: PyTree) -> An
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     total = jax.ShapeDtypeStruct((), jnp.uint32, sharding=jax.tree.leaves(abstract)[0].sharding)
     try:
-        with _reader() as reader:
+        with ocp.StandardCheckpointer() as reader:
             return _read(reader, at / item, {"item": abstract, "checksum": total})
     except Exception as error:  # Orbax raises many kinds, for missing and for damaged files
         log.debug("restoring failed", exc_info=error)

@@ -29,8 +29,7 @@ DEEPEST_YAML = 64  # levels; libyaml's 30,000th ends the process
 def whole(file: Path) -> Iterator[Path]:
     """A path to write to, which becomes `file` at the end of the ``with`` block.
 
-    Raises:
-        OSError: naming `file`, which is then as it was before.
+    Where that fails, an `OSError` names `file`, which is then as it was before.
     """
     with naming(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -73,10 +72,9 @@ def write_json(file: Path, value: dict[str, Any]) -> None:
 
 
 def overwrite_text(file: Path, text: str) -> None:
-    """Write over a file in place: a full disk allows it where the text is no longer than before.
+    """Write over a file in place, as a full disk allows where the text is no longer than before.
 
-    A process that is killed meanwhile leaves neither the old text nor the new one, so this is for
-    where `write_text` has failed.
+    A process killed meanwhile leaves neither text whole: this is for where `write_text` has failed.
     """
     with naming(file), os.fdopen(_opened(file, os.O_RDWR), "r+", encoding="utf-8") as out:
         out.write(text)
@@ -105,17 +103,11 @@ def _opened(file: Path, how: int) -> int:
 
 
 def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
-    """A text file's content.
-
-    Args:
-        file: a regular file, or a link to one.
-        at_most: bytes.
-        errors: what becomes of bytes that are no UTF-8: see `bytes.decode`.
+    """The UTF-8 text of a regular file, or of a link to one, of `at_most` so many bytes.
 
     Raises:
         UserError: it is no regular file, or a larger one.
-        OSError: it is not there, or cannot be read.
-        UnicodeDecodeError: it is not text.
+        OSError, UnicodeDecodeError: it cannot be read, or is not text; `errors` as `bytes.decode`.
     """
     # Opening a pipe would wait for its other end.
     descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
@@ -129,11 +121,7 @@ def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        UserError: the file is missing, damaged, or holds something else.
-    """
+    """A JSON object; a `UserError` where it is missing, damaged or something else."""
     try:
         value = json.loads(read_text(file, MOST_JSON))
     except FileNotFoundError:
@@ -149,9 +137,8 @@ def read_yaml_text(file: Path) -> str:
     """The text of a YAML file that is safe to load: small, flat, and without aliases.
 
     Raises:
-        UserError, OSError, UnicodeDecodeError: as `read_text`.
-        ValueError, yaml.YAMLError: it is damaged, too deep, or a few of its lines could unfold
-            without end.
+        ValueError, yaml.YAMLError: it is damaged, too deep, or could unfold without end; or what
+            `read_text` raises.
     """
     found, depth = read_text(file, MOST_YAML), 0
     for event in yaml.parse(found, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):

@@ -60,11 +60,7 @@ class Run:
 
     @property
     def config(self) -> DictConfig:
-        """The composed configuration, as saved.
-
-        Raises:
-            UserError: the folder is not a run, or its configuration cannot be read.
-        """
+        """The composed configuration, as saved; a `UserError` where it cannot be read."""
         file = self.path / ".hydra" / "config.yaml"
         try:
             config = OmegaConf.load(io.StringIO(files.read_yaml_text(file)))
@@ -92,10 +88,9 @@ class Run:
     @property
     def known_status(self) -> dict[str, Any]:
         """`status` as far as it can be read; a state of None where nothing is known of it."""
-        try:
+        found: dict[str, Any] = {}
+        with contextlib.suppress(UserError):
             found = self.status
-        except UserError:
-            found = {}
         return {
             name: found[name] if isinstance(found.get(name), kind) else unknown
             for name, (kind, unknown) in STATUS.items()
@@ -208,10 +203,8 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Keep other processes from training here; the lock dies with its process.
 
-        Who has it may take it again within: a job of a sweep has it from before it trains.
-
-        Raises:
-            LockedError: another process (or thread) is at it.
+        Who has it may take it again within: a job of a sweep has it from before it trains. Where
+        another process (or thread) has it, this is a `LockedError`.
         """
         if not is_main():
             yield
@@ -244,10 +237,7 @@ def reserve(path: Path) -> Path:
 
 
 def check_path(path: Path) -> None:
-    """Refuse folders below which Orbax 0.12 would save checkpoints that cannot be read again.
-
-    It looks for its own files with glob patterns, and takes the path for a part of them.
-    """
+    """Refuse folders whose names Orbax 0.12 would take for patterns, and not find its files."""
     if odd := set("*?[") & set(str(path.absolute())):
         raise UserError(
             f"{path.absolute()}: checkpoints cannot be kept below a name with {min(odd)}"

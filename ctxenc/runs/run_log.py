@@ -21,9 +21,9 @@ from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS, measured_in_training
 from ctxenc.report.progress import Bar
-from ctxenc.runs.background import Background
 from ctxenc.runs.checkpoints import BEST_BY
 from ctxenc.runs.folder import Run
+from ctxenc.runs.session import Background
 from ctxenc.runs.tensorboard import TensorBoard
 from ctxenc.state import Logged, TrainState
 
@@ -72,31 +72,18 @@ class DivergedError(UserError):
 
 @dataclass
 class RunLog:
-    """The writers of one run.
-
-    Attributes:
-        run: Its folder.
-        bar: What the terminal shows.
-        background: Where pictures and TensorBoard are written.
-        loader: How long the devices have waited for data.
-        calendar: When lines are due.
-        start: The step that the run begins or continues from.
-        batch_size: Images a step.
-        sums: The figures summed since the last line, and over how many `steps`; None for none.
-        undecided: What a discriminator loses that cannot tell real from filled; None for none.
-        baselines: The test figures that a model has to beat.
-    """
+    """The writers of one run."""
 
     run: Run
     bar: Bar
-    background: Background
-    loader: Loader
+    background: Background  # where pictures and TensorBoard are written
+    loader: Loader  # says how long the devices have waited for data
     calendar: Calendar
-    start: int
+    start: int  # the step that the run begins or continues from
     batch_size: int
-    sums: Logged | None
-    undecided: float | None
-    baselines: dict[str, Any]
+    sums: Logged | None  # of the figures since the last line, and over how many `steps`
+    undecided: float | None  # what a discriminator loses that cannot tell real from filled
+    baselines: dict[str, Any]  # the test figures that a model has to beat
 
     def __post_init__(self) -> None:
         self._context_mean_db = self.baselines["context_mean"][BEST_BY]
@@ -139,11 +126,7 @@ class RunLog:
                 self.sums = None
 
     def flush(self) -> None:
-        """Write the pending line.
-
-        Raises:
-            DivergedError: one of its figures is not finite; nothing of it is written.
-        """
+        """Write the pending line; a `DivergedError` where a figure of it is not finite."""
         if self._pending is None:
             return
         at, sums, end = self._pending
@@ -162,11 +145,7 @@ class RunLog:
         self.bar.show(line)
 
     def check_finite(self, at: int, state: TrainState) -> None:
-        """Write what is pending, and refuse to go on with a state that is not finite.
-
-        Raises:
-            DivergedError: naming the figure, or the parameters where the figures were finite.
-        """
+        """Write what is pending; a `DivergedError` where a figure or parameter is not finite."""
         self.flush()
         if self.sums is not None:
             _means(at, self.sums)

@@ -11,8 +11,8 @@ from ctxenc import masks, step
 from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices
 from ctxenc.report import grids
-from ctxenc.runs.background import Background
 from ctxenc.runs.folder import sample_name
+from ctxenc.runs.session import Background
 from ctxenc.state import TrainState
 
 
@@ -21,20 +21,13 @@ class Samples:
     """Writes the grids: real, masked, filled.
 
     They go through the test's own program, so that nothing more is compiled for them.
-
-    Attributes:
-        folder: Where they go.
-        test: The images, of which `count` are shown, evenly spread.
-        count: How many.
-        fill_value: What fills a hole before the generator sees it, in [-1, 1].
-        background: Where they are written.
     """
 
     folder: Path
     test: TestSplit
-    count: int
-    fill_value: jax.Array
-    background: Background
+    count: int  # of the test images, evenly spread
+    fill_value: jax.Array  # what the generator sees in a hole, in [-1, 1]
+    background: Background  # where they are written
 
     def __post_init__(self) -> None:
         shown = np.linspace(0, len(self.test.images) - 1, self.count).round().astype(int)

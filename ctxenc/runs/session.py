@@ -1,11 +1,12 @@
-"""One process at work on a run: its lock, its log, its status, and the wish to stop."""
+"""One process at work on a run: its lock, log and status, the wish to stop, a background thread."""
 
 import contextlib
 import logging
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -17,9 +18,11 @@ from ctxenc.runs.folder import Run
 
 log = logging.getLogger(__name__)
 
+MOST_WAITING = 8  # pieces of work: a slow disk slows the loop in the end, and never fills memory
+
 
 class Session:
-    """What the training loop is given of it.
+    """What the training loop sees of it.
 
     A resumed run keeps its old status until its state is restored, so that an attempt that cannot
     even begin changes nothing.
@@ -57,11 +60,9 @@ class Session:
 
 @contextlib.contextmanager
 def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
-    """Work on a run. However it ends, ``status.json`` says so.
+    """Work on a run, alone (`Run.lock`). However it ends, ``status.json`` says so.
 
-    Raises:
-        UserError: another process is at work in the folder.
-        Interrupted: a stop was asked for during the last step; the run is finished then.
+    A stop that was asked for during the last step is raised once the run is finished.
     """
     with contextlib.ExitStack() as stack:
         processes.together(lambda: stack.enter_context(run.lock()))
@@ -155,7 +156,6 @@ def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
         ours.propagate = before[1]
         for handler in handlers:
             ours.removeHandler(handler)
-            handler.removeFilter(_plain)
         if processes.is_main():
             with contextlib.suppress(OSError):  # what it could not write
                 handlers[0].close()
@@ -165,3 +165,44 @@ def _plain(record: logging.LogRecord) -> bool:
     """Names of files and runs that would steer the terminal, or forge a line, do not."""
     record.msg, record.args = printable(record.getMessage()), None
     return True
+
+
+class Background:
+    """One thread that does what the training loop hands over and does not wait for, in that order.
+
+    What fails there is raised by `check`, and by the end of the ``with`` block unless another error
+    leaves it; never by `submit`, so that a picture which cannot be written costs nothing else.
+    Of several processes that train one run, only the one that writes does anything.
+    """
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-background")
+        self._room = threading.Semaphore(MOST_WAITING)
+        self._errors: list[BaseException] = []
+
+    def submit(self, work: Callable[..., Any], *args: Any) -> None:
+        """Do ``work(*args)`` after what was handed in before."""
+        if processes.is_main():
+            self._room.acquire()
+            self._pool.submit(work, *args).add_done_callback(self._done)
+
+    def _done(self, work: Future[Any]) -> None:
+        self._room.release()
+        if error := work.exception():
+            self._errors.append(error)
+
+    def check(self) -> None:
+        """Raise what a piece of work has raised."""
+        if self._errors:
+            raise self._errors[0]
+
+    def __enter__(self) -> "Background":
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._pool.shutdown()
+        if error is None:
+            self.check()
+        others = [lost for lost in self._errors if lost is not error]
+        for message in dict.fromkeys(f"{type(lost).__name__}: {lost}" for lost in others):
+            log.error("not written: %s", message)

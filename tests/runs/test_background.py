@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from ctxenc.runs.background import MOST_WAITING, Background
+from ctxenc.runs.session import MOST_WAITING, Background
 
 
 def test_work_is_done_in_order_and_before_the_block_ends():
