@@ -131,8 +131,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
         )
         samples = Samples(
-            *(run.inside(config.samples_dir), test, config.num_img),
-            *(hyper["fill_value"], background),
+            run.inside(config.samples_dir), test, config.num_img, hyper["fill_value"], background
         )
         with RunLog(
             *(run, current.bar, background, loader, calendar),

@@ -30,9 +30,9 @@ def keep_memory() -> bool:
     returns such blocks to the kernel at once, which costs a step some 38,000 page faults: about an
     eighth of its time. See ``docs/performance.md``.
 
-    Only the first call in a process, before JAX has started its threads, can do it all; so on a GPU
-    or TPU the threads of the process share one arena too, which is not known yet at that time. The
-    user's own ``GLIBC_TUNABLES`` or ``MALLOC_…`` settings win. Returns whether all was done.
+    It has to be called before JAX starts its threads, when it is not known yet whether they will
+    be on a CPU: so elsewhere the threads share one arena too. The user's own ``GLIBC_TUNABLES`` or
+    ``MALLOC_…`` settings win. Returns whether all was done.
     """
     users = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None

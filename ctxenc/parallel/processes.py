@@ -19,8 +19,6 @@ import numpy as np
 
 from ctxenc.errors import UserError
 
-COUNT, INDEX = "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
-VARIABLES = f"JAX_COORDINATOR_ADDRESS=HOST:PORT, {COUNT} and {INDEX}"
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
 FAILED = "ctxenc/failed/{}"  # where a process finds the message of another that fails alone
 ENDED = "ended"  # what a process that ends well leaves there for itself
@@ -34,10 +32,9 @@ _at_failure: list[Callable[[str], None]] = []
 
 
 def join() -> None:
-    """Become one of the processes of a `jax.distributed` job; before anything that JAX computes.
+    """Become one of the processes of a `jax.distributed` job, before JAX computes anything.
 
-    Raises:
-        UserError: nothing says which processes there are, or they do not find each other.
+    A `UserError` says that there is no such job, or that its processes do not find each other.
     """
     import jax
 
@@ -46,14 +43,15 @@ def join() -> None:
         return
     try:
         jax.distributed.initialize(
-            num_processes=_number(COUNT),
-            process_id=_number(INDEX),
+            num_processes=_number("JAX_NUM_PROCESSES"),
+            process_id=_number("JAX_PROCESS_ID"),
             heartbeat_timeout_seconds=HEARTBEAT,
         )
     except (ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise UserError(
-            f"distributed=true: {reason} Outside of Slurm, Open MPI and TPUs set {VARIABLES}"
+            f"distributed=true: {reason} Outside of Slurm, Open MPI and TPUs set "
+            "JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
         ) from None
     _index, _count = jax.process_index(), jax.process_count()
     if _count > 1:
@@ -75,25 +73,18 @@ def is_main() -> bool:
 
 
 def together(action: Callable[[], Answer]) -> Answer:
-    """Do something in every process. Where one fails, all of them do, so that none waits for it.
-
-    Raises:
-        UserError: it failed in another process, which is named.
-    """
+    """Do something in every process; where one fails, all do, naming it, so that none waits."""
     if _count == 1:
         return action()
-    failure, answer = None, None
     try:
         answer = action()
     except Exception as error:
-        failure = error
-    messages = _exchange("" if failure is None else str(failure) or type(failure).__name__)
-    if failure is not None:
-        raise failure
-    for index, message in enumerate(messages):
+        _exchange(str(error) or type(error).__name__)
+        raise
+    for index, message in enumerate(_exchange("")):
         if message:
             raise UserError(f"process {index}: {message}")
-    return answer  # type: ignore[return-value]
+    return answer
 
 
 def first(action: Callable[[], Any]) -> str:

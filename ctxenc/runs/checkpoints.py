@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import NamedSharding
 from jaxtyping import Array, PyTree, UInt32
-from orbax.checkpoint import checkpoint_managers
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from ctxenc.errors import UserError
 from ctxenc.parallel.devices import on_devices
@@ -48,12 +48,9 @@ class Checkpoints:
         for step in saved_steps(folder):
             _score(folder / str(step))  # Orbax reads them all, and would not name the damaged one
         score = operator.itemgetter(BEST_BY)
-        best = checkpoint_managers.BestN(
-            get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False
-        )
-        keep = checkpoint_managers.AnyPreservationPolicy([checkpoint_managers.LatestN(2), best])
+        best = BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=keep,
+            preservation_policy=AnyPreservationPolicy([LatestN(2), best]),
             best_fn=score,
             cleanup_tmp_directories=True,  # what a killed process left half written
         )
@@ -82,10 +79,7 @@ class Checkpoints:
         sums: Logged | None = None,
         figures: dict[str, float] | None = None,
     ) -> None:
-        """Start saving a state; without test `figures` it can be the latest, never the best.
-
-        A `UserError` says that this save, or the one before it, cannot be written.
-        """
+        """Start saving a state; without test `figures` it can be the latest, never the best."""
         if step in self._saved:
             return
         if step in self._manager.all_steps():
@@ -100,7 +94,7 @@ class Checkpoints:
         self._saved.add(step)
 
     def wait(self) -> None:
-        """Block until every save has landed; the errors are those of `save`."""
+        """Block until every save has landed; as in `save`, a `UserError` where one has not."""
         with self._writing():
             self._manager.wait_until_finished()
 

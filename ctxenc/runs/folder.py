@@ -122,7 +122,7 @@ class Run:
             with contextlib.suppress(ValueError, RecursionError):  # a torn or damaged line
                 lines.append(json.loads(line))
         lines = [line for line in lines if isinstance(line, dict) and "step" in line]
-        return [line for line in lines if split is None or line.get("split") == split]
+        return [line for line in lines if split in (None, line.get("split"))]
 
     @property
     def samples(self) -> Path:
@@ -206,11 +206,9 @@ class Run:
         Who has it may take it again within: a job of a sweep has it from before it trains. Where
         another process (or thread) has it, this is a `LockedError`.
         """
-        if not is_main():
-            yield
-            return
+        lock = filelock.FileLock(self.path / ".lock", blocking=False, is_singleton=True)
         try:
-            with filelock.FileLock(self.path / ".lock", blocking=False, is_singleton=True):
+            with lock if is_main() else contextlib.nullcontext():
                 yield
         except filelock.Timeout:
             raise LockedError(f"{self.path}: another process is training this run") from None
@@ -238,10 +236,9 @@ def reserve(path: Path) -> Path:
 
 def check_path(path: Path) -> None:
     """Refuse folders whose names Orbax 0.12 would take for patterns, and not find its files."""
-    if odd := set("*?[") & set(str(path.absolute())):
-        raise UserError(
-            f"{path.absolute()}: checkpoints cannot be kept below a name with {min(odd)}"
-        )
+    absolute = str(path.absolute())
+    if odd := set("*?[") & set(absolute):
+        raise UserError(f"{absolute}: checkpoints cannot be kept below a name with {min(odd)}")
 
 
 def _commit() -> str | None:

@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,7 +72,7 @@ class DivergedError(UserError):
 
 
 @dataclass
-class RunLog:
+class RunLog(AbstractContextManager["RunLog"]):
     """The writers of one run."""
 
     run: Run
@@ -93,9 +94,6 @@ class RunLog:
         self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
         self._stuck_since: float = self.start
         self.restart_clock(self.start)
-
-    def __enter__(self) -> "RunLog":
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write what is pending, unless an error ends the run, and close the file."""

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from ctxenc.errors import Interrupted, UserError, printable
@@ -18,6 +17,7 @@ from ctxenc.runs.folder import Run
 
 log = logging.getLogger(__name__)
 
+LOG_LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 MOST_WAITING = 8  # pieces of work: a slow disk slows the loop in the end, and never fills memory
 
 
@@ -69,7 +69,7 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
         stack.enter_context(log_to(run.log_file, bar.handler()))
         stack.enter_context(bar)
         current = Session(run, bar, resumed=resumed)
-        stack.enter_context(_signals(current))
+        _catch_signals(current, until=stack)
         if not resumed:
             current.begin(0)
         processes.at_failure(lambda message: current.write_status("failed", message))
@@ -90,8 +90,7 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
             raise Interrupted(current.signum)
 
 
-@contextlib.contextmanager
-def _signals(current: Session) -> Iterator[None]:
+def _catch_signals(current: Session, until: contextlib.ExitStack) -> None:
     """Have SIGINT and SIGTERM ask for a stop at the next step, with a checkpoint.
 
     After the first, SIGTERM changes nothing (schedulers send it several times, and a checkpoint is
@@ -99,23 +98,18 @@ def _signals(current: Session) -> Iterator[None]:
     allows no handlers, nothing is caught.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield
         return
     before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
-    def ask(signum: int, frame: FrameType | None) -> None:
+    def ask(signum: int, _: object) -> None:
         if current.signum and signum == signal.SIGINT:
             signal.signal(signum, before[signal.SIGINT])
             signal.raise_signal(signum)
         current.signum = current.signum or signum
 
-    for signum in before:
+    for signum, handler in before.items():
         signal.signal(signum, ask)
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
+        until.callback(signal.signal, signum, handler)
 
 
 class _LogFile(logging.FileHandler):
@@ -139,10 +133,8 @@ def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
     ours, handlers = logging.getLogger("ctxenc"), [console]
     console.setLevel(logging.INFO if processes.is_main() else logging.ERROR)
     if processes.is_main():
-        handlers.insert(0, _LogFile(file, encoding="utf-8"))
-        handlers[0].setFormatter(
-            logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
-        )
+        handlers.append(_LogFile(file, encoding="utf-8"))
+        handlers[1].setFormatter(logging.Formatter(LOG_LINE))
     before = ours.level, ours.propagate
     ours.setLevel(logging.DEBUG)
     ours.propagate = False
@@ -156,9 +148,9 @@ def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
         ours.propagate = before[1]
         for handler in handlers:
             ours.removeHandler(handler)
-        if processes.is_main():
+        for log_file in handlers[1:]:
             with contextlib.suppress(OSError):  # what it could not write
-                handlers[0].close()
+                log_file.close()
 
 
 def _plain(record: logging.LogRecord) -> bool:
@@ -167,7 +159,7 @@ def _plain(record: logging.LogRecord) -> bool:
     return True
 
 
-class Background:
+class Background(contextlib.AbstractContextManager["Background"]):
     """One thread that does what the training loop hands over and does not wait for, in that order.
 
     What fails there is raised by `check`, and by the end of the ``with`` block unless another error
@@ -195,9 +187,6 @@ class Background:
         """Raise what a piece of work has raised."""
         if self._errors:
             raise self._errors[0]
-
-    def __enter__(self) -> "Background":
-        return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         self._pool.shutdown()

@@ -24,29 +24,25 @@ class TensorBoard:
     def show(self, split: str, step: int, values: Mapping[str, float]) -> None:
         """Add the values of a step."""
         # These import PyTorch, where that is installed.
-        from tensorboardX.proto.event_pb2 import SessionLog
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
         from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.record_writer import RecordWriter
 
-        shown = [
-            Summary.Value(tag=f"{split}/{name}", simple_value=value)
-            for name, value in values.items()
-        ]
+        shown = [Summary.Value(tag=f"{split}/{n}", simple_value=v) for n, v in values.items()]
+        events = [Event(step=step, summary=Summary(value=shown))]
         with naming(self._folder):
             if self._file is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
                 self._file = RecordWriter(str(self._folder / name))
-                self._write(file_version="brain.Event:2")
                 # Values from here on that an earlier process wrote are not shown.
-                self._write(step=self._purge_step, session_log=SessionLog(status=SessionLog.START))
-            self._write(step=step, summary=Summary(value=shown))
+                start = SessionLog(status=SessionLog.START)
+                purge = Event(step=self._purge_step, session_log=start)
+                events = [Event(file_version="brain.Event:2"), purge, *events]
+            for event in events:
+                event.wall_time = time.time()
+                self._file.write(event.SerializeToString())
             self._file.flush()
-
-    def _write(self, **of_event: Any) -> None:
-        from tensorboardX.proto.event_pb2 import Event
-
-        self._file.write(Event(wall_time=time.time(), **of_event).SerializeToString())
 
     def close(self) -> None:
         """Close the file."""
