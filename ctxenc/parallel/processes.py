@@ -110,8 +110,8 @@ def at_failure(tell: Callable[[str], None]) -> None:
 def abandon(error: BaseException) -> None:
     """Tell the other processes of an error that is this one's alone, and end without them.
 
-    They stand in a computation that this process was to share, and cannot be asked for anything
-    any more. It ends when the program does, with status 1.
+    They wait in a computation that this process was to share, and cannot be asked for anything any
+    more. It ends when the program does, with status 1.
     """
     if _count == 1:
         return
@@ -123,7 +123,7 @@ def abandon(error: BaseException) -> None:
 
 
 def _leave_with_others(client: Any) -> None:
-    """Wait for another process's failure, in a thread: the main one may stand in a computation."""
+    """Wait for another process's failure, in a thread: the main one may be in a computation."""
     try:
         message = client.blocking_key_value_get(FAILED.format(_index), YEARS)
     except Exception:

@@ -35,11 +35,11 @@ ITEMS = ("generator", "training", "sums")
 
 
 class Checkpoints:
-    """The checkpoints of one run; use it as a context manager, so that saves are waited for.
+    """The checkpoints of one run, saved in the background until the end of a ``with`` block.
 
-    Saving is asynchronous and atomic: a process killed meanwhile leaves the checkpoint before it.
-    The latest two are kept, should one be damaged, and the one with the best test `psnr_db`.
-    Several processes save together, each its own part.
+    A process killed meanwhile leaves the checkpoint before. The latest two are kept, should one be
+    damaged, and the one with the best test `psnr_db`. Several processes save together, each its own
+    part. Where a checkpoint cannot be written, the next call says so with a `UserError`.
     """
 
     def __init__(self, folder: Path):
@@ -94,7 +94,7 @@ class Checkpoints:
         self._saved.add(step)
 
     def wait(self) -> None:
-        """Block until every save has landed; as in `save`, a `UserError` where one has not."""
+        """Block until every save has landed."""
         with self._writing():
             self._manager.wait_until_finished()
 

@@ -1,8 +1,7 @@
-"""Files that a full disk, a killed process or a stranger cannot make into something worse.
+"""Writing files whole or not at all, and reading files that may be somebody else's.
 
-They are written whole or not at all. What is read may be anybody's: a pipe is not waited for, a
-device or a file of terabytes is not read to its end, and YAML that would unfold without end, or
-nests so deep that the parser dies of it, is refused.
+Of those, a pipe is not waited for, a device or a file of terabytes is not read to its end, and YAML
+that would unfold without end, or nests so deep that the parser dies of it, is refused.
 """
 
 import contextlib
@@ -98,12 +97,12 @@ def append_line(file: Path, line: str) -> None:
 
 
 def _opened(file: Path, how: int) -> int:
-    """A descriptor of the file; a link in a stranger's run folder could lead to any other."""
+    """A descriptor of the file; a link in somebody else's run folder could lead anywhere."""
     return os.open(file, how | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
-    """The UTF-8 text of a regular file, or of a link to one, of `at_most` so many bytes.
+    """The UTF-8 text, `at_most` so many bytes, of a regular file or a link to one.
 
     Raises:
         UserError: it is no regular file, or a larger one.

@@ -116,7 +116,7 @@ class _LogFile(logging.FileHandler):
     """A log file that cannot be written (a full disk) is no reason to fill the terminal."""
 
     def _open(self) -> Any:
-        if Path(self.baseFilename).is_symlink():  # in a stranger's run folder: to any file
+        if Path(self.baseFilename).is_symlink():  # in somebody else's folder: to any file
             raise UserError(f"{self.baseFilename}: a link; expected a file of the run's own")
         return super()._open()
 

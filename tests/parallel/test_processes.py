@@ -19,6 +19,9 @@ from ctxenc.parallel import processes
 from tests.faults.ends import final_state, saved, without_times
 from tests.faults.programs import SHORT, TRAIN, start, wait_until
 
+# Rounding in another order flips a ReLU now and then; at this pace that does not grow.
+SLOWLY = [*SHORT, "learning_rate_g=1e-5", "learning_rate_d=1e-5"]
+
 # Training that is asked to stop at step 13, however slow the machine is.
 STOPPED = """
 import signal
@@ -84,7 +87,7 @@ def assert_close(found, expected):
     arrays, wanted = final_state(found), final_state(expected)
     assert arrays.keys() == wanted.keys()
     for name in wanted:
-        np.testing.assert_allclose(arrays[name], wanted[name], rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(arrays[name], wanted[name], rtol=1e-3, atol=1e-5, err_msg=name)
     for line, other in zip(without_times(found), without_times(expected), strict=True):
         assert line.keys() == other.keys()
         for name, value in other.items():
@@ -94,12 +97,9 @@ def assert_close(found, expected):
 
 
 def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
-    """A signal to one stops both, a step later; one process goes on from what they saved.
-
-    At a fixed step: after a hundred, the last bits of sums in another order are a thousandth.
-    """
+    """A signal to one stops both, a step later; one process goes on from what they saved."""
     monkeypatch.chdir(tmp_path)
-    many = [*SHORT, "num_img=257"]  # in the grid: more than a batch of the test
+    many = [*SLOWLY, "num_img=257"]  # in the grid: more than a batch of the test
     command = [*many, "max_steps=100000", "name=two"]
     both = start_two(*command, cwd=tmp_path, second=("-c", STOPPED))
     (status, out, err), (status_1, out_1, err_1) = finish(both)
@@ -143,16 +143,16 @@ def test_four_devices_as_one_process_or_two_are_the_same_and_go_on_as_two_and_on
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    done = finish(start_two(*SHORT, "name=two", cwd=tmp_path))
+    done = finish(start_two(*SLOWLY, "name=two", cwd=tmp_path))
     assert [status for status, *_ in done] == [0, 0], done
     last = {out.splitlines()[-1] for _, out, _ in done}
     assert last == {str(the_run(tmp_path, "two").path)}
-    command = start(*SHORT, "name=four", cwd=tmp_path, JAX_NUM_CPU_DEVICES="4")
+    command = start(*SLOWLY, "name=four", cwd=tmp_path, JAX_NUM_CPU_DEVICES="4")
     assert finish([command])[0][0] == 0
     two, four = the_run(tmp_path, "two"), the_run(tmp_path, "four")
     assert (two.path / "env.json").read_text().count("cpu:") == 4
     assert_close(two, four)
-    whole = launch.run(*SHORT, "max_steps=40", "name=one")
+    whole = launch.run(*SLOWLY, "max_steps=40", "name=one")
     for devices in ("2", "1"):
         run = launch.Run(shutil.copytree(four.path, tmp_path / devices))
         more = [f"resume={run.path}", "max_steps=40"]
