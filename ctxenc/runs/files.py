@@ -102,7 +102,7 @@ def _opened(file: Path, how: int) -> int:
 
 
 def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
-    """The UTF-8 text, `at_most` so many bytes, of a regular file or a link to one.
+    """The UTF-8 text of a regular file, or of a link to one, that has at most so many bytes.
 
     Raises:
         UserError: it is no regular file, or a larger one.
