@@ -34,7 +34,7 @@ from ctxenc import step
 from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
-from ctxenc.runtime import memory
+from ctxenc.runtime import keep_memory
 
 Step = Callable[[], object]
 
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--models", nargs="+", default=["cifar", "tf_original"])
     options = parser.parse_args()
-    memory.keep_memory()  # as every training process does; PyTorch's steps have it too
+    keep_memory()  # as every training process does; PyTorch's steps have it too
     # Nested autograd through a compiled network needs its buffers kept.
     functorch_config.donated_buffer = False
     console = Console(width=100)

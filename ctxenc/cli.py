@@ -5,8 +5,7 @@ import logging
 import sys
 from collections.abc import Iterator
 
-from ctxenc.errors import UserError, printable
-from ctxenc.runtime.signals import Interrupted
+from ctxenc.errors import Interrupted, UserError, printable
 
 
 @contextlib.contextmanager

@@ -1,4 +1,6 @@
-"""The one kind of error that a user is meant to read."""
+"""What ends a program with one line: an error that a user is meant to read, and a stop."""
+
+import signal
 
 
 class UserError(Exception):
@@ -7,6 +9,14 @@ class UserError(Exception):
     The message is one line that names the key or file, what it got and what was expected.
     Programs print it without a traceback and exit with a non-zero status.
     """
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run stopped as asked, its state saved. `signum` is the signal that asked."""
+
+    def __init__(self, signum: int):
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
 
 
 def printable(text: str) -> str:

@@ -35,13 +35,11 @@ from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
 from ctxenc.runs import checkpoints as saved
-from ctxenc.runs.calendar import Calendar
 from ctxenc.runs.checkpoints import Checkpoints
 from ctxenc.runs.folder import Run
-from ctxenc.runs.run_log import RunLog
+from ctxenc.runs.run_log import Calendar, RunLog
 from ctxenc.runs.samples import Samples
-from ctxenc.runs.session import Session, session
-from ctxenc.runtime.background import Background
+from ctxenc.runs.session import Background, Session, session
 from ctxenc.state import Logged, Model, TrainState
 
 log = logging.getLogger(__name__)
@@ -131,16 +129,15 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     start = int(state.step)
     with (
         Background() as background,
-        Checkpoints(run.inside(config.save_dir), create=config.resume is None) as checkpoints,
+        Checkpoints(run.inside(config.save_dir)) as checkpoints,
     ):
-        current.status.begin(start)
+        current.begin(start)
         continue_files(experiment, run, start, changed)
         loader = training_loader(
             experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
         )
         samples = Samples(
-            *(run.inside(config.samples_dir), model, test.images, config.num_img),
-            *(config.batch_size, hyper["fill_value"], background, divided),
+            run.inside(config.samples_dir), test, config.num_img, hyper["fill_value"], background
         )
         with RunLog(
             *(run, current.bar, background, loader, calendar),
@@ -167,7 +164,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                     checkpoints.save(at, state, run_log.sums, figures)
                     run_log.summarise()
                     background.check()  # after the save: a picture may not cost the weights
-                    current.status.write("running")
+                    current.write_status("running")
                 if (stop := current.stop_requested()) and at < calendar.total:
                     run_log.check_finite(at, state)
                     checkpoints.save(at, state, run_log.sums)

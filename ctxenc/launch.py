@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, open_dict
 
-from ctxenc import optim
+from ctxenc import optim, runtime
 from ctxenc.config import schema, search_path
 from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import PRIMARY, compose, parse
@@ -14,9 +14,7 @@ from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
 from ctxenc.runs.checkpoints import saved_steps
-from ctxenc.runs.folder import Run
-from ctxenc.runs.new_folder import check_path, reserve
-from ctxenc.runtime import compilation_cache, memory
+from ctxenc.runs.folder import Run, check_path, reserve
 
 
 def run(*overrides: str, config_dir: str | Path | None = None, config_name: str = PRIMARY) -> Run:
@@ -108,10 +106,10 @@ def has_checkpoint(run: Run) -> bool:
 def prepare(composed: DictConfig) -> Experiment:
     """The composed configuration checked and made ready to run, in a process set up for it."""
     config = check(composed)
-    compilation_cache.keep_programs()
+    runtime.keep_programs()
     if config.distributed:
         processes.join()  # before JAX computes anything
-    memory.keep_memory()
+    runtime.keep_memory()
     return processes.together(lambda: Experiment.of(config))
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from omegaconf import open_dict
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from ctxenc import masks
+from ctxenc import masks, runtime
 from ctxenc.cli import one_line_errors
 from ctxenc.config import build, instantiate, search_path
 from ctxenc.config.checks import check
@@ -19,8 +19,7 @@ from ctxenc.config.compose import compose
 from ctxenc.data.images import decode, mean_colour
 from ctxenc.errors import UserError
 from ctxenc.report import grids
-from ctxenc.runs.atomic_write import whole
-from ctxenc.runtime import compilation_cache
+from ctxenc.runs.files import whole
 
 DESCRIPTION = """\
 Draws a contact sheet of a mask: test masks, and the test images that they are of. Nothing is
@@ -70,7 +69,7 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
         raise UserError(f"--images {count}: must be at least 1")
     if output is not None and (output.suffix.lower() != ".png" or output.is_dir()):
         raise UserError(f"--output {output}: expected a .png file")
-    compilation_cache.keep_programs()
+    runtime.keep_programs()
     composed = compose(overrides, with_hydra=True)
     with open_dict(composed):
         names = composed.pop("hydra").runtime.choices

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 from omegaconf import DictConfig
 
+from ctxenc import runtime
 from ctxenc.config import build
 from ctxenc.config.checks import check, compatible
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
-from ctxenc.runs.checkpoints import Checkpoints, restore_generator
+from ctxenc.runs.checkpoints import best_step, restore_generator, saved_steps
 from ctxenc.runs.folder import Run
-from ctxenc.runtime import compilation_cache, memory
 from ctxenc.state import Model, Variables
 
 
@@ -54,14 +54,13 @@ class TrainedModel:
         """
         run = Run(Path(path).expanduser())
         saved = compatible(run.config, run.path)
-        compilation_cache.keep_programs()
-        memory.keep_memory()
+        runtime.keep_programs()
+        runtime.keep_memory()
         config = check(saved)
         model = build.model(config)
         if not run.checkpoints.is_dir():
             raise UserError(f"{run.path}: no checkpoint yet ({run.checkpoints})")
-        with Checkpoints(run.checkpoints, read_only=True) as checkpoints:
-            step = _wanted(checkpoints, checkpoint)
+        step = _wanted(run.checkpoints, checkpoint)
         shape = 1, config.image_size, config.image_size, model.prediction.channels
         init = partial(model.generator.init, train=False)
         found = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
@@ -78,15 +77,15 @@ class TrainedModel:
         return {"step": self.step, "weights": "averaged" if self.averaged else "raw"}
 
 
-def _wanted(checkpoints: Checkpoints, name: str) -> int:
-    latest = checkpoints.latest()
-    if latest is None:
-        raise UserError(f"{checkpoints.folder}: no whole checkpoint here")
+def _wanted(folder: Path, name: str) -> int:
+    steps = saved_steps(folder)
+    if not steps:
+        raise UserError(f"{folder}: no whole checkpoint here")
     if name == "latest":
-        return latest
+        return steps[-1]
     if name == "best":
-        best = checkpoints.best()
-        return latest if best is None else best
+        best = best_step(folder)
+        return steps[-1] if best is None else best
     if not name.isdecimal():
         raise UserError(f"checkpoint={name}: expected best, latest or the number of a saved step")
     return int(name)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from ctxenc.runtime import compilation_cache
+from ctxenc import runtime
 
 # The same examples every time, so that a change is never judged by luck; no long shrinking.
 settings.register_profile(
@@ -25,7 +25,7 @@ settings.load_profile("steady")
 
 @pytest.fixture(scope="session", autouse=True)
 def _keep_programs():
-    compilation_cache.keep_programs()
+    runtime.keep_programs()
 
 
 @pytest.fixture

@@ -18,16 +18,14 @@ from ctxenc.baselines import BASELINES
 from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.data.loaders import MemoryLoader, Sampler
-from ctxenc.errors import UserError
+from ctxenc.errors import Interrupted, UserError
 from ctxenc.experiment import Experiment
 from ctxenc.metrics.registry import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
 from ctxenc.report.progress import Bar
 from ctxenc.runs import run_log
-from ctxenc.runs.calendar import Calendar
-from ctxenc.runtime.background import Background
-from ctxenc.runtime.signals import Interrupted
+from ctxenc.runs.session import Background
 from ctxenc.trained import TrainedModel
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT
@@ -306,7 +304,7 @@ def run_log_of(run, background):
         Bar(1000, steps_per_epoch=10, batch_size=8, quiet=True),
         background,
         MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.shardings()[1]),
-        Calendar(steps_per_epoch=10, total=1000, log=10, sample=1000, test=1000),
+        run_log.Calendar(steps_per_epoch=10, total=1000, log=10, sample=1000, test=1000),
         start=0,
         batch_size=8,
         sums=None,

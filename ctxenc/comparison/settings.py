@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ctxenc.config import schema, search_path
 from ctxenc.config.schema import Role
 from ctxenc.errors import UserError
-from ctxenc.runs import safe_read
+from ctxenc.runs import files
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def read_yaml(file: Path) -> Any:
         UserError: it is missing or damaged.
     """
     try:
-        safe = safe_read.yaml_text(file)
+        safe = files.read_yaml_text(file)
         return yaml.load(safe, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except FileNotFoundError:
         raise UserError(f"{file}: missing") from None

@@ -122,7 +122,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:300]
 
 
-# See `runs.new_folder.check_path`.
+# See `runs.folder.check_path`.
 LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}
 
 

@@ -1,6 +1,5 @@
 """The folder of one evaluation, ``RUN/evaluation/<name>/``: the one module that knows its files."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -9,8 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ctxenc.errors import UserError
-from ctxenc.runs import safe_read
-from ctxenc.runs.atomic_write import write_text
+from ctxenc.runs import files
 from ctxenc.runs.folder import Run
 
 PerImage = dict[str, Float[np.ndarray, " images"]]
@@ -41,14 +39,7 @@ class Evaluation:
         Raises:
             UserError: it is missing or damaged.
         """
-        file = self.path / "metrics.json"
-        try:
-            found = json.loads(safe_read.text(file, safe_read.MOST_JSON))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
-        if not isinstance(found, dict):
-            raise UserError(f"{file}: expected a JSON object")
-        return found
+        return files.read_json(self.path / "metrics.json")
 
     def per_image(self, row: str | None = None) -> PerImage:
         """``per_image.csv`` by column, ``<row>.<column>``: all of them, or one row's.
@@ -58,7 +49,7 @@ class Evaluation:
         """
         file = self.path / "per_image.csv"
         try:
-            head, *lines = safe_read.text(file, safe_read.MOST_LINES).splitlines()
+            head, *lines = files.read_text(file, files.MOST_LINES).splitlines()
             names = head.split(",")
             if names[0] != "index" or not lines:
                 raise ValueError
@@ -74,5 +65,5 @@ class Evaluation:
         lines = [",".join(["index", *per_image])]
         lines += [f"{i}," + ",".join(f"{v:.8g}" for v in row) for i, row in enumerate(columns)]
         (self.path / "metrics.json").unlink(missing_ok=True)
-        write_text(self.path / "per_image.csv", "\n".join(lines) + "\n")
-        write_text(self.path / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+        files.write_text(self.path / "per_image.csv", "\n".join(lines) + "\n")
+        files.write_json(self.path / "metrics.json", metrics)

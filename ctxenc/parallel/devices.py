@@ -4,14 +4,13 @@ The devices may belong to several processes (`ctxenc.parallel.processes`). Each 
 and reads its own devices' parts only, and all of them must do the same things in the same order.
 """
 
-import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int, PyTree, Shaped
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int, PyTree
 
 from ctxenc.errors import UserError
 
@@ -22,22 +21,12 @@ def shardings() -> tuple[NamedSharding, NamedSharding]:
     return NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec("data"))
 
 
-def put(
-    tree: PyTree[Shaped[Array | np.ndarray, "..."]], sharding: NamedSharding
-) -> PyTree[Shaped[Array, "..."]]:
-    """Values that every process has, on the devices of all."""
-    if sharding.is_fully_addressable:
-        return jax.device_put(tree, sharding)
-    return jax.tree.map(lambda leaf: _placed(leaf, sharding), tree)
-
-
-def _placed(leaf: Any, sharding: NamedSharding) -> Array:
-    if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
-        return jax.device_put(leaf, sharding)
-    if isinstance(leaf, jax.Array) and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-        return jax.jit(lambda key: key, out_shardings=sharding)(leaf)
-    values = np.asarray(leaf)
-    return jax.make_array_from_callback(values.shape, sharding, lambda index: values[index])
+def put(tree: PyTree, everywhere: NamedSharding) -> PyTree:
+    """Values that every process has, a whole copy on every device."""
+    if everywhere.is_fully_addressable:
+        return jax.device_put(tree, everywhere)
+    # Unlike this, `jax.device_put` would have the processes compare what they give.
+    return jax.jit(lambda values: values, out_shardings=everywhere)(tree)
 
 
 def whole(tree: PyTree) -> PyTree:
@@ -47,7 +36,7 @@ def whole(tree: PyTree) -> PyTree:
         if not isinstance(leaf, jax.Array) or leaf.is_fully_addressable or leaf.is_fully_replicated:
             return leaf
         assert isinstance(leaf.sharding, NamedSharding)
-        return settled(_gather(leaf.sharding.mesh)(leaf))
+        return settled(jax.device_put(leaf, NamedSharding(leaf.sharding.mesh, PartitionSpec())))
 
     return jax.tree.map(gathered, tree)
 
@@ -57,11 +46,6 @@ def on_devices(tree: PyTree, sharding: NamedSharding) -> PyTree[jax.ShapeDtypeSt
     return jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree
     )
-
-
-def on_host(array: Shaped[Array, "..."]) -> np.ndarray:
-    """A replicated array as this process has it."""
-    return np.asarray(array.addressable_data(0))
 
 
 def settled(tree: PyTree) -> PyTree:
@@ -75,11 +59,6 @@ def settled(tree: PyTree) -> PyTree:
     return tree
 
 
-@functools.cache
-def _gather(over: Mesh) -> Callable[[Array], Array]:
-    return jax.jit(lambda array: array, out_shardings=NamedSharding(over, PartitionSpec()))
-
-
 class Vote:
     """What the processes have asked for, known to all of them at the same step.
 
@@ -89,24 +68,17 @@ class Vote:
 
     def __init__(self) -> None:
         everywhere, self._divided = shardings()
-        self._highest = jax.jit(lambda asked: asked.max(), out_shardings=everywhere)
+        self._highest = jax.jit(jnp.max, out_shardings=everywhere)
         self._last: Int[Array, ""] | None = None
 
     def cast(self, asked: int) -> int:
         """The highest number that a process has asked for; 0 is nothing."""
         if self._divided.is_fully_addressable:
             return asked
-        shape, last = (self._divided.mesh.size,), self._last
-        votes = jax.make_array_from_callback(
-            shape, self._divided, lambda index: np.full(shape, asked, np.int32)[index]
-        )
+        own, last = np.full(jax.local_device_count(), asked, np.int32), self._last
+        votes = jax.make_array_from_process_local_data(self._divided, own)
         self._last = settled(self._highest(votes))
         return 0 if last is None else int(last)
-
-
-def rows_shared(count: int) -> int:
-    """The least number of rows, at least `count`, that the devices can share equally."""
-    return -(-count // jax.device_count()) * jax.device_count()
 
 
 def check_batch(batch_size: int) -> None:

@@ -19,23 +19,22 @@ import numpy as np
 
 from ctxenc.errors import UserError
 
-COUNT, INDEX = "JAX_NUM_PROCESSES", "JAX_PROCESS_ID"
-VARIABLES = f"JAX_COORDINATOR_ADDRESS=HOST:PORT, {COUNT} and {INDEX}"
 HEARTBEAT = 30  # seconds without a sign of life after which a process counts as dead
 FAILED = "ctxenc/failed/{}"  # where a process finds the message of another that fails alone
 ENDED = "ended"  # what a process that ends well leaves there for itself
 LONGEST = 2048  # bytes of a text that processes exchange
+YEARS = 10**11  # milliseconds
 
 Answer = TypeVar("Answer")
 
 _index, _count = 0, 1  # kept here, so that who only reads a run folder need not import JAX
+_at_failure: list[Callable[[str], None]] = []
 
 
 def join() -> None:
-    """Become one of the processes of a `jax.distributed` job; before anything that JAX computes.
+    """Become one of the processes of a `jax.distributed` job, before JAX computes anything.
 
-    Raises:
-        UserError: nothing says which processes there are, or they do not find each other.
+    A `UserError` says that there is no such job, or that its processes do not find each other.
     """
     import jax
 
@@ -44,14 +43,15 @@ def join() -> None:
         return
     try:
         jax.distributed.initialize(
-            num_processes=_number(COUNT),
-            process_id=_number(INDEX),
+            num_processes=_number("JAX_NUM_PROCESSES"),
+            process_id=_number("JAX_PROCESS_ID"),
             heartbeat_timeout_seconds=HEARTBEAT,
         )
     except (ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise UserError(
-            f"distributed=true: {reason} Outside of Slurm, Open MPI and TPUs set {VARIABLES}"
+            f"distributed=true: {reason} Outside of Slurm, Open MPI and TPUs set "
+            "JAX_COORDINATOR_ADDRESS=HOST:PORT, JAX_NUM_PROCESSES and JAX_PROCESS_ID"
         ) from None
     _index, _count = jax.process_index(), jax.process_count()
     if _count > 1:
@@ -60,36 +60,31 @@ def join() -> None:
         atexit.register(_end, watch)  # before JAX's own end, as it came after JAX's beginning
 
 
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable)
+    if value is not None and not value.isdecimal():
+        raise ValueError(f"{variable}={value}: expected a whole number.")
+    return None if value is None else int(value)
+
+
 def is_main() -> bool:
     """Whether this process is the one that writes: process 0, or the only one."""
     return _index == 0
 
 
-def count() -> int:
-    """How many processes train together."""
-    return _count
-
-
 def together(action: Callable[[], Answer]) -> Answer:
-    """Do something in every process. Where one fails, all of them do, so that none waits for it.
-
-    Raises:
-        UserError: it failed in another process, which is named.
-    """
+    """Do something in every process; where one fails, all do, naming it, so that none waits."""
     if _count == 1:
         return action()
-    failure, answer = None, None
     try:
         answer = action()
     except Exception as error:
-        failure = error
-    messages = _exchange("" if failure is None else str(failure) or type(failure).__name__)
-    if failure is not None:
-        raise failure
-    for index, message in enumerate(messages):
+        _exchange(str(error) or type(error).__name__)
+        raise
+    for index, message in enumerate(_exchange("")):
         if message:
             raise UserError(f"process {index}: {message}")
-    return answer  # type: ignore[return-value]
+    return answer
 
 
 def first(action: Callable[[], Any]) -> str:
@@ -98,11 +93,25 @@ def first(action: Callable[[], Any]) -> str:
     return found if _count == 1 else _exchange(found)[0]
 
 
+def _exchange(text: str) -> list[str]:
+    """Every process's text, in every process."""
+    from jax.experimental import multihost_utils
+
+    encoded = text.encode()[:LONGEST].ljust(LONGEST, b"\0")
+    gathered = multihost_utils.process_allgather(np.frombuffer(encoded, np.uint8))
+    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in gathered]
+
+
+def at_failure(tell: Callable[[str], None]) -> None:
+    """Have `tell` called with another process's message of failure before this one ends too."""
+    _at_failure[:] = [tell]
+
+
 def abandon(error: BaseException) -> None:
     """Tell the other processes of an error that is this one's alone, and end without them.
 
-    They stand in a computation that this process was to share, and cannot be asked for anything
-    any more. It ends when the program does, with status 1.
+    They wait in a computation that this process was to share, and cannot be asked for anything any
+    more. It ends when the program does, with status 1.
     """
     if _count == 1:
         return
@@ -113,37 +122,26 @@ def abandon(error: BaseException) -> None:
     atexit.register(_exit_without_others)  # before JAX's, which waits for the others
 
 
-def _exit_without_others() -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    if is_main():
-        time.sleep(2)  # the others are told through this process
-    os._exit(1)
-
-
-_at_failure: list[Callable[[str], None]] = []
-
-
-def at_failure(tell: Callable[[str], None]) -> None:
-    """Have `tell` called with another process's message of failure before this one ends too."""
-    _at_failure[:] = [tell]
-
-
 def _leave_with_others(client: Any) -> None:
-    """Wait for another process's failure, in a thread: the main one may stand in a computation."""
-    message = ""
-    while not message:
-        try:
-            message = client.blocking_key_value_get(FAILED.format(_index), 3_600_000)
-        except Exception as error:
-            if "DEADLINE_EXCEEDED" not in str(error):
-                return  # the job is over
+    """Wait for another process's failure, in a thread: the main one may be in a computation."""
+    try:
+        message = client.blocking_key_value_get(FAILED.format(_index), YEARS)
+    except Exception:
+        return  # the job is over
     if message == ENDED:
         return
     for tell in _at_failure:
         tell(message)
     print(message, file=sys.stderr)
     _exit_without_others()
+
+
+def _exit_without_others() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if is_main():
+        time.sleep(2)  # the others are told through this process
+    os._exit(1)
 
 
 def _end(watch: threading.Thread) -> None:
@@ -158,21 +156,3 @@ def _client() -> Any:
     from jax._src import distributed
 
     return distributed.global_state.client
-
-
-def _exchange(text: str) -> list[str]:
-    """Every process's text, in every process."""
-    from jax.experimental import multihost_utils
-
-    encoded = text.encode()[:LONGEST]
-    padded = np.zeros(LONGEST, np.uint8)
-    padded[: len(encoded)] = np.frombuffer(encoded, np.uint8)
-    gathered = multihost_utils.process_allgather(padded)
-    return [bytes(row).rstrip(b"\0").decode(errors="ignore") for row in gathered]
-
-
-def _number(variable: str) -> int | None:
-    value = os.environ.get(variable)
-    if value is not None and not value.isdecimal():
-        raise ValueError(f"{variable}={value}: expected a whole number.")
-    return None if value is None else int(value)

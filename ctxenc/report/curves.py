@@ -11,7 +11,7 @@ matplotlib.use("Agg")
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxenc.runs.atomic_write import whole
+from ctxenc.runs.files import whole
 
 Records = list[dict[str, Any]]
 

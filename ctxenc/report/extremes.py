@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 
 from ctxenc.report import grids
-from ctxenc.runs.atomic_write import whole
+from ctxenc.runs.files import whole
 
 EACH = 4  # columns
 ROWS = ("real", "masked", "filled")

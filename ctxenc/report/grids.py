@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import Image
 
-from ctxenc.runs.atomic_write import whole
+from ctxenc.runs.files import whole
 
 GAP = 2  # pixels of white between tiles, before scaling
 SMALLEST_TILE = 96  # pixels: smaller images are enlarged by a whole factor, so they can be seen

@@ -3,13 +3,11 @@
 A checkpoint has items by purpose, so that who reads one does not depend on the others: `generator`
 (its variables and their average) is all that evaluating, filling and exporting read; `training`
 (step, optimizers, discriminator) is what resuming needs beside it; `sums` are the running sums of
-logged figures, of which nothing is lost but the current window where they are missing or other
-figures are logged now. Each item has a checksum of its bits, since Orbax reads flipped ones without
-complaint.
+logged figures. Each has a checksum of its bits, since Orbax reads flipped ones without complaint.
 """
 
-import json
 import logging
+import operator
 import shutil
 import sys
 from collections.abc import Iterator
@@ -22,12 +20,13 @@ import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from jax.sharding import NamedSharding
 from jaxtyping import Array, PyTree, UInt32
-from orbax.checkpoint import checkpoint_managers
+from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from ctxenc.errors import UserError
 from ctxenc.parallel.devices import on_devices
 from ctxenc.parallel.processes import is_main
-from ctxenc.state import Logged, TrainState, Variables
+from ctxenc.runs import files
+from ctxenc.state import Logged, NetworkState, TrainState, Variables
 
 log = logging.getLogger(__name__)
 
@@ -36,39 +35,29 @@ ITEMS = ("generator", "training", "sums")
 
 
 class Checkpoints:
-    """The checkpoints of one run; use it as a context manager, so that saves are waited for.
+    """The checkpoints of one run, saved in the background until the end of a ``with`` block.
 
-    Saving is asynchronous and atomic: a process killed in the middle of one leaves the previous
-    checkpoint whole. The latest two are kept, should one be damaged, and the one with the best
-    test `psnr_db`. Several processes save together, each its own part.
+    A process killed meanwhile leaves the checkpoint before. The latest two are kept, should one be
+    damaged, and the one with the best test `psnr_db`. Several processes save together, each its own
+    part. Where a checkpoint cannot be written, the next call says so with a `UserError`.
     """
 
-    def __init__(self, folder: Path, *, read_only: bool = False, create: bool = True):
+    def __init__(self, folder: Path):
+        self._folder, self._failed = folder.absolute(), False
         self._saved: set[int] = set()
-        keep = checkpoint_managers.AnyPreservationPolicy(
-            [
-                checkpoint_managers.LatestN(2),
-                checkpoint_managers.BestN(
-                    get_metric_fn=_score, n=1, keep_checkpoints_without_metrics=False
-                ),
-            ]
-        )
-        self.folder = folder.absolute()
+        for step in saved_steps(folder):
+            _score(folder / str(step))  # Orbax reads them all, and would not name the damaged one
+        score = operator.itemgetter(BEST_BY)
+        best = BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
-            preservation_policy=keep,
-            best_fn=_score,
-            read_only=read_only,
-            create=create and not read_only,
-            cleanup_tmp_directories=not read_only,  # what a killed process left half written
+            preservation_policy=AnyPreservationPolicy([LatestN(2), best]),
+            best_fn=score,
+            cleanup_tmp_directories=True,  # what a killed process left half written
         )
-        try:
-            self._manager = ocp.CheckpointManager(self.folder, options=options, item_names=ITEMS)
-        except (ValueError, KeyError) as error:  # it reads every checkpoint's metrics
-            raise _damaged_figures(self.folder, error) from error
+        self._manager = ocp.CheckpointManager(self._folder, options=options, item_names=ITEMS)
 
     def __enter__(self) -> "Checkpoints":
         self._hook, sys.unraisablehook = sys.unraisablehook, _without_closed_loops
-        self._failed = False
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -90,28 +79,22 @@ class Checkpoints:
         sums: Logged | None = None,
         figures: dict[str, float] | None = None,
     ) -> None:
-        """Start saving a state; without test `figures` it can be the latest, never the best.
-
-        Raises:
-            UserError: this save, or the one before it, cannot be written.
-        """
+        """Start saving a state; without test `figures` it can be the latest, never the best."""
         if step in self._saved:
             return
         if step in self._manager.all_steps():
-            raise UserError(f"{self.folder / str(step)}: already there, and of another run")
+            raise UserError(f"{self._folder / str(step)}: already there, and of another run")
         items = {"generator": _generator_item(state), "training": _training_item(state)}
-        items |= {"sums": sums} if sums else {}
-        saves = {name: ocp.args.StandardSave(_summed(item)) for name, item in items.items()}
+        if sums:
+            items["sums"] = sums
+        summed = {n: {"item": item, "checksum": checksum(item)} for n, item in items.items()}
+        saves = {name: ocp.args.StandardSave(item) for name, item in summed.items()}
         with self._writing():
             self._manager.save(step, args=ocp.args.Composite(**saves), metrics=figures)
         self._saved.add(step)
 
     def wait(self) -> None:
-        """Block until every save has landed.
-
-        Raises:
-            UserError: one of them cannot be written.
-        """
+        """Block until every save has landed."""
         with self._writing():
             self._manager.wait_until_finished()
 
@@ -122,90 +105,62 @@ class Checkpoints:
         except Exception as error:  # Orbax and TensorStore raise many kinds
             self._failed = True
             log.debug("saving failed", exc_info=error)
-            whole = saved_steps(self.folder)
+            whole = saved_steps(self._folder)
             raise UserError(
-                f"{self.folder}: a checkpoint cannot be written ({_reason(error)}); "
-                f"the last whole one is {self.folder / str(whole[-1]) if whole else 'none'}"
+                f"{self._folder}: a checkpoint cannot be written ({_reason(error)}); "
+                f"the last whole one is {self._folder / str(whole[-1]) if whole else 'none'}"
             ) from error
-
-    def latest(self) -> int | None:
-        """The last saved step."""
-        return self._manager.latest_step()
-
-    def best(self) -> int | None:
-        """The saved step with the best test `psnr_db`; None where no test came before a save."""
-        return self._manager.best_step()
 
 
 def saved_steps(folder: Path) -> list[int]:
     """The steps whose checkpoints were written to their end, in order."""
-    if not folder.is_dir():
-        return []
     return sorted(ocp.path.step.checkpoint_steps(folder.absolute()))
 
 
-def restore(folder: Path, template: TrainState, step: int | None = None) -> TrainState:
-    """The saved state of a step in the shapes, types and shardings of `template`.
+def best_step(folder: Path) -> int | None:
+    """The saved step with the best test `psnr_db`; None where no test came before a save."""
+    scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
+    tested = [(score, step) for step, score in scores.items() if score is not None]
+    return max(tested)[1] if tested else None
 
-    Args:
-        folder: of the checkpoints.
-        template: arrays, or `jax.ShapeDtypeStruct` with shardings.
-        step: None for the latest.
+
+def restore(folder: Path, template: TrainState, step: int | None = None) -> TrainState:
+    """The saved state of a step, or the latest, in the shapes, types and shardings of `template`.
 
     Raises:
         UserError: no such checkpoint, or one that is damaged or of another model.
     """
-    generator = _read(folder, step, "generator", _generator_item(template))
-    training = _read(folder, step, "training", _training_item(template))
-    variables = generator["variables"]
-    return TrainState(
-        step=training["step"],
-        generator=template.generator.replace(**variables, opt_state=training["opt_state"]),
-        discriminator=training.get("discriminator"),
-        ema=generator.get("ema"),
-    )
+    generator = _restored(folder, step, "generator", _generator_item(template))
+    training = _restored(folder, step, "training", _training_item(template))
+    network = NetworkState(**generator["variables"], opt_state=training["opt_state"])
+    discriminator, ema = training.get("discriminator"), generator.get("ema")
+    return TrainState(training["step"], network, discriminator, ema)
 
 
 def restore_generator(
     folder: Path, template: Variables, step: int, *, averaged: bool
 ) -> tuple[Variables, Variables | None]:
-    """The saved variables of a generator and, where one was kept, their moving average.
-
-    The arguments and errors are those of `restore`; `template` is of the variables alone.
-    """
+    """The saved variables of a generator, and their average where one was kept: see `restore`."""
     wanted = {"variables": template, **({"ema": template} if averaged else {})}
-    found = _read(folder, step, "generator", wanted)
+    found = _restored(folder, step, "generator", wanted)
     return found["variables"], found.get("ema")
 
 
 def restore_sums(folder: Path, step: int, sharding: NamedSharding) -> Logged | None:
     """The running sums that were saved with a step, whichever figures these are.
 
-    Returns:
-        None where they are missing or damaged: only the current window of a line is lost.
+    None where they are missing or damaged: only the current window of a line is lost.
     """
     at = folder.absolute() / str(step) / "sums"
-    if not at.is_dir():
-        return None
-    with suppress(Exception):  # Orbax raises many kinds
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            saved = reader.metadata(at).item_metadata.tree
-            # Where they are to go: the devices that they were saved from may not be there.
-            wanted = on_devices(saved, sharding)
-            saved = reader.restore(at, args=ocp.args.StandardRestore(wanted))
-        if int(checksum(saved["item"])) == int(saved["checksum"]):
-            return saved["item"]
+    with suppress(Exception), ocp.StandardCheckpointer() as reader:  # Orbax raises many kinds
+        # Where they are to go: the devices that they were saved from may not be there.
+        return _read(reader, at, on_devices(reader.metadata(at).item_metadata.tree, sharding))
     return None
 
 
 def drop_after(folder: Path, step: int) -> None:
-    """Delete the checkpoints of later steps, damaged ones among them.
-
-    Only the process that writes does (`is_main`).
-    """
-    if not is_main():
-        return
-    for later in saved_steps(folder):
+    """Delete the checkpoints of later steps, damaged ones too; in the process that writes."""
+    for later in saved_steps(folder) if is_main() else []:
         if later > step:
             log.warning("%s: deleted, as the run continues from step %d", folder / str(later), step)
             shutil.rmtree(folder / str(later))
@@ -215,22 +170,15 @@ def drop_after(folder: Path, step: int) -> None:
 def checksum(tree: PyTree) -> UInt32[Array, ""]:
     """A sum of all bits of a tree: any number of devices finds the same, a flipped bit changes it.
 
-    Each 32-bit word is weighed with an odd number of its own, so words that change places change
-    it too; sums of whole numbers do not depend on their order.
+    Each 32-bit word is weighed with an odd number of its own, so swapped words change it too.
     """
-    leaves = [leaf for leaf in jax.tree.leaves(tree) if leaf.size]
-    return jnp.sum(jnp.stack([(2 * i + 1) * _sum(leaf) for i, leaf in enumerate(leaves)]))
-
-
-def _sum(leaf: Array) -> UInt32[Array, ""]:
-    kinds = {1: jnp.uint8, 2: jnp.uint16, 4: jnp.uint32}
-    words = jax.lax.bitcast_convert_type(leaf, kinds[leaf.dtype.itemsize]).astype(jnp.uint32)
-    weights = 2 * jnp.arange(words.size, dtype=jnp.uint32) + 1
-    return jnp.sum(words * weights.reshape(words.shape), dtype=jnp.uint32)
-
-
-def _summed(item: Any) -> dict[str, Any]:
-    return {"item": item, "checksum": checksum(item)}
+    total = jnp.uint32(0)
+    for i, leaf in enumerate(leaf for leaf in jax.tree.leaves(tree) if leaf.size):
+        bits = jax.lax.bitcast_convert_type(leaf, f"uint{8 * leaf.dtype.itemsize}")
+        words = bits.astype(jnp.uint32)
+        weights = 2 * jnp.arange(words.size, dtype=jnp.uint32).reshape(words.shape) + 1
+        total += (2 * i + 1) * jnp.sum(words * weights, dtype=jnp.uint32)
+    return total
 
 
 def _generator_item(state: TrainState) -> dict[str, Any]:
@@ -243,22 +191,26 @@ def _training_item(state: TrainState) -> dict[str, Any]:
     return item if state.discriminator is None else {**item, "discriminator": state.discriminator}
 
 
-def _read(folder: Path, step: int | None, item: str, template: Any) -> Any:
+def _read(reader: ocp.StandardCheckpointer, at: Path, wanted: PyTree) -> Any:
+    """An item of a checkpoint, whose checksum has to be that of its bits."""
+    saved = reader.restore(at, wanted)
+    if int(checksum(saved["item"])) != int(saved["checksum"]):
+        raise ValueError("its bits are not those that were saved")
+    return saved["item"]
+
+
+def _restored(folder: Path, step: int | None, item: str, template: PyTree) -> Any:
     folder, steps = folder.absolute(), saved_steps(folder)
     step = steps[-1] if step is None and steps else step
     if step is None or step not in steps:
         raise UserError(f"{folder}: no whole checkpoint here; saved steps: {steps or 'none'}")
     at = folder / str(step)
+    _score(at)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
     total = jax.ShapeDtypeStruct((), jnp.uint32, sharding=jax.tree.leaves(abstract)[0].sharding)
     try:
-        _check_figures(at)
-        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-            saved = reader.restore(
-                at / item, args=ocp.args.StandardRestore({"item": abstract, "checksum": total})
-            )
-        if int(checksum(saved["item"])) != int(saved["checksum"]):
-            raise ValueError("its bits are not those that were saved")
+        with ocp.StandardCheckpointer() as reader:
+            return _read(reader, at / item, {"item": abstract, "checksum": total})
     except Exception as error:  # Orbax raises many kinds, for missing and for damaged files
         log.debug("restoring failed", exc_info=error)
         others = ", ".join(str(s) for s in steps if s != step)
@@ -266,31 +218,18 @@ def _read(folder: Path, step: int | None, item: str, template: Any) -> Any:
             f"{at}: the checkpoint is damaged or of another model ({_reason(error)}); "
             f"other saved steps: {others or 'none'}"
         ) from error
-    return saved["item"]
 
 
-def _score(figures: dict[str, float]) -> float:
-    return figures[BEST_BY]
-
-
-def _check_figures(checkpoint: Path) -> None:
-    """Raise where the test figures of a checkpoint, if it has any, cannot be read."""
+def _score(checkpoint: Path) -> float | None:
+    """The `psnr_db` of the test before a checkpoint was saved; None without one."""
     file = checkpoint / "metrics" / "metrics"
-    if file.exists():
-        _score(json.loads(file.read_text(encoding="utf-8")))
-
-
-def _damaged_figures(folder: Path, error: Exception) -> UserError:
-    """Name the checkpoint whose test figures cannot be read, which Orbax does not."""
-    for step in saved_steps(folder):
-        try:
-            _check_figures(folder / str(step))
-        except Exception:
-            return UserError(
-                f"{folder / str(step)}: the checkpoint is damaged ({_reason(error)}); "
-                "without its folder the others can be read"
-            )
-    return UserError(f"{folder}: a checkpoint in here is damaged ({_reason(error)})")
+    try:
+        return float(files.read_json(file)[BEST_BY]) if file.exists() else None
+    except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise UserError(
+            f"{checkpoint}: the checkpoint is damaged ({_reason(error)}); "
+            "without its folder the others can be read"
+        ) from error
 
 
 def _without_closed_loops(lost: Any) -> None:

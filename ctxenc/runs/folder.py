@@ -8,9 +8,12 @@ Of several processes that train one run, the first writes, and the others' write
 import contextlib
 import io
 import json
-import logging
 import os
+import platform
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctxenc.config import references
 from ctxenc.errors import UserError
 from ctxenc.parallel.processes import is_main
-from ctxenc.runs import logs, safe_read
-from ctxenc.runs.atomic_write import append_line, overwrite_text, write_text
+from ctxenc.runs import files
 
 FORMAT = 1  # of run folders and sweeps: a change that an older version cannot read adds 1
 STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
@@ -30,6 +32,7 @@ STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stand
     "seconds": ((int, float), 0.0),
     "error": (str, None),
 }
+PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
 
 
 class LockedError(UserError):
@@ -37,10 +40,18 @@ class LockedError(UserError):
 
 
 class Run:
-    """One run folder. Opening it reads nothing; each method reads or writes one file."""
+    """One run folder. Opening it reads nothing; each method reads or writes one file.
+
+    `path` is the folder; in it, `log_file` is the log with tracebacks, `curves` a picture, and
+    `tensorboard` the folder of event files.
+    """
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path).absolute()
+        self.log_file = self.path / "train.log"
+        self.curves = self.path / "curves.png"
+        self.tensorboard = self.path / "tensorboard"
+        self._metrics_file = self.path / "metrics.jsonl"
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r})"
@@ -49,14 +60,10 @@ class Run:
 
     @property
     def config(self) -> DictConfig:
-        """The composed configuration, as saved.
-
-        Raises:
-            UserError: the folder is not a run, or its configuration cannot be read.
-        """
+        """The composed configuration, as saved; a `UserError` where it cannot be read."""
         file = self.path / ".hydra" / "config.yaml"
         try:
-            config = OmegaConf.load(io.StringIO(safe_read.yaml_text(file)))
+            config = OmegaConf.load(io.StringIO(files.read_yaml_text(file)))
         except UserError:
             raise
         except FileNotFoundError:
@@ -76,15 +83,14 @@ class Run:
     @property
     def status(self) -> dict[str, Any]:
         """`state` (running, finished, failed or interrupted), `step`, `seconds` and `error`."""
-        return self._read_json("status.json")
+        return files.read_json(self.path / "status.json")
 
     @property
     def known_status(self) -> dict[str, Any]:
         """`status` as far as it can be read; a state of None where nothing is known of it."""
-        try:
+        found: dict[str, Any] = {}
+        with contextlib.suppress(UserError):
             found = self.status
-        except UserError:
-            found = {}
         return {
             name: found[name] if isinstance(found.get(name), kind) else unknown
             for name, (kind, unknown) in STATUS.items()
@@ -93,23 +99,22 @@ class Run:
     @property
     def state(self) -> str | None:
         """The state of `status`; None before there is any, and where it cannot be read."""
-        state: str | None = self.known_status["state"]
-        return state
+        return self.known_status["state"]
 
     @property
     def summary(self) -> dict[str, Any]:
         """`step`, and the test metrics under `last` and `best`."""
-        return self._read_json("summary.json")
+        return files.read_json(self.path / "summary.json")
 
     @property
     def dataset(self) -> dict[str, Any]:
         """What it was trained and tested on: names, sizes, fingerprints."""
-        return self._read_json("dataset.json")
+        return files.read_json(self.path / "dataset.json")
 
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of one split (`train` or `test`)."""
         try:
-            text = safe_read.text(self._metrics_file, safe_read.MOST_LINES, errors="replace")
+            text = files.read_text(self._metrics_file, files.MOST_LINES, errors="replace")
         except FileNotFoundError:
             return []
         lines = []
@@ -117,26 +122,11 @@ class Run:
             with contextlib.suppress(ValueError, RecursionError):  # a torn or damaged line
                 lines.append(json.loads(line))
         lines = [line for line in lines if isinstance(line, dict) and "step" in line]
-        return [line for line in lines if split is None or line.get("split") == split]
-
-    @property
-    def log_file(self) -> Path:
-        """The log, with tracebacks."""
-        return self.path / "train.log"
-
-    @property
-    def curves(self) -> Path:
-        """The picture of the loss curves."""
-        return self.path / "curves.png"
-
-    @property
-    def tensorboard(self) -> Path:
-        """The folder of TensorBoard's event files."""
-        return self.path / "tensorboard"
+        return [line for line in lines if split in (None, line.get("split"))]
 
     @property
     def samples(self) -> Path:
-        """The folder of sample grids, ``<step>.png``."""
+        """The folder of sample grids."""
         return self.inside(str(self.config.get("samples_dir")))
 
     @property
@@ -148,97 +138,80 @@ class Run:
         """The sample grid of a step."""
         return self.samples / sample_name(step)
 
+    def inside(self, name: str) -> Path:
+        """A folder of that name: inside of this one, unless it is absolute."""
+        return self.path / Path(name).expanduser()
+
     # Writers
 
     def write_config(self, config: DictConfig, overrides: list[str] | None = None) -> None:
         """The configuration and the overrides, where Hydra puts those of the jobs it starts."""
-        write_text(self.path / ".hydra" / "config.yaml", OmegaConf.to_yaml(config))
+        files.write_text(self.path / ".hydra" / "config.yaml", OmegaConf.to_yaml(config))
         if overrides is not None:
-            write_text(self.path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
+            files.write_text(self.path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
 
     def write_status(
         self, state: str, *, step: int, seconds: float, error: str | None = None
     ) -> None:
-        """`state` is running, finished, failed or interrupted; `seconds` of all its sittings.
+        """`state` is running, finished, failed or interrupted; `seconds` of every process.
 
         A full disk does not keep it from being true.
         """
-        status: dict[str, Any] = {"format": FORMAT, "state": state, "step": step}
-        status |= {"seconds": round(seconds, 3), "error": error}
+        file = self.path / "status.json"
+        status = {"format": FORMAT, "state": state, "step": step}
+        text = json.dumps({**status, "seconds": round(seconds, 3), "error": error}, indent=2) + "\n"
         try:
-            self._write_json("status.json", status)
+            files.write_text(file, text)
         except OSError:
-            if not (self.path / "status.json").exists():
+            if not file.exists():
                 raise
-            overwrite_text(self.path / "status.json", _json(status))
+            files.overwrite_text(file, text)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """The test metrics, best and last."""
-        self._write_json("summary.json", summary)
+        files.write_json(self.path / "summary.json", summary)
 
     def write_dataset(self, description: dict[str, Any]) -> None:
         """What the run is trained and tested on."""
-        self._write_json("dataset.json", description)
+        files.write_json(self.path / "dataset.json", description)
 
     def write_environment(self) -> None:
-        """Versions, commit, devices and command line."""
-        from ctxenc.runs.environment import environment  # JAX: reading a run does not wait for it
+        """Versions, commit, devices and command line: why two runs of one configuration differ."""
+        import jax  # takes a while, which reading a run need not wait for
 
-        self._write_json("env.json", environment())
+        environment = {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "packages": {name: metadata.version(name) for name in PACKAGES},
+            "commit": _commit(),
+            "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
+            "processes": jax.process_count(),
+            "command": sys.argv,
+        }
+        files.write_json(self.path / "env.json", environment)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of ``metrics.jsonl``."""
-        append_line(self._metrics_file, json.dumps(record, allow_nan=False))
+        files.append_line(self._metrics_file, json.dumps(record, allow_nan=False))
 
     def keep_metrics(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the other lines, which a resumed run is about to write again."""
         kept = [json.dumps(line) + "\n" for line in self.metrics() if wanted(line)]
-        write_text(self._metrics_file, "".join(kept))
+        files.write_text(self._metrics_file, "".join(kept))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep other processes from training here; the lock dies with its process.
 
-        Who has it may take it again within: a job of a sweep has it from before it trains.
-
-        Raises:
-            LockedError: another process (or thread) is at it.
+        Who has it may take it again within: a job of a sweep has it from before it trains. Where
+        another process (or thread) has it, this is a `LockedError`.
         """
-        if not is_main():
-            yield
-            return
+        lock = filelock.FileLock(self.path / ".lock", blocking=False, is_singleton=True)
         try:
-            with filelock.FileLock(self.path / ".lock", blocking=False, is_singleton=True):
+            with lock if is_main() else contextlib.nullcontext():
                 yield
         except filelock.Timeout:
             raise LockedError(f"{self.path}: another process is training this run") from None
-
-    def logging(self, console: logging.Handler) -> contextlib.AbstractContextManager[None]:
-        """While open, ctxenc's log goes to `console` and, with tracebacks, to ``train.log``."""
-        return logs.to(self.log_file, console)
-
-    def inside(self, name: str) -> Path:
-        """A folder of that name: inside of this one, unless it is absolute."""
-        return self.path / Path(name).expanduser()
-
-    @property
-    def _metrics_file(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    def _read_json(self, name: str) -> dict[str, Any]:
-        file = self.path / name
-        try:
-            value = json.loads(safe_read.text(file, safe_read.MOST_JSON))
-        except FileNotFoundError:
-            raise UserError(f"{file}: no such file; is {self.path} a run folder?") from None
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{file}: expected a JSON object")
-        return value
-
-    def _write_json(self, name: str, value: dict[str, Any]) -> None:
-        write_text(self.path / name, _json(value))
 
 
 def sample_name(step: int) -> str:
@@ -246,5 +219,38 @@ def sample_name(step: int) -> str:
     return f"{step:07d}.png"
 
 
-def _json(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=2) + "\n"
+def reserve(path: Path) -> Path:
+    """A new folder at `path`, or at `path`-2, -3 … where others started in the same second."""
+    if not path.name:
+        raise UserError(f"hydra.run.dir={path}: expected the path of a new folder")
+    check_path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    candidate, number = path, 1
+    while True:
+        with contextlib.suppress(FileExistsError):
+            candidate.mkdir()
+            return candidate.absolute()
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+
+
+def check_path(path: Path) -> None:
+    """Refuse folders whose names Orbax 0.12 would take for patterns, and not find its files."""
+    absolute = str(path.absolute())
+    if odd := set("*?[") & set(absolute):
+        raise UserError(f"{absolute}: checkpoints cannot be kept below a name with {min(odd)}")
+
+
+def _commit() -> str | None:
+    """The source checkout's commit, marked where the tree has changes; None outside of one."""
+    here = Path(__file__).parent
+    if not (here.parents[1] / ".git").exists():
+        return None  # installed: a repository further up would be another project's
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(
+            git, cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None

@@ -1,4 +1,4 @@
-"""What a run writes while it trains: metrics lines, TensorBoard, curves, summary, warnings.
+"""What a run writes while it trains, and when: metrics, TensorBoard, curves, summary, warnings.
 
 Figures are summed on the device and read one window late, so that reading them never stalls the
 steps that are already under way. TensorBoard and the curves are written in the background, and
@@ -10,77 +10,90 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 
 from ctxenc import step
+from ctxenc.config.schema import Config
 from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS, measured_in_training
 from ctxenc.report.progress import Bar
-from ctxenc.runs.calendar import Calendar
 from ctxenc.runs.checkpoints import BEST_BY
 from ctxenc.runs.folder import Run
+from ctxenc.runs.session import Background
 from ctxenc.runs.tensorboard import TensorBoard
-from ctxenc.runtime.background import Background
 from ctxenc.state import Logged, TrainState
 
 log = logging.getLogger(__name__)
 
 ADVICE = "the last checkpoint is from before; lower learning rates, in a new run, may help"
+SHORTEST_TEST = 100  # steps: shorter epochs are tested together
 STUCK_STEPS = 100
 STUCK_WITHIN = 0.003  # of what a discriminator loses that cannot tell real from filled
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Intervals in steps; what happens at an interval also happens at the last step, `total`."""
+
+    steps_per_epoch: int
+    total: int
+    log: int
+    sample: int
+    test: int
+
+    @classmethod
+    def of(cls, config: Config, steps_per_epoch: int) -> "Calendar":
+        """That of a configuration."""
+        epochs_a_test = -(-SHORTEST_TEST // steps_per_epoch)
+        return cls(
+            steps_per_epoch=steps_per_epoch,
+            total=config.max_steps or config.n_epoch * steps_per_epoch,
+            log=config.log_every,
+            sample=config.n_update,
+            test=config.eval_every or steps_per_epoch * epochs_a_test,
+        )
+
+    def due(self, step: int, every: int) -> bool:
+        """Whether something that happens every so many steps happens now."""
+        return step % every == 0 or step == self.total
+
+    def planned(self, line: dict[str, Any]) -> bool:
+        """Whether a line of metrics is one that a longer run would have too."""
+        return line["step"] % (self.log if line["split"] == "train" else self.test) == 0
 
 
 class DivergedError(UserError):
     """A loss is not finite: going on would only spoil the networks."""
 
 
-class RunLog:
-    """The writers of one run.
+@dataclass
+class RunLog(AbstractContextManager["RunLog"]):
+    """The writers of one run."""
 
-    Args:
-        run: its folder.
-        bar: what the terminal shows.
-        background: where pictures and TensorBoard are written.
-        loader: how long the devices have waited for data.
-        calendar: when lines are due.
-        start: the step that the run begins or continues from.
-        batch_size: images a step.
-        sums: the figures summed since the last line, and over how many `steps`; None for none.
-        undecided: what a discriminator loses that cannot tell real from filled; None: there is
-            none.
-        baselines: the test figures that a model has to beat.
-    """
+    run: Run
+    bar: Bar
+    background: Background  # where pictures and TensorBoard are written
+    loader: Loader  # says how long the devices have waited for data
+    calendar: Calendar
+    start: int  # the step that the run begins or continues from
+    batch_size: int
+    sums: Logged | None  # of the figures since the last line, and over how many `steps`
+    undecided: float | None  # what a discriminator loses that cannot tell real from filled
+    baselines: dict[str, Any]  # the test figures that a model has to beat
 
-    def __init__(
-        self,
-        run: Run,
-        bar: Bar,
-        background: Background,
-        loader: Loader,
-        calendar: Calendar,
-        *,
-        start: int,
-        batch_size: int,
-        sums: Logged | None,
-        undecided: float | None,
-        baselines: dict[str, Any],
-    ):
-        self._run, self._bar, self._background, self._loader = run, bar, background, loader
-        self._calendar, self._batch_size = calendar, batch_size
-        self.sums = sums
-        self._undecided, self._baselines = undecided, baselines
-        self._tests = run.metrics("test")
-        self._tensorboard = TensorBoard(run, start)
+    def __post_init__(self) -> None:
+        self._context_mean_db = self.baselines["context_mean"][BEST_BY]
+        self._tests = self.run.metrics("test")
+        self._tensorboard = TensorBoard(self.run, self.start)
         self._pending: tuple[int, Logged, Future[tuple[float, float]]] | None = None
         self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
-        self._start, self._stuck_since, self._stuck_told = start, start, False
-        self.restart_clock(start)
-
-    def __enter__(self) -> "RunLog":
-        return self
+        self._stuck_since: float = self.start
+        self.restart_clock(self.start)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         """Write what is pending, unless an error ends the run, and close the file."""
@@ -89,7 +102,7 @@ class RunLog:
                 self.flush()
         finally:
             self._timer.shutdown(wait=False, cancel_futures=True)
-            self._background.submit(self._tensorboard.close)
+            self.background.submit(self._tensorboard.close)
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
@@ -101,61 +114,48 @@ class RunLog:
             self.sums = step.add(self.sums, logged)
         else:  # a new window; or resumed from a version that logged other figures
             self.sums = logged
-        if at == self._start + 1:
+        if at == self.start + 1:
             jax.block_until_ready(self.sums)  # compiling is not training speed
             self.restart_clock(at)
-        if self._calendar.due(at, self._calendar.log):
+        if self.calendar.due(at, self.calendar.log):
             self.flush()
             self._pending = at, self.sums, self._timer.submit(self._end, self.sums)
-            if at % self._calendar.log == 0:  # else a longer run would have gone on summing
+            if at % self.calendar.log == 0:  # else a longer run would have gone on summing
                 self.sums = None
 
     def flush(self) -> None:
-        """Write the pending line.
-
-        Raises:
-            DivergedError: one of its figures is not finite; nothing of it is written.
-        """
+        """Write the pending line; a `DivergedError` where a figure of it is not finite."""
         if self._pending is None:
             return
         at, sums, end = self._pending
         self._pending = None
-        means = _means(sums)
-        _refuse_not_finite(at, means)
+        means = _means(at, sums)
         seconds, waited = end.result()
         steps, seconds_since = at - self._clock_step, seconds - self._clock
-        timed = steps > 0  # else it was only compiled
-        speed = {
-            "images_per_second": round(steps * self._batch_size / seconds_since, 1),
-            "waited_for_data": round((waited - self._clock_waited) / seconds_since, 4),
-        }
+        if steps > 0:  # else it was only compiled
+            means |= {
+                "images_per_second": round(steps * self.batch_size / seconds_since, 1),
+                "waited_for_data": round((waited - self._clock_waited) / seconds_since, 4),
+            }
         self._clock, self._clock_waited, self._clock_step = seconds, waited, at
-        line = self._line("train", at, {**means, **(speed if timed else {})})
+        line = self._write("train", at, means)
         self._warn_if_stuck(line)
-        self._run.append_metrics(line)
-        self._bar.show(line)
+        self.bar.show(line)
 
     def check_finite(self, at: int, state: TrainState) -> None:
-        """Write what is pending, and refuse to go on with a state that is not finite.
-
-        Raises:
-            DivergedError: naming the figure, or the parameters where the figures were finite.
-        """
+        """Write what is pending; a `DivergedError` where a figure or parameter is not finite."""
         self.flush()
         if self.sums is not None:
-            _refuse_not_finite(at, _means(self.sums))
+            _means(at, self.sums)
         if not bool(step.finite(state)):
             raise DivergedError(f"step {at}: parameters are not finite; {ADVICE}")
 
     def test(self, at: int, figures: dict[str, float]) -> None:
-        """Write the test figures of a step: a line, ``summary.json``, and the curves."""
-        line = self._line("test", at, figures)
-        self._run.append_metrics(line)
-        self._tests.append(line)
-        context_mean = self._baselines["context_mean"][BEST_BY]
+        """Write the test figures of a step."""
+        self._tests.append(self._write("test", at, figures))
         shown = [
             f"{METRICS[name].heading} {METRICS[name].shown(figures[name])}"
-            + f" (context mean {METRICS[name].shown(context_mean)})" * (name == BEST_BY)
+            + f" (context mean {METRICS[name].shown(self._context_mean_db)})" * (name == BEST_BY)
             for name in measured_in_training()
         ]
         log.info("step %d: test %s", at, ", ".join(shown))
@@ -163,43 +163,49 @@ class RunLog:
 
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
-        figures = [_figures(line) for line in self._tests if BEST_BY in line]
+        kept = ("step", *METRICS)  # not those of the raw weights
+        tests = [line for line in self._tests if BEST_BY in line]
+        figures = [{name: line[name] for name in line if name in kept} for line in tests]
         if not figures:
             return
         best = max(figures, key=lambda line: line[BEST_BY])
-        self._run.write_summary(
-            {
-                "step": figures[-1]["step"],
-                "last": figures[-1],
-                "best": best,
-                "baselines": self._baselines,
-            }
-        )
-        context_mean = self._baselines["context_mean"][BEST_BY]
-        self._background.submit(_draw, self._run, context_mean, self._undecided)
+        summary = {"step": figures[-1]["step"], "last": figures[-1], "best": best}
+        self.run.write_summary({**summary, "baselines": self.baselines})
+        self.background.submit(self._draw)
 
-    def _line(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
-        epoch = round(at / self._calendar.steps_per_epoch, 4)
-        self._background.submit(self._tensorboard.show, split, at, figures)
-        return {"split": split, "step": at, "epoch": epoch, **figures}
+    def _draw(self) -> None:
+        from ctxenc.report import curves  # matplotlib: half a second, in the background
+
+        run = self.run
+        train, test = run.metrics("train"), run.metrics("test")
+        curves.save(run.curves, train, test, self._context_mean_db, self.undecided)
+
+    def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
+        """Write a line of figures, and return it."""
+        self.background.submit(self._tensorboard.show, split, at, figures)
+        epoch = round(at / self.calendar.steps_per_epoch, 4)
+        line = {"split": split, "step": at, "epoch": epoch, **figures}
+        self.run.append_metrics(line)
+        return line
 
     def _warn_if_stuck(self, line: dict[str, Any]) -> None:
-        if self._undecided is None:
+        if self.undecided is None:
             return
         both = line["discriminator_loss_real"] + line["discriminator_loss_fake"]
-        if abs(both / 2 - self._undecided) > STUCK_WITHIN:
-            self._stuck_since, self._stuck_told = line["step"], False
-        elif line["step"] - self._stuck_since >= STUCK_STEPS and not self._stuck_told:
-            self._stuck_told = True
+        stuck_for = line["step"] - self._stuck_since
+        if abs(both / 2 - self.undecided) > STUCK_WITHIN:
+            self._stuck_since = line["step"]
+        elif stuck_for >= STUCK_STEPS:
+            self._stuck_since = math.inf  # told once, until it changes
             log.warning(
                 "step %d: the discriminator's loss has stayed at %.3f for %d steps: it cannot tell "
                 "real holes from filled ones; a higher learning_rate_d may help",
-                *(line["step"], self._undecided, line["step"] - self._stuck_since),
+                *(line["step"], self.undecided, stuck_for),
             )
 
     def _now(self) -> tuple[float, float]:
         """The time, and how long the devices have waited for data by now; both in seconds."""
-        return time.monotonic(), self._loader.waited
+        return time.monotonic(), self.loader.waited
 
     def _end(self, sums: Logged) -> tuple[float, float]:
         """`_now` when the last step of a window is done: it may be read much later, or at once."""
@@ -207,24 +213,12 @@ class RunLog:
         return self._now()
 
 
-def _means(sums: Logged) -> dict[str, float]:
+def _means(at: int, sums: Logged) -> dict[str, float]:
+    """The mean figures of a window that ends with a step; those that are not finite are refused."""
     numbers = {name: float(value) for name, value in jax.device_get(sums).items()}
     steps = numbers.pop("steps")
-    return {name: total / steps for name, total in numbers.items()}
-
-
-def _refuse_not_finite(at: int, figures: Mapping[str, float]) -> None:
-    for name, value in figures.items():
+    means = {name: total / steps for name, total in numbers.items()}
+    for name, value in means.items():
         if not math.isfinite(value):
             raise DivergedError(f"step {at}: {name} is {value}; {ADVICE}")
-
-
-def _figures(line: dict[str, Any]) -> dict[str, Any]:
-    """The step and the metrics of a line, without those of the raw weights."""
-    return {k: v for k, v in line.items() if k == "step" or k in METRICS}
-
-
-def _draw(run: Run, context_mean_db: float, undecided: float | None) -> None:
-    from ctxenc.report import curves  # matplotlib: half a second, in the background
-
-    curves.save(run.curves, run.metrics("train"), run.metrics("test"), context_mean_db, undecided)
+    return means

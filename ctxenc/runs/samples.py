@@ -1,64 +1,53 @@
 """The sample grids of a run: the same test images and masks every time."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import NamedSharding
 
 from ctxenc import masks, step
-from ctxenc.data.images import Images, decode
+from ctxenc.evaluation.test_split import TestSplit
 from ctxenc.parallel import devices
 from ctxenc.report import grids
 from ctxenc.runs.folder import sample_name
-from ctxenc.runtime.background import Background
-from ctxenc.state import Model, TrainState
+from ctxenc.runs.session import Background
+from ctxenc.state import TrainState
 
 
+@dataclass
 class Samples:
     """Writes the grids: real, masked, filled.
 
-    They go through the test's own program, in a batch of the test's size, so that nothing more is
-    compiled for them.
-
-    Args:
-        folder: where they go.
-        model: whose fills are shown.
-        test: the images of the test split, of which `count` are shown, evenly spread.
-        count: how many.
-        batch_size: of the test.
-        fill_value: what fills a hole before the generator sees it, in [-1, 1].
-        background: where they are written.
-        sharding: of the batch axis.
+    They go through the test's own program, so that nothing more is compiled for them.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        model: Model,
-        test: Images,
-        count: int,
-        batch_size: int,
-        fill_value: jax.Array,
-        background: Background,
-        sharding: NamedSharding,
-    ):
-        self._folder, self._model, self._count = folder, model, count
-        self._fill_value, self._background = fill_value, background
-        shown = np.linspace(0, len(test) - 1, count).round().astype(int)
-        indices = np.resize(shown, devices.rows_shared(max(count, batch_size)))
-        images = decode(test, indices.tolist())
-        mask = masks.frozen(model.mask, jnp.asarray(indices), test.image_size, test.image_size)
+    folder: Path
+    test: TestSplit
+    count: int  # of the test images, evenly spread
+    fill_value: jax.Array  # what the generator sees in a hole, in [-1, 1]
+    background: Background  # where they are written
+
+    def __post_init__(self) -> None:
+        shown = np.linspace(0, len(self.test.images) - 1, self.count).round().astype(int)
+        size = self.test.batch_size
+        self._batches = [self.test.batch(i) for i in np.split(shown, range(size, self.count, size))]
+        images = self._joined(devices.whole([batch.images for batch in self._batches]))
+        mask = self._joined(devices.whole([batch.mask for batch in self._batches]))
         real = masks.to_float(jnp.asarray(images))
-        masked = masks.apply(real, mask, jnp.asarray(devices.on_host(fill_value)))
-        self._images, self._mask = devices.put((images, mask), sharding)
-        self._rows = [np.asarray(row)[:count] for row in (real, masked)]
+        masked = masks.apply(real, jnp.asarray(mask), jnp.asarray(np.asarray(self.fill_value)))
+        self._rows = [np.asarray(real), np.asarray(masked)]
 
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
-        filled = step.fill(self._model, state.tested, self._images, self._mask, self._fill_value)
-        self._background.submit(self._write, self._folder / sample_name(at), devices.whole(filled))
+        model, variables, fill = self.test.model, state.tested, self.fill_value
+        filled = devices.whole(
+            [step.fill(model, variables, b.images, b.mask, fill) for b in self._batches]
+        )
+        file = self.folder / sample_name(at)
+        self.background.submit(lambda: grids.save(file, [*self._rows, self._joined(filled)]))
 
-    def _write(self, file: Path, filled: jax.Array) -> None:
-        grids.save(file, [*self._rows, np.asarray(filled)[: self._count]])
+    def _joined(self, batches: list[jax.Array]) -> np.ndarray:
+        """The images that are shown, of batches whose last is filled up."""
+        return np.concatenate(batches)[: self.count]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ctxenc.runs.atomic_write import naming
+from ctxenc.runs.files import naming
 from ctxenc.runs.folder import Run
 
 
@@ -23,34 +23,26 @@ class TensorBoard:
 
     def show(self, split: str, step: int, values: Mapping[str, float]) -> None:
         """Add the values of a step."""
-        from tensorboardX.proto.event_pb2 import Event  # imports PyTorch, where that is installed
-        from tensorboardX.proto.summary_pb2 import Summary
-
-        shown = [
-            Summary.Value(tag=f"{split}/{name}", simple_value=value)
-            for name, value in values.items()
-        ]
-        with naming(self._folder):
-            if self._file is None:
-                self._open()
-            self._write(Event(step=step, summary=Summary(value=shown)))
-            self._file.flush()
-
-    def _open(self) -> None:
+        # These import PyTorch, where that is installed.
         from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.proto.summary_pb2 import Summary
         from tensorboardX.record_writer import RecordWriter
 
-        self._folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
-        self._file = RecordWriter(str(self._folder / name))
-        self._write(Event(file_version="brain.Event:2"))
-        # Values from here on that an earlier process wrote are not shown.
-        start = SessionLog(status=SessionLog.START)
-        self._write(Event(step=self._purge_step, session_log=start))
-
-    def _write(self, event: Any) -> None:
-        event.wall_time = time.time()
-        self._file.write(event.SerializeToString())
+        shown = [Summary.Value(tag=f"{split}/{n}", simple_value=v) for n, v in values.items()]
+        events = [Event(step=step, summary=Summary(value=shown))]
+        with naming(self._folder):
+            if self._file is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                name = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}.{os.getpid()}"
+                self._file = RecordWriter(str(self._folder / name))
+                # Values from here on that an earlier process wrote are not shown.
+                start = SessionLog(status=SessionLog.START)
+                purge = Event(step=self._purge_step, session_log=start)
+                events = [Event(file_version="brain.Event:2"), purge, *events]
+            for event in events:
+                event.wall_time = time.time()
+                self._file.write(event.SerializeToString())
+            self._file.flush()
 
     def close(self) -> None:
         """Close the file."""

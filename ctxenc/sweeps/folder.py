@@ -17,8 +17,9 @@ from ctxenc.comparison import records
 from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
-from ctxenc.runs import safe_read
-from ctxenc.runs.folder import FORMAT, Run, write_text
+from ctxenc.runs import files
+from ctxenc.runs.files import write_text
+from ctxenc.runs.folder import FORMAT, Run
 
 FILE = "sweep.json"
 JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
@@ -93,7 +94,7 @@ class Sweep:
     def _read(self) -> dict[str, Any]:
         file = self.path / FILE
         try:
-            value = json.loads(safe_read.text(file, safe_read.MOST_JSON))
+            value = json.loads(files.read_text(file, files.MOST_JSON))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
         if not isinstance(value, dict):

@@ -14,6 +14,7 @@ from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
 from ctxenc.experiment import train
 from ctxenc.runs.folder import LockedError, Run
+from ctxenc.runs.session import log_to
 from ctxenc.sweeps import gpu_assignment
 from ctxenc.sweeps.folder import Sweep
 
@@ -78,7 +79,7 @@ def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: li
     except Exception as error:
         message = f"{type(error).__name__}: {error}"
         if (run.state, run.known_status["error"]) != ("failed", message):
-            with run.logging(logging.NullHandler()):
+            with log_to(run.log_file, logging.NullHandler()):
                 log.error("failed", exc_info=error)
             _set_state(run, "failed", message)
 

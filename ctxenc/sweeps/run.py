@@ -14,7 +14,7 @@ from ctxenc.comparison.records import Record
 from ctxenc.comparison.tables import render
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
-from ctxenc.runs.new_folder import reserve
+from ctxenc.runs.folder import reserve
 from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import FILE, Sweep
 

@@ -47,5 +47,5 @@ def test_damaged_figures_are_named(tmp_path, text):
     (tmp_path / "metrics.json").write_text(text)
     with pytest.raises(UserError, match=r"metrics\.json: "):
         _ = Evaluation(tmp_path).metrics
-    with pytest.raises(UserError, match=r"metrics\.json: not readable"):
+    with pytest.raises(UserError, match=r"metrics\.json: no such file"):
         _ = Evaluation(tmp_path / "nowhere").metrics

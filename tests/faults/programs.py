@@ -7,13 +7,14 @@ import time
 
 from tests.tiny import TINY
 
+TRAIN = ("-m", "ctxenc.train")
 SHORT = [*TINY, "batch_size=256", "max_steps=24", "eval_every=10", "log_every=5", "n_update=13"]
 
 
-def start(*arguments, cwd, **environment):
-    """``python -m ctxenc.train`` with the arguments, under way."""
+def start(*arguments, cwd, program=TRAIN, **environment):
+    """``python -m ctxenc.train``, or another program, with the arguments, under way."""
     return subprocess.Popen(
-        [sys.executable, "-m", "ctxenc.train", *map(str, arguments)],
+        [sys.executable, *program, *map(str, arguments)],
         cwd=cwd,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from ctxenc import experiment, launch, step
-from ctxenc.runtime.signals import Interrupted
+from ctxenc.errors import Interrupted
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
 

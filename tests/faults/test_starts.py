@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from ctxenc.runs import new_folder
+from ctxenc.runs.folder import reserve
 
 JOBS = 200
 
 RESERVE = """
 import sys, time
 from pathlib import Path
-from ctxenc.runs.new_folder import reserve
+from ctxenc.runs.folder import reserve
 print("ready", flush=True)
 sys.stdin.read()  # ends for all of them at once
 began = time.time()
@@ -28,7 +28,7 @@ def test_200_jobs_of_one_second_get_200_folders(tmp_path):
 
     def job():
         go.wait()
-        reserved.append(new_folder.reserve(wanted))
+        reserved.append(reserve(wanted))
 
     threads = [threading.Thread(target=job) for _ in range(JOBS)]
     for thread in threads:

@@ -17,7 +17,25 @@ from ctxenc import launch
 from ctxenc.errors import UserError
 from ctxenc.parallel import processes
 from tests.faults.ends import final_state, saved, without_times
-from tests.faults.programs import SHORT, start, wait_until
+from tests.faults.programs import SHORT, TRAIN, start, wait_until
+
+# Rounding in another order flips a ReLU now and then; at this pace that does not grow.
+SLOWLY = [*SHORT, "learning_rate_g=1e-5", "learning_rate_d=1e-5"]
+
+# Training that is asked to stop at step 13, however slow the machine is.
+STOPPED = """
+import signal
+from ctxenc import train
+from ctxenc.runs.session import Session
+
+def at(self, step, taken=Session.at):
+    taken(self, step)
+    if step == 13:
+        signal.raise_signal(signal.SIGTERM)
+
+Session.at = at
+train.main()
+"""
 
 
 def free_port():
@@ -29,14 +47,15 @@ def free_port():
             return port
 
 
-def start_two(*arguments, cwd):
-    """Two processes of two devices each, as one job on this machine."""
+def start_two(*arguments, cwd, second=TRAIN):
+    """Two processes of two devices each, as one job on this machine; `second` is what one runs."""
     job = {"JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2"}
     return [
         start(
             "distributed=true",
             *arguments,
             cwd=cwd,
+            program=(TRAIN, second)[index],
             **job,
             JAX_NUM_CPU_DEVICES="2",
             JAX_PROCESS_ID=str(index),
@@ -68,7 +87,7 @@ def assert_close(found, expected):
     arrays, wanted = final_state(found), final_state(expected)
     assert arrays.keys() == wanted.keys()
     for name in wanted:
-        np.testing.assert_allclose(arrays[name], wanted[name], rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(arrays[name], wanted[name], rtol=1e-3, atol=1e-5, err_msg=name)
     for line, other in zip(without_times(found), without_times(expected), strict=True):
         assert line.keys() == other.keys()
         for name, value in other.items():
@@ -78,28 +97,24 @@ def assert_close(found, expected):
 
 
 def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
-    """A signal to one is heard by both; what they saved is one process's, which goes on with it."""
+    """A signal to one stops both, a step later; one process goes on from what they saved."""
     monkeypatch.chdir(tmp_path)
-    # The grid's batch, of the test's size or of num_img, has to divide too.
-    both = start_two(*SHORT, "max_steps=100000", "name=two", "num_img=257", cwd=tmp_path)
-    lines = tmp_path / "experiments" / "two"
-    wait_until(lambda: list(lines.glob("*/metrics.jsonl")), *both)
-    both[1].send_signal(signal.SIGTERM)
+    many = [*SLOWLY, "num_img=257"]  # in the grid: more than a batch of the test
+    command = [*many, "max_steps=100000", "name=two"]
+    both = start_two(*command, cwd=tmp_path, second=("-c", STOPPED))
     (status, out, err), (status_1, out_1, err_1) = finish(both)
     assert (status, status_1) == (143, 143), err + err_1
     assert "experiments" not in out + out_1  # Gloo has its say there
     assert "stopped by SIGTERM" in err
     run = the_run(tmp_path, "two")
-    assert run.status["state"] == "interrupted"
-    step = run.status["step"]
-    assert saved(run)[-1] == step
+    assert (run.status["state"], run.status["step"]) == ("interrupted", 14)
+    assert saved(run)[-1] == 14
     for words in ("images/s", "training and", "test PSNR"):
         assert words not in err_1  # process 0 shows what there is to see
 
-    further = step + 7
-    launch.run(f"resume={run.path}", f"max_steps={further}")
+    launch.run(f"resume={run.path}", "max_steps=21")
     assert run.status["state"] == "finished"
-    alone = launch.run(*SHORT, f"max_steps={further}", "name=one", "num_img=257")
+    alone = launch.run(*many, "max_steps=21", "name=one")
     assert_close(run, alone)
     assert run.dataset == alone.dataset
 
@@ -116,7 +131,6 @@ def test_a_job_that_nothing_names_is_refused(monkeypatch):
 
 def test_alone_everything_is_ones_own(capsys):
     assert processes.is_main()
-    assert processes.count() == 1
     assert processes.together(lambda: 3) == 3
     assert processes.first(lambda: "here") == "here"
     processes.abandon(ValueError("nobody is told"))
@@ -129,16 +143,16 @@ def test_four_devices_as_one_process_or_two_are_the_same_and_go_on_as_two_and_on
     tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    done = finish(start_two(*SHORT, "name=two", cwd=tmp_path))
+    done = finish(start_two(*SLOWLY, "name=two", cwd=tmp_path))
     assert [status for status, *_ in done] == [0, 0], done
     last = {out.splitlines()[-1] for _, out, _ in done}
     assert last == {str(the_run(tmp_path, "two").path)}
-    command = start(*SHORT, "name=four", cwd=tmp_path, JAX_NUM_CPU_DEVICES="4")
+    command = start(*SLOWLY, "name=four", cwd=tmp_path, JAX_NUM_CPU_DEVICES="4")
     assert finish([command])[0][0] == 0
     two, four = the_run(tmp_path, "two"), the_run(tmp_path, "four")
     assert (two.path / "env.json").read_text().count("cpu:") == 4
     assert_close(two, four)
-    whole = launch.run(*SHORT, "max_steps=40", "name=one")
+    whole = launch.run(*SLOWLY, "max_steps=40", "name=one")
     for devices in ("2", "1"):
         run = launch.Run(shutil.copytree(four.path, tmp_path / devices))
         more = [f"resume={run.path}", "max_steps=40"]

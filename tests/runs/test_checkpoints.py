@@ -18,8 +18,8 @@ def test_the_latest_two_and_the_best_are_kept_and_each_is_the_state_of_its_step(
         for step, score in scores.items():
             checkpoints.save(step, small_state(step), None, {"psnr_db": score})
         checkpoints.save(5, small_state(5))  # an interruption: no test before it
-    with Checkpoints(tmp_path, read_only=True) as checkpoints:
-        assert (checkpoints.latest(), checkpoints.best()) == (5, 2)
+    assert saved.saved_steps(tmp_path) == [2, 3, 5]
+    assert saved.best_step(tmp_path) == 2
     for step in (2, 5):
         restored = saved.restore(tmp_path, small_state(), step)
         for leaf in jax.tree.leaves(restored):
@@ -75,8 +75,7 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
         checkpoints.save(1, small_state(1))
     torn = tmp_path / "2.orbax-checkpoint-tmp"
     (torn / "generator").mkdir(parents=True)
-    with Checkpoints(tmp_path) as checkpoints:
-        assert checkpoints.latest() == 1
+    assert saved.saved_steps(tmp_path) == [1]
     assert int(saved.restore(tmp_path, small_state()).step) == 1
 
 
@@ -90,3 +89,21 @@ def test_of_several_processes_one_deletes_the_later_checkpoints(tmp_path, monkey
     monkeypatch.setattr(processes, "_index", 0)
     saved.drop_after(tmp_path, 1)
     assert saved.saved_steps(tmp_path) == [1]
+
+
+def test_damaged_test_figures_are_named_before_anything_is_written(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, small_state(step), None, {"psnr_db": float(step)})
+    for text in ("{", "[]", "{}", '{"psnr_db": "high"}'):
+        (tmp_path / "1" / "metrics" / "metrics").write_text(text)
+        for read in (Checkpoints, saved.best_step):
+            with pytest.raises(UserError, match=r"/1: the checkpoint is damaged .*without its"):
+                read(tmp_path)
+
+
+def test_the_latest_of_equally_good_checkpoints_is_the_best(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step in (1, 2):
+            checkpoints.save(step, small_state(step), None, {"psnr_db": 3.0})
+    assert saved.best_step(tmp_path) == 2

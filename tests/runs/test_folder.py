@@ -1,6 +1,5 @@
 import contextlib
 import json
-import logging
 
 import pytest
 from hypothesis import given
@@ -8,7 +7,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ctxenc.errors import UserError
-from ctxenc.runs import atomic_write, environment
+from ctxenc.runs import files
 from ctxenc.runs.folder import Run
 
 
@@ -54,35 +53,16 @@ def test_a_resumed_run_forgets_what_it_will_write_again(tmp_path):
 
 def test_a_whole_file_or_none_of_it(tmp_path, monkeypatch):
     file = tmp_path / "status.json"
-    atomic_write.write_text(file, "before")
+    files.write_text(file, "before")
 
     def full(_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(atomic_write.os, "fsync", full)
+    monkeypatch.setattr(files.os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        atomic_write.write_text(file, "after")
+        files.write_text(file, "after")
     assert file.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
-
-
-def test_the_log_has_the_traceback_and_the_console_only_the_line(tmp_path, capsys):
-    run, console = Run(tmp_path), logging.StreamHandler()
-    log = logging.getLogger("ctxenc.somewhere")
-    with run.logging(console):
-        log.info("hello")
-        try:
-            raise ValueError("broken")
-        except ValueError as error:
-            log.debug("failed", exc_info=error)
-    log.info("afterwards")
-    text = run.log_file.read_text()
-    assert "hello" in text
-    assert "Traceback" in text
-    assert "afterwards" not in text
-    shown = capsys.readouterr().err
-    assert "hello" in shown
-    assert "Traceback" not in shown
 
 
 def test_the_configuration_is_read_back_as_written(tmp_path):
@@ -93,8 +73,8 @@ def test_the_configuration_is_read_back_as_written(tmp_path):
     assert OmegaConf.load(tmp_path / ".hydra" / "overrides.yaml") == ["a=1"]
 
 
-def test_the_environment_names_versions_and_devices():
-    found = environment.environment()
+def test_the_environment_names_versions_and_devices(tmp_path):
+    Run(tmp_path).write_environment()
+    found = json.loads((tmp_path / "env.json").read_text())
     assert found["packages"]["jax"]
     assert found["devices"][0].startswith("cpu")
-    json.dumps(found)

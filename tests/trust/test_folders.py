@@ -1,6 +1,7 @@
 """Run folders that somebody else made: whatever is in them, one line says so, and soon."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -19,9 +20,9 @@ from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.runs import logs
-from ctxenc.runs.atomic_write import append_line, overwrite_text
+from ctxenc.runs.files import append_line, overwrite_text
 from ctxenc.runs.folder import Run
+from ctxenc.runs.session import log_to
 from tests.fake_runs import damage, fake_evaluation, fake_run
 
 LAUGHS = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))]
@@ -187,8 +188,8 @@ def test_names_and_errors_cannot_steer_the_terminal(tmp_path, capsys):
 
 
 def test_a_log_line_is_one_plain_line(tmp_path, capsys):
-    with logs.to(tmp_path / "train.log", logs.logging.StreamHandler(sys.stdout)):
-        logs.logging.getLogger("ctxenc").warning("%s: skipped", "a\x1b[2J\n$(forged)")
+    with log_to(tmp_path / "train.log", logging.StreamHandler(sys.stdout)):
+        logging.getLogger("ctxenc").warning("%s: skipped", "a\x1b[2J\n$(forged)")
     told = capsys.readouterr().out
     written = (tmp_path / "train.log").read_text()
     for text in (told, written):
@@ -208,7 +209,7 @@ def test_nothing_is_written_through_a_link(tmp_path):
         append_line(run.path / "metrics.jsonl", "x")
     with pytest.raises(OSError, match=r"status\.json"):
         overwrite_text(run.path / "status.json", "x")
-    with pytest.raises(UserError, match="link"), run.logging(logs.logging.NullHandler()):
+    with pytest.raises(UserError, match="link"), log_to(run.log_file, logging.NullHandler()):
         pass
     with pytest.raises(OSError), run.lock():  # noqa: PT011
         pass

@@ -7,7 +7,7 @@ import pytest
 # Page faults of 20 times 64 MB, before and after.
 PROGRAM = """
 import resource, numpy as np
-from ctxenc.runtime import memory
+from ctxenc.runtime import keep_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -16,7 +16,7 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = faults()
-kept = memory.keep_memory()
+kept = keep_memory()
 faults()  # the memory that is kept from now on has to be had once
 print(kept, faults() < before / 2)
 """

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from ctxenc.runtime.background import MOST_WAITING, Background
+from ctxenc.runs.session import MOST_WAITING, Background
 
 
 def test_work_is_done_in_order_and_before_the_block_ends():
@@ -48,7 +48,7 @@ def test_what_fails_in_the_background_fails_the_caller(way):
         way()
 
 
-def test_an_error_of_the_block_itself_comes_first_and_none_is_hushed_up(caplog):
+def test_an_error_of_the_block_itself_comes_first_and_the_others_are_logged(caplog):
     def interrupted():
         with Background() as background:
             background.submit(full_disk)

@@ -1,0 +1,44 @@
+"""What a process is told before JAX computes in it, so that it starts soon and runs fast."""
+
+import ctypes
+import os
+import sys
+
+import jax
+from platformdirs import user_cache_path
+
+# <malloc.h>; mallopt(3) says what they do.
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+
+
+def keep_programs() -> None:
+    """Keep XLA's compiled programs between processes, in the user's cache folder.
+
+    JAX's own settings win: ``JAX_COMPILATION_CACHE_DIR`` moves it, and
+    ``JAX_ENABLE_COMPILATION_CACHE=false`` switches it off.
+    """
+    if jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("ctxenc") / "xla"))
+        # The many small programs of a start, too: reading one takes a fraction of compiling it.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def keep_memory() -> bool:
+    """Have this process keep what it frees, where that pays: glibc, and XLA on the CPU.
+
+    Every step allocates and frees the same temporaries (158 MB for ``model=cifar``). glibc's malloc
+    returns such blocks to the kernel at once, which costs a step some 38,000 page faults: about an
+    eighth of its time. See ``docs/performance.md``.
+
+    It has to be called before JAX starts its threads, when it is not known yet whether they will
+    be on a CPU: so elsewhere the threads share one arena too. The user's own ``GLIBC_TUNABLES`` or
+    ``MALLOC_…`` settings win. Returns whether all was done.
+    """
+    users = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if users or mallopt is None:  # musl has none
+        return False
+    mallopt(M_ARENA_MAX, 1)  # the threads that JAX starts next would give theirs back whole
+    if jax.default_backend() != "cpu":
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

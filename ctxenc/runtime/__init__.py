@@ -1,1 +1,0 @@
-"""Devices, processes, memory, signals: what a run needs of the machine that it runs on."""
