@@ -5,9 +5,9 @@
 where they are due a grid of samples and a test with a checkpoint.
 """
 
+import functools
 import logging
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import jax
@@ -22,12 +22,8 @@ from ctxenc.config import build
 from ctxenc.config.schema import Config
 from ctxenc.data.images import (
     Dataset,
-    Images,
-    MemoryImages,
-    Photographs,
     fingerprint,
     mean_colour,
-    once_per_split,
 )
 from ctxenc.data.loaders import Sampler, training_loader
 from ctxenc.errors import UserError
@@ -81,7 +77,7 @@ class Experiment:
         """The run's random key: `fold_in(key, step)` gives a step its masks and flips."""
         return jax.random.key(self.config.seed)
 
-    @cached_property
+    @functools.cached_property
     def mean_colour(self) -> Float[np.ndarray, " 3"]:
         """The training split's mean colour, in [-1, 1]."""
         return np.asarray(mean_colour(self.dataset.train), np.float32)
@@ -144,10 +140,10 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             start=start,
             batch_size=config.batch_size,
             sums=sums,
-            undecided=losses.undecided(adversarial)
-            if (adversarial := model.loss.adversarial)
-            else None,
-            baselines=baseline_figures(experiment, test),
+            undecided=losses.undecided(model.loss.adversarial),
+            measure_baselines=lambda: baseline_figures(
+                experiment.dataset, model, config.batch_size, divided
+            ),
         ) as run_log:
             for at in range(start + 1, calendar.total + 1):
                 images = loader.next_batch(state)
@@ -253,20 +249,13 @@ def test_figures(
     return figures
 
 
-def baseline_figures(experiment: Experiment, test: TestSplit) -> dict[str, Any]:
+@functools.lru_cache(maxsize=2)  # the jobs of a sweep share them
+def baseline_figures(
+    dataset: Dataset, model: Model, batch_size: int, sharding: NamedSharding
+) -> dict[str, Any]:
     """The test metrics of the fills that cost next to nothing."""
-    train = experiment.dataset.train
-    # The jobs of a sweep share them; a split of the user's own may not be hashable.
-    ours = isinstance(train, MemoryImages | Photographs)
-    measure = _kept_figures if ours else _baseline_figures
-    return measure(test.images, test, train)
-
-
-def _baseline_figures(_: Any, test: TestSplit, train: Images) -> dict[str, Any]:
+    test = TestSplit(dataset.test, model, batch_size, sharding)
     quick = {name: b.target for name, b in BASELINES.items() if b.when == "training"}
-    hole = test.frozen_masks.fixed
-    fills = {name: prepared(target, train, hole) for name, target in quick.items()}
+    fixed = test.frozen_masks.fixed
+    fills = {name: prepared(target, dataset.train, fixed) for name, target in quick.items()}
     return {name: metrics.summary(test.baseline(fill)) for name, fill in fills.items()}
-
-
-_kept_figures = once_per_split(_baseline_figures)

@@ -123,7 +123,7 @@ class Photographs:
         return replace(self, epoch=(seed, epoch)) if self.random_crops else self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Two splits that share no image; `test` is never trained on."""
 

@@ -5,10 +5,11 @@ steps that are already under way. TensorBoard and the curves are written in the 
 their libraries imported there: together they take seconds.
 """
 
+import functools
 import logging
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -84,10 +85,9 @@ class RunLog(AbstractContextManager["RunLog"]):
     batch_size: int
     sums: Logged | None  # of the figures since the last line, and over how many `steps`
     undecided: float | None  # what a discriminator loses that cannot tell real from filled
-    baselines: dict[str, Any]  # the test figures that a model has to beat
+    measure_baselines: Callable[[], dict[str, Any]]  # the test figures that a model has to beat
 
     def __post_init__(self) -> None:
-        self._context_mean_db = self.baselines["context_mean"][BEST_BY]
         self._tests = self.run.metrics("test")
         self._tensorboard = TensorBoard(self.run, self.start)
         self._pending: tuple[int, Logged, Future[tuple[float, float]]] | None = None
@@ -103,6 +103,11 @@ class RunLog(AbstractContextManager["RunLog"]):
         finally:
             self._timer.shutdown(wait=False, cancel_futures=True)
             self.background.submit(self._tensorboard.close)
+
+    @functools.cached_property
+    def baselines(self) -> dict[str, Any]:
+        """Measured at the first test, which all processes come to at the same step."""
+        return self.measure_baselines()
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
@@ -153,12 +158,13 @@ class RunLog(AbstractContextManager["RunLog"]):
     def test(self, at: int, figures: dict[str, float]) -> None:
         """Write the test figures of a step."""
         self._tests.append(self._write("test", at, figures))
-        shown = [
-            f"{METRICS[name].heading} {METRICS[name].shown(figures[name])}"
-            + f" (context mean {METRICS[name].shown(self._context_mean_db)})" * (name == BEST_BY)
-            for name in measured_in_training()
-        ]
-        log.info("step %d: test %s", at, ", ".join(shown))
+        shown = {
+            n: f"{METRICS[n].heading} {METRICS[n].shown(figures[n])}"
+            for n in measured_in_training()
+        }
+        context_mean = METRICS[BEST_BY].shown(self.baselines["context_mean"][BEST_BY])
+        shown[BEST_BY] += f" (context mean {context_mean})"
+        log.info("step %d: test %s", at, ", ".join(shown.values()))
         self.restart_clock(at)
 
     def summarise(self) -> None:
@@ -171,14 +177,14 @@ class RunLog(AbstractContextManager["RunLog"]):
         best = max(figures, key=lambda line: line[BEST_BY])
         summary = {"step": figures[-1]["step"], "last": figures[-1], "best": best}
         self.run.write_summary({**summary, "baselines": self.baselines})
-        self.background.submit(self._draw)
+        self.background.submit(self._draw, self.baselines["context_mean"][BEST_BY])
 
-    def _draw(self) -> None:
+    def _draw(self, context_mean_db: float) -> None:
         from ctxenc.report import curves  # matplotlib: half a second, in the background
 
         run = self.run
         train, test = run.metrics("train"), run.metrics("test")
-        curves.save(run.curves, train, test, self._context_mean_db, self.undecided)
+        curves.save(run.curves, train, test, context_mean_db, self.undecided)
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""
