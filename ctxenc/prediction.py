@@ -5,17 +5,21 @@ visible pixels too (the band of an overlap, or all of the context), they are pre
 loss's sake only: what a user gets is the composite, the image's own pixels outside of the mask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from ctxenc import masks
-from ctxenc.masks import Mask
+from ctxenc.errors import UserError
+from ctxenc.masks import Mask, MaskStrategy
+from ctxenc.masks.boxes import band
 
 Images = Float[Array, "batch height width 3"]
 Window = Float[Array, "batch window_height window_width 3"]
+
+SAMPLE = 64  # test masks by which it is decided what a strategy's masks are like
 
 
 @dataclass(frozen=True)
@@ -89,11 +93,75 @@ class Prediction:
         return masks.crop(images, masks.corners(mask), inner)
 
 
-def are_boxes(missing: Bool[np.ndarray, "masks height width"], height: int, width: int) -> bool:
-    """Whether the missing pixels of each mask are one box of this size."""
-    for mask in missing:
-        top, left = mask.any(axis=1).argmax(), mask.any(axis=0).argmax()
-        inside = mask[top : top + height, left : left + width]
-        if not inside.sum() == mask.sum() == height * width:
+def chosen(
+    mask: MaskStrategy,
+    size: int,
+    box: tuple[int, int],
+    *,
+    predict: str | None,
+    overlap: float,
+    discriminator_input: str,
+    mask_channel: bool,
+) -> Prediction:
+    """The geometry that a configuration's keys choose for images of `size` pixels and these masks.
+
+    Raises:
+        UserError: the keys do not fit each other, or the masks.
+    """
+    hole = Prediction(box, False, band(overlap, *box), box, discriminator_input, mask_channel)
+    boxes = _are_boxes(mask, hole, size)
+    if predict == "hole" or discriminator_input == "hole":
+        _check_boxes(boxes, hole)
+    if predict == "hole" or (predict is None and boxes):
+        return hole
+    if hole.band:
+        raise UserError(
+            f"overlap={overlap}: must be 0, as a prediction of the whole image overlaps all of "
+            "its context; context_weight weighs the context"
+        )
+    return replace(hole, window=(size, size), whole=True, box=box if boxes else None)
+
+
+def of_other_masks(
+    prediction: Prediction, mask: MaskStrategy, box: tuple[int, int], size: int
+) -> Prediction:
+    """A generator's prediction for other masks than those it was trained on.
+
+    Raises:
+        UserError: it fills boxes, and they are not.
+    """
+    if prediction.whole:
+        boxes = _are_boxes(mask, replace(prediction, window=box, whole=False), size)
+        return replace(prediction, box=box if boxes else None)
+    _check_boxes(_are_boxes(mask, prediction, size), prediction)
+    return prediction
+
+
+def _check_boxes(boxes: bool, prediction: Prediction) -> None:
+    if not boxes:
+        height, width = (side - 2 * prediction.band for side in prediction.window)
+        raise UserError(
+            f"mask: expected one box of {height} × {width} pixels missing in every image (of "
+            "mask_height × mask_width, less the overlap), and these masks are of other shapes or "
+            "sizes; predict=image, with discriminator_input=prediction or composite, allows any"
+        )
+
+
+def _are_boxes(mask: MaskStrategy, prediction: Prediction, size: int) -> bool:
+    """Whether each of some test masks is one box of the window's size, less its visible band.
+
+    Of a mixture, each part is asked: so few masks may have none of a part with a small weight.
+    """
+    drawn = masks.frozen(mask, jnp.arange(SAMPLE), size, size)
+    if drawn.shape != (SAMPLE, size, size, 1):
+        raise UserError(
+            f"mask: returned {drawn.shape[1:]} for an image of {size} × {size}; expected "
+            f"(batch, {size}, {size}, 1), 1 where a pixel is missing"
+        )
+    height, width = (side - 2 * prediction.band for side in prediction.window)
+    for missing in np.asarray(drawn)[..., 0] > 0:
+        top, left = missing.any(axis=1).argmax(), missing.any(axis=0).argmax()
+        inside = missing[top : top + height, left : left + width]
+        if not inside.sum() == missing.sum() == height * width:
             return False
-    return True
+    return all(_are_boxes(part, prediction, size) for part in getattr(mask, "parts_used", ()))

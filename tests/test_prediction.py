@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc import masks
+from ctxenc import masks, prediction
 from ctxenc.masks import boxes
-from ctxenc.prediction import Prediction, are_boxes
+from ctxenc.prediction import Prediction
 
 # A 6 × 6 image whose pixel (row, column) is row · 10 + column, its 4 × 4 box at (1, 2).
 IMAGE = (jnp.arange(6.0)[:, None] * 10 + jnp.arange(6.0))[None, :, :, None].repeat(3, -1)
@@ -90,7 +90,17 @@ def test_boxes_are_told_from_other_shapes():
     box, cross = np.zeros((2, 6, 6), bool)
     box[1:3, 2:5] = True
     cross[1:4, 2], cross[2, 1:4] = True, True
-    assert are_boxes(box[None], 2, 3)
-    assert not are_boxes(box[None], 3, 2)
-    assert not are_boxes(np.stack([box, cross]), 2, 3)
-    assert not are_boxes(cross[None], 3, 3)
+
+    def fills_boxes(*shapes, size):
+        several = jnp.asarray(np.stack(shapes), jnp.float32)[..., None]
+
+        def strategy(key, batch, height, width):
+            return several[jax.random.randint(key, (batch,), 0, len(several))]
+
+        others = {"predict": None, "overlap": 0.0, "discriminator_input": "prediction"}
+        return not prediction.chosen(strategy, 6, size, mask_channel=False, **others).whole
+
+    assert fills_boxes(box, size=(2, 3))
+    assert not fills_boxes(box, size=(3, 2))
+    assert not fills_boxes(box, cross, size=(2, 3))
+    assert not fills_boxes(cross, size=(3, 3))

@@ -13,20 +13,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ctxenc import masks, step
+from ctxenc import step
 from ctxenc.config import schema
 from ctxenc.config.instantiate import locate, made, strategy, target
 from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, in_memory
 from ctxenc.errors import UserError
 from ctxenc.losses import Adversarial, Loss
-from ctxenc.masks import MaskStrategy
-from ctxenc.masks.boxes import band
 from ctxenc.parallel import devices
-from ctxenc.prediction import Prediction, are_boxes
+from ctxenc.prediction import chosen
 from ctxenc.state import Model
-
-SAMPLE = 64  # test masks by which it is decided what a strategy's masks are like
 
 
 def model(config: Config) -> Model:
@@ -45,7 +41,15 @@ def _model(static_json: str) -> Model:
     static = json.loads(static_json)
     networks, dtype = static["model"], jnp.dtype(static["precision"])
     mask, loss = strategy(static["mask"]), _loss(static["loss"])
-    prediction = _prediction(static, mask)
+    prediction = chosen(
+        mask,
+        static["image_size"],
+        (static["mask_height"], static["mask_width"]),
+        predict=static["predict"],
+        overlap=static["overlap"],
+        discriminator_input=static["discriminator_input"],
+        mask_channel=static["mask_channel"],
+    )
     discriminator = None
     if loss.adversarial is not None:
         node = _part(networks, "discriminator", "model")
@@ -199,66 +203,3 @@ def _schedule(node: Any) -> Callable[[Array, Array], Array]:
         by_step = made(node, "schedule")
         return lambda step, total: by_step(step)
     return target(node, "schedule", positional=2)
-
-
-def _prediction(static: dict[str, Any], mask: MaskStrategy) -> Prediction:
-    size, box = static["image_size"], (static["mask_height"], static["mask_width"])
-    predict, overlap = static["predict"], static["overlap"]
-    hole = Prediction(window=box, band=band(overlap, *box), box=box)
-    all_boxes = _fill_boxes(mask, hole, size)
-    if predict == "hole" or static["discriminator_input"] == "hole":
-        check_holes(mask, hole, size)
-    if predict == "image" or not all_boxes:
-        if hole.band:
-            raise UserError(
-                f"overlap={overlap}: must be 0, as a prediction of the whole image overlaps all of "
-                "its context; context_weight weighs the context"
-            )
-        hole = Prediction(window=(size, size), whole=True, box=box if all_boxes else None)
-    given = {key: static[key] for key in ("discriminator_input", "mask_channel")}
-    return dataclasses.replace(hole, **given)
-
-
-def prediction_of_masks(
-    prediction: Prediction, mask: MaskStrategy, box: tuple[int, int], size: int
-) -> Prediction:
-    """A generator's prediction for other masks than those it was trained on.
-
-    Raises:
-        UserError: it fills boxes, and they are not.
-    """
-    if prediction.whole:
-        hole = Prediction(window=box, box=box)
-        return dataclasses.replace(prediction, box=box if _fill_boxes(mask, hole, size) else None)
-    check_holes(mask, prediction, size)
-    return prediction
-
-
-def check_holes(mask: MaskStrategy, prediction: Prediction, size: int) -> None:
-    """Refuse masks whose missing pixels are not the box that a generator of holes fills."""
-    if not _fill_boxes(mask, prediction, size):
-        height, width = (side - 2 * prediction.band for side in prediction.window)
-        raise UserError(
-            f"mask: expected one box of {height} × {width} pixels missing in every image (of "
-            "mask_height × mask_width, less the overlap), and these masks are of other shapes or "
-            "sizes; predict=image, with discriminator_input=prediction or composite, allows any"
-        )
-
-
-def _fill_boxes(mask: MaskStrategy, prediction: Prediction, size: int) -> bool:
-    """Whether each of some test masks is one box of the window's size, less its visible band.
-
-    Of a mixture, each part is asked: so few masks may have none of a part with a small weight.
-    """
-    drawn = masks.frozen(mask, jnp.arange(SAMPLE), size, size)
-    if drawn.shape != (SAMPLE, size, size, 1):
-        raise UserError(
-            f"mask: returned {drawn.shape[1:]} for an image of {size} × {size}; expected "
-            f"(batch, {size}, {size}, 1), 1 where a pixel is missing"
-        )
-    height, width = (side - 2 * prediction.band for side in prediction.window)
-    parts = getattr(mask, "parts_used", ())
-    missing = np.asarray(drawn)[..., 0] > 0
-    return are_boxes(missing, height, width) and all(
-        _fill_boxes(part, prediction, size) for part in parts
-    )

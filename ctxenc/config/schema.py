@@ -34,46 +34,27 @@ UNCHANGED = object()  # of `Key.before`: runs did what the default does
 
 @dataclass(frozen=True)
 class Key:
-    """What is known of a key beside its type and default.
+    """What is known of a key beside its type and default."""
 
-    Attributes:
-        meaning: In words, for the help.
-        role: What it does to a run.
-        at_least: The least number that it may be.
-        at_most: The highest.
-        one_of: The texts that it may be.
-        null: What null does, where null is allowed.
-        valid: Whether a value is allowed, where type, range and `one_of` do not say it.
-        expected: What is allowed, in words, for `valid`.
-        tested: Whether it decides on which images or masks a test is of.
-        on_resume: ``extends`` where `resume` may change it to go further; ``session`` where it says
-            how one process goes on and is no part of the run.
-        on_evaluate: Whether `ctxenc.evaluate` may change it.
-        term: Of a weight: the term of the loss that it weighs, which must be there.
-        before: What runs did that were saved before the key existed; of a group, the choice.
-        room: Of a group: the package of ctxenc whose targets a saved run may name in it.
-        folders: Of a group: its options that lead to the user's files.
-        places: Of a group: its options that change no result.
-        splits: Of a group: its options that say which images are held out.
-    """
-
-    meaning: str
-    role: Role
+    meaning: str  # in words, for the help
+    role: Role  # what it does to a run
     at_least: float | None = None
     at_most: float | None = None
-    one_of: tuple[str, ...] = ()
-    null: str | None = None
-    valid: Callable[[Any], bool] | None = None
-    expected: str | None = None
-    tested: bool = False
+    one_of: tuple[str, ...] = ()  # the texts that it may be
+    null: str | None = None  # what null does, where null is allowed
+    valid: Callable[[Any], bool] | None = None  # where type, range and `one_of` do not say it
+    expected: str | None = None  # what is `valid`, in words
+    tested: bool = False  # whether it decides on which images or masks a test is of
+    # `resume` may change it: ``extends`` a run, or says how one process goes on, a ``session``.
     on_resume: str = ""
-    on_evaluate: bool = False
-    term: str = ""
-    before: Any = UNCHANGED
-    room: str = ""
-    folders: tuple[str, ...] = ()
-    places: tuple[str, ...] = ()
-    splits: tuple[str, ...] = ()
+    on_evaluate: bool = False  # whether `ctxenc.evaluate` may change it
+    before: Any = UNCHANGED  # what runs did that were saved before it existed; a group's choice
+    term: str = ""  # of a weight: the term of the loss that it weighs, which must be there
+    # Of a group, the rest:
+    room: str = ""  # the package of ctxenc whose targets a saved run may name in it
+    folders: tuple[str, ...] = ()  # its options that lead to the user's files
+    places: tuple[str, ...] = ()  # its options that change no result
+    splits: tuple[str, ...] = ()  # its options that say which images are held out
 
 
 def key(default: Any, role: Role, meaning: str, **known: Any) -> Any:

@@ -25,6 +25,7 @@ from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 from ctxenc.evaluation.test_split import Batch, TestSplit
 from ctxenc.parallel import devices
+from ctxenc.prediction import of_other_masks
 from ctxenc.trained import TrainedModel
 
 
@@ -58,7 +59,7 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
     model = trained.model
     if config.mask != trained.config.mask:
         mask, box = instantiate.strategy(config.mask), (config.mask_height, config.mask_width)
-        prediction = build.prediction_of_masks(model.prediction, mask, box, config.image_size)
+        prediction = of_other_masks(model.prediction, mask, box, config.image_size)
         model = dataclasses.replace(model, mask=mask, prediction=prediction)
     size, needed = config.image_size, trained.config.image_size
     blank = np.zeros((1, size, size, 3), np.uint8), np.zeros((1, size, size, 1), np.float32)

@@ -5,7 +5,6 @@ row as it begins and ends, under a lock, and a killed sweep leaves the rows of w
 """
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,6 @@ from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.runs import files
-from ctxenc.runs.files import write_text
 from ctxenc.runs.folder import FORMAT, Run
 
 FILE = "sweep.json"
@@ -39,7 +37,7 @@ class Sweep:
     @property
     def command(self) -> list[str]:
         """The overrides that it was started with."""
-        command = self._read().get("command")
+        command = files.read_json(self.path / FILE).get("command")
         if not isinstance(command, list) or not all(isinstance(text, str) for text in command):
             raise UserError(f"{self.path / FILE}: command: expected a list of overrides")
         return command
@@ -47,7 +45,7 @@ class Sweep:
     @property
     def config_name(self) -> str:
         """The configuration file that it begins with."""
-        return str(self._read().get("config_name", PRIMARY))
+        return str(files.read_json(self.path / FILE).get("config_name", PRIMARY))
 
     def update(self, only: Run | None = None, **changes: Any) -> list[Record]:
         """Write anew the row of one job, or of all; and `command`, `planned` or `config_name`.
@@ -60,7 +58,7 @@ class Sweep:
             numbers = {p.name: int(m[1]) for p in places if (m := JOB.match(p.name)) and p.is_dir()}
             names = sorted(numbers, key=lambda name: numbers[name])
             jobs = [records.read(self.path / n, n) for n in ([only.path.name] if only else names)]
-            before = self._read() if self.exists else {}
+            before = files.read_json(self.path / FILE) if self.exists else {}
             old = before["jobs"] if isinstance(before.get("jobs"), list) else []
             rows = {str(row.get("folder")): row for row in old if isinstance(row, dict)}
             for job in jobs:
@@ -75,7 +73,7 @@ class Sweep:
                 }
             kept = [rows[name] for name in names if name in rows]
             value = {"format": FORMAT, **before, **changes, "jobs": kept}
-            write_text(self.path / FILE, json.dumps(value, indent=2) + "\n")
+            files.write_json(self.path / FILE, value)
         return jobs
 
     @contextlib.contextmanager
@@ -90,13 +88,3 @@ class Sweep:
                 yield
         except filelock.Timeout:
             raise UserError(f"{self.path}: another process is at work on this sweep") from None
-
-    def _read(self) -> dict[str, Any]:
-        file = self.path / FILE
-        try:
-            value = json.loads(files.read_text(file, files.MOST_JSON))
-        except (OSError, ValueError, RecursionError) as error:
-            raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
-        if not isinstance(value, dict):
-            raise UserError(f"{file}: expected a JSON object")
-        return value
