@@ -141,9 +141,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             batch_size=config.batch_size,
             sums=sums,
             undecided=losses.undecided(model.loss.adversarial),
-            measure_baselines=lambda: baseline_figures(
-                experiment.dataset, model, config.batch_size, divided
-            ),
+            baselines=baseline_figures(experiment.dataset, model, config.batch_size, divided),
         ) as run_log:
             for at in range(start + 1, calendar.total + 1):
                 images = loader.next_batch(state)

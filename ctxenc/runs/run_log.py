@@ -5,11 +5,10 @@ steps that are already under way. TensorBoard and the curves are written in the 
 their libraries imported there: together they take seconds.
 """
 
-import functools
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ class RunLog(AbstractContextManager["RunLog"]):
     batch_size: int
     sums: Logged | None  # of the figures since the last line, and over how many `steps`
     undecided: float | None  # what a discriminator loses that cannot tell real from filled
-    measure_baselines: Callable[[], dict[str, Any]]  # the test figures that a model has to beat
+    baselines: dict[str, Any]  # the test figures that a model has to beat
 
     def __post_init__(self) -> None:
         self._tests = self.run.metrics("test")
@@ -103,11 +102,6 @@ class RunLog(AbstractContextManager["RunLog"]):
         finally:
             self._timer.shutdown(wait=False, cancel_futures=True)
             self.background.submit(self._tensorboard.close)
-
-    @functools.cached_property
-    def baselines(self) -> dict[str, Any]:
-        """Measured at the first test, which all processes come to at the same step."""
-        return self.measure_baselines()
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
