@@ -21,47 +21,11 @@ needs the training images, or one hole for all test images, and returns its fill
         ) -> Fill:
             ...  # raises ctxenc.errors.UserError with the reason where it cannot be had
 
-**To add one**, write it in ``fills.py`` or in a file beside it, and enter it in `BASELINES`. One of
-your own package needs no entry: ``ctxenc.evaluate RUN --baselines ridge,mypackage.fills.nearest``.
+**To add one**, write it in ``fills.py`` and enter it in `BASELINES` there. One of your own package
+needs no entry: ``ctxenc.evaluate RUN --baselines ridge,mypackage.fills.nearest``.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal
-
-from ctxenc.baselines import fills
-from ctxenc.baselines.contract import Fill, prepared
-from ctxenc.baselines.ridge import Ridge
+from ctxenc.baselines.contract import Baseline, Fill, prepared
+from ctxenc.baselines.fills import BASELINES, title
 
 __all__ = ["BASELINES", "Baseline", "Fill", "prepared", "title"]
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """One baseline; `title` is its name in tables.
-
-    One that is slow where every image has its own hole is measured on so many of the `first` images
-    there. A run measures those of ``training`` before its first step.
-    """
-
-    title: str
-    target: Any
-    first: int | None = None
-    when: Literal["training", "evaluation"] = "evaluation"
-
-
-BASELINES: dict[str, Baseline] = {
-    "mean_colour": Baseline("mean colour", fills.MeanColour, when="training"),
-    "context_mean": Baseline("context mean", fills.context_mean, when="training"),
-    "telea": Baseline("Telea", fills.telea),
-    "navier_stokes": Baseline("Navier-Stokes", fills.navier_stokes),
-    "harmonic": Baseline("harmonic", fills.Harmonic),
-    "biharmonic": Baseline("biharmonic", fills.biharmonic, first=200),
-    "ridge": Baseline("ridge", Ridge),
-}
-"""By the name that files, options and columns have."""
-
-
-def title(row: str) -> str:
-    """The name in tables of a row of an evaluation: the model, one of `BASELINES` or another's."""
-    known = BASELINES.get(row)
-    return known.title if known else row.rpartition(".")[2].replace("_", " ")

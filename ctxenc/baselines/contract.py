@@ -2,7 +2,8 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -18,6 +19,20 @@ Fill = Callable[[Images, Missing], Composites]
 Progress = Callable[[int, int], None]
 
 _ROUNDING = 1e-5  # of a visible pixel that a fill has computed with
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One baseline; `title` is its name in tables.
+
+    One that is slow where every image has its own hole is measured on so many of the `first` images
+    there. A run measures those of ``training`` before its first step.
+    """
+
+    title: str
+    target: Any
+    first: int | None = None
+    when: Literal["training", "evaluation"] = "evaluation"
 
 
 def prepared(

@@ -1,4 +1,4 @@
-"""The baselines that fit nothing but a mean colour.
+"""The baselines and their registry; ridge regression, which is fitted, is in `ridge`.
 
 Libraries are imported where they are needed: other programs need not spend the time.
 """
@@ -11,7 +11,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc.baselines.contract import Composites, Fill, Hole, Images, Missing, Progress, to_float
+from ctxenc.baselines.contract import (
+    Baseline,
+    Composites,
+    Fill,
+    Hole,
+    Images,
+    Missing,
+    Progress,
+    to_float,
+)
+from ctxenc.baselines.ridge import Ridge
 from ctxenc.data.images import Images as Split
 from ctxenc.data.images import mean_colour
 
@@ -126,3 +136,21 @@ def _by_hole(missing: Missing) -> Iterator[tuple[np.ndarray, Hole]]:
     holes, which = np.unique(missing, axis=0, return_inverse=True)
     for number, hole in enumerate(holes):
         yield np.flatnonzero(which.ravel() == number), hole
+
+
+BASELINES: dict[str, Baseline] = {
+    "mean_colour": Baseline("mean colour", MeanColour, when="training"),
+    "context_mean": Baseline("context mean", context_mean, when="training"),
+    "telea": Baseline("Telea", telea),
+    "navier_stokes": Baseline("Navier-Stokes", navier_stokes),
+    "harmonic": Baseline("harmonic", Harmonic),
+    "biharmonic": Baseline("biharmonic", biharmonic, first=200),
+    "ridge": Baseline("ridge", Ridge),
+}
+"""By the name that files, options and columns have."""
+
+
+def title(row: str) -> str:
+    """The name in tables of a row of an evaluation: the model, one of `BASELINES` or another's."""
+    known = BASELINES.get(row)
+    return known.title if known else row.rpartition(".")[2].replace("_", " ")
