@@ -33,7 +33,7 @@ from ctxenc.report.progress import Bar
 from ctxenc.runs import checkpoints as saved
 from ctxenc.runs.checkpoints import Checkpoints
 from ctxenc.runs.folder import Run
-from ctxenc.runs.run_log import Calendar, RunLog
+from ctxenc.runs.run_log import Intervals, RunLog
 from ctxenc.runs.samples import Samples
 from ctxenc.runs.session import Background, Session, session
 from ctxenc.state import Logged, Model, TrainState
@@ -49,7 +49,7 @@ class Experiment:
     model: Model
     dataset: Dataset
     sampler: Sampler
-    calendar: Calendar
+    intervals: Intervals
 
     @classmethod
     def of(cls, config: Config) -> "Experiment":
@@ -69,8 +69,8 @@ class Experiment:
                 f"num_img={config.num_img}: expected 1 to {len(dataset.test)}, as many images as "
                 "the test split has"
             )
-        calendar = Calendar.of(config, sampler.steps_per_epoch)
-        return cls(config, model, dataset, sampler, calendar)
+        intervals = Intervals.of(config, sampler.steps_per_epoch)
+        return cls(config, model, dataset, sampler, intervals)
 
     @property
     def key(self) -> jax.Array:
@@ -85,7 +85,7 @@ class Experiment:
     @property
     def hyper(self) -> dict[str, jax.Array]:
         """The numbers that the step is given."""
-        return build.hyperparameters(self.config, self.mean_colour, self.calendar.total)
+        return build.hyperparameters(self.config, self.mean_colour, self.intervals.total_steps)
 
 
 def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -> None:
@@ -104,10 +104,10 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
         Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint; with all steps taken where
             it was asked for during the last one, and then the run is finished.
     """
-    config, calendar = experiment.config, experiment.calendar
+    config, intervals = experiment.config, experiment.intervals
     bar = Bar(
-        calendar.total,
-        steps_per_epoch=calendar.steps_per_epoch,
+        intervals.total_steps,
+        steps_per_epoch=intervals.steps_per_epoch,
         batch_size=config.batch_size,
         quiet=not processes.is_main(),
     )
@@ -116,7 +116,7 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
 
 
 def _train(experiment: Experiment, run: Run, current: Session, changed: DictConfig | None) -> None:
-    config, model, calendar = experiment.config, experiment.model, experiment.calendar
+    config, model, intervals = experiment.config, experiment.model, experiment.intervals
     everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
     test = TestSplit(experiment.dataset.test, model, config.batch_size, divided)
@@ -136,22 +136,26 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             run.inside(config.samples_dir), test, config.num_img, hyper["fill_value"], background
         )
         with RunLog(
-            *(run, current.bar, background, loader, calendar),
+            run=run,
+            bar=current.bar,
+            background=background,
+            loader=loader,
+            intervals=intervals,
             start=start,
             batch_size=config.batch_size,
             sums=sums,
-            undecided=losses.undecided(model.loss.adversarial),
+            chance_loss=losses.chance_loss(model.loss.adversarial),
             baselines=baseline_figures(experiment.dataset, model, config.batch_size, divided),
         ) as run_log:
-            for at in range(start + 1, calendar.total + 1):
+            for at in range(start + 1, intervals.total_steps + 1):
                 images = loader.next_batch(state)
                 state, logged = devices.settled(step.train_step(model, state, images, hyper, key))
                 current.at(at)
                 run_log.step(at, logged)
-                if calendar.due(at, calendar.sample):
+                if intervals.due(at, intervals.sample_every):
                     run_log.flush()  # stops a run whose losses are not finite before it is shown
                     samples.save(at, state)
-                if calendar.due(at, calendar.test):
+                if intervals.due(at, intervals.test_every):
                     run_log.check_finite(at, state)
                     figures = test_figures(test, model, state, hyper["fill_value"])
                     run_log.test(at, figures)
@@ -159,13 +163,13 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                     run_log.summarise()
                     background.check()  # after the save: a picture may not cost the weights
                     current.write_status("running")
-                if (stop := current.stop_requested()) and at < calendar.total:
+                if (stop := current.stop_requested()) and at < intervals.total_steps:
                     run_log.check_finite(at, state)
                     checkpoints.save(at, state, run_log.sums)
                     checkpoints.wait()
                     log.warning("step %d: stopped by %s; saved", at, stop)
                     raise stop
-            if start >= calendar.total:  # nothing was left but, perhaps, pictures
+            if start >= intervals.total_steps:  # nothing was left but, perhaps, pictures
                 samples.save(start, state)
                 run_log.summarise()
 
@@ -228,11 +232,11 @@ def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
 def continue_files(
     experiment: Experiment, run: Run, start: int, changed: DictConfig | None
 ) -> None:
-    """Have a resumed run's files be those that it had at `start`, had it been meant to go on."""
+    """Leave out the lines after `start`, and those that only the shorter run would have written."""
     if changed is not None:
-        run.write_config(changed)  # before the next: else a run killed here would lose its end
-    if experiment.config.resume is not None and start < experiment.calendar.total:
-        planned = experiment.calendar.planned
+        run.write_config(changed)  # first: a run killed in between keeps the lines of its end
+    if experiment.config.resume is not None and start < experiment.intervals.total_steps:
+        planned = experiment.intervals.planned
         run.keep_metrics(lambda line: line["step"] <= start and planned(line))
 
 

@@ -91,7 +91,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
             "is another run"
         )
     step = ready.config.resume_step or max(saved_steps(begun.checkpoints), default=0)
-    if step > ready.calendar.total:
+    if step > ready.intervals.total_steps:
         raise UserError(f"{' '.join(changes)}: the run has taken {step} steps already")
     train(ready, begun, saved if changes else None)
     return begun

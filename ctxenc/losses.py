@@ -90,8 +90,8 @@ class Loss:
     gradient_penalty: GradientPenalty | None = None
 
 
-def undecided(adversarial: Adversarial | None) -> float | None:
-    """What a discriminator loses, the mean of real and fake, that cannot tell them apart.
+def chance_loss(adversarial: Adversarial | None) -> float | None:
+    """The loss of a discriminator that cannot tell real from fake: the mean of both terms.
 
     That is where all its logits are at the threshold: ln 2 for `NonSaturating`.
     """

@@ -46,31 +46,37 @@ def objectives(
 ) -> tuple[Float[Array, ""], tuple[Statistics, Logged]]:
     """L_G + L_D, whose gradient holds each network's own, and what is logged.
 
-    With x an image, x̂ what the generator G is given of it, D the discriminator (Pathak et al.,
-    2016, equations 1 to 3; `ctxenc.losses` has the terms)::
+    With x̂ what the generator G is given of an image, y the window of it that G predicts, D the
+    discriminator (Pathak et al., 2016, equations 1 to 3; `ctxenc.losses` has the terms)::
 
-        L_G = λ_rec · reconstruction(G(x̂), x) + λ_adv · generator(D(G(x̂))) + λ_seam · seam(G(x̂))
-        L_D = ½ · [discriminator_real(D(x)) + discriminator_fake(D(G(x̂)))] + λ_r1 · penalty(D, x)
+        L_G = λ_rec · reconstruction(G(x̂), y) + λ_adv · generator(D(G(x̂))) + λ_seam · seam
+        L_D = ½ · [discriminator_real(D(y)) + discriminator_fake(D(G(x̂)))] + λ_r1 · penalty(D, y)
+
+    where the seam's term is of the composite and the mask, and D sees of y and G(x̂) what
+    `discriminator_input` says.
 
     D's parameters are constants in L_G, and G's output is in L_D, so one gradient of the sum gives
     both (simultaneous gradient steps). D runs on G's output once for each objective, and XLA merges
     the two passes. BatchNorm normalises each batch by itself; D's running statistics are threaded
     through the real pixels, then the generated ones, and G's come from its own pass.
     """
-    loss, shown = model.loss, model.prediction
-    target = shown.window_of(images, mask)
+    loss, geometry = model.loss, model.prediction
+    target = geometry.window_of(images, mask)
     predicted, stats_g = _network(
-        *("model.generator", target.shape, model.generator),
-        *(params.generator, state.generator.batch_stats),
-        shown.generator_input(images, mask, hyper["fill_value"]),
+        "model.generator",
+        target.shape,
+        model.generator,
+        params.generator,
+        state.generator.batch_stats,
+        geometry.generator_input(images, mask, hyper["fill_value"]),
     )
-    weights = jnp.where(shown.window_of(mask, mask) > 0, 1.0, hyper["context_weight"])
+    weights = jnp.where(geometry.window_of(mask, mask) > 0, 1.0, hyper["context_weight"])
     reconstruction = _scalar("reconstruction", loss.reconstruction, predicted, target, weights)
     loss_g = hyper["lambda_rec"] * reconstruction
     logged = {"reconstruction_loss": reconstruction, "masked_fraction": jnp.mean(mask)}
 
     if loss.seam is not None:
-        seam = _scalar("seam", loss.seam, shown.composite(images, predicted, mask), mask)
+        seam = _scalar("seam", loss.seam, geometry.composite(images, predicted, mask), mask)
         loss_g = loss_g + hyper["lambda_seam"] * seam
         logged["seam_loss"] = seam
 
@@ -83,8 +89,8 @@ def objectives(
         _network, "model.discriminator", (len(images),), model.discriminator
     )
     before = state.discriminator.batch_stats
-    real = shown.discriminator_sees(images, target, mask)
-    fake = shown.discriminator_sees(images, predicted, mask)
+    real = geometry.discriminator_sees(images, target, mask)
+    fake = geometry.discriminator_sees(images, predicted, mask)
     on_real, after_real = discriminator(params.discriminator, before, real)
     on_fake, stats_d = discriminator(params.discriminator, after_real, stop_gradient(fake))
     fooled, _ = discriminator(stop_gradient(params.discriminator), after_real, fake)
@@ -171,7 +177,7 @@ def train_step(
 def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
     """A fresh state: both networks' initial weights, drawn from `key`."""
     key_g, key_d = jax.random.split(key)
-    shown = model.prediction
+    geometry = model.prediction
 
     def network(part: str, module: nn.Module, key: PRNGKeyArray, *shape: int) -> NetworkState:
         blank = jnp.zeros((1, *shape))
@@ -180,10 +186,10 @@ def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
         return NetworkState(params, stats, _called("optimizer", model.optimizer.init, params))
 
     size = image_size, image_size
-    generator = network("model.generator", model.generator, key_g, *size, shown.channels)
+    generator = network("model.generator", model.generator, key_g, *size, geometry.channels)
     discriminator = None
     if model.discriminator is not None:
-        size = shown.discriminator_size(image_size)
+        size = geometry.discriminator_size(image_size)
         discriminator = network("model.discriminator", model.discriminator, key_d, *size, 3)
     ema = jax.tree.map(jnp.copy, generator.variables) if model.averaged else None
     return TrainState(jnp.zeros((), jnp.int32), generator, discriminator, ema)
@@ -213,11 +219,11 @@ def fill(
 
     BatchNorm uses its running statistics, so an image's fill does not depend on its batch.
     """
-    real, shown = masks.to_float(images), model.prediction
-    given = shown.generator_input(real, mask, fill_value)
+    real, geometry = masks.to_float(images), model.prediction
+    given = geometry.generator_input(real, mask, fill_value)
     predicted: Any = model.generator.apply(generator, given, train=False)
     # Over the masked image: were a missing pixel outside of the window, it would show as missing.
-    composite = shown.composite(masks.apply(real, mask, fill_value), predicted, mask)
+    composite = geometry.composite(masks.apply(real, mask, fill_value), predicted, mask)
     return jnp.where(mask > 0, composite, real)
 
 

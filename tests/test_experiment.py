@@ -304,11 +304,13 @@ def run_log_of(run, background):
         Bar(1000, steps_per_epoch=10, batch_size=8, quiet=True),
         background,
         MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.shardings()[1]),
-        run_log.Calendar(steps_per_epoch=10, total=1000, log=10, sample=1000, test=1000),
+        run_log.Intervals(
+            steps_per_epoch=10, total_steps=1000, log_every=10, sample_every=1000, test_every=1000
+        ),
         start=0,
         batch_size=8,
         sums=None,
-        undecided=float(np.log(2)),
+        chance_loss=float(np.log(2)),
         baselines={"context_mean": {"psnr_db": 1.0}},
     )
 

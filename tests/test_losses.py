@@ -76,7 +76,7 @@ def test_what_a_discriminator_loses_that_cannot_tell_real_from_filled(loss):
     """The least of real and fake together over logits that are the same for both."""
     logits = jnp.linspace(-2, 2, 401)[:, None]
     both = [(loss.discriminator_real(x) + loss.discriminator_fake(x)) / 2 for x in logits]
-    assert min(both) == pytest.approx(losses.undecided(loss), abs=1e-6)
+    assert min(both) == pytest.approx(losses.chance_loss(loss), abs=1e-6)
     edge = jnp.array([getattr(loss, "decision_threshold", 0.0)])
     assert float(loss.discriminator_real(edge)) == pytest.approx(
         float(loss.discriminator_fake(edge))
@@ -93,7 +93,7 @@ def test_r1_is_half_the_mean_squared_slope():
     assert square == pytest.approx(0.5 * (6 * 1 + 6 * 9) / 2)
 
 
-def test_known_losses_of_an_undecided_discriminator():
-    assert losses.undecided(losses.NonSaturating()) == pytest.approx(math.log(2))
-    assert losses.undecided(losses.Hinge()) == 1
-    assert losses.undecided(losses.LeastSquares()) == pytest.approx(0.125)
+def test_known_losses_of_a_discriminator_that_cannot_tell():
+    assert losses.chance_loss(losses.NonSaturating()) == pytest.approx(math.log(2))
+    assert losses.chance_loss(losses.Hinge()) == 1
+    assert losses.chance_loss(losses.LeastSquares()) == pytest.approx(0.125)

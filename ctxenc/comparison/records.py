@@ -91,7 +91,8 @@ def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
     if not found:
         names = ", ".join(map(str, roots))
         raise UserError(
-            f"{names}: no run here or below; a run folder has .hydra/config.yaml and status.json"
+            f"{names}: no run here or below; a run folder has .hydra/config.yaml and status.json "
+            "or metrics.jsonl"
         )
     shared = os.path.commonpath([path.parent for path in found])
     found.sort(key=lambda path: natural(str(path)))
@@ -133,7 +134,7 @@ def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
         folder, inside = Path(place), {*names, *files}
         # Links last, so that a folder is named by its own path.
         below = sorted(names, key=lambda n: ((folder / n).is_symlink(), natural(n)))
-        names.clear()  # of what is left here, os.walk goes on with
+        names.clear()  # os.walk goes down into those that are in it afterwards
         status = folder.stat()
         if (identity := (status.st_dev, status.st_ino)) in seen:
             continue
@@ -235,7 +236,7 @@ def _dataset(record: Record) -> dict[str, Any]:
 
 def _is_number(value: Any) -> bool:
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(value) <= MOST  # which not-a-number is not
+    return number and abs(value) <= MOST  # False for NaN
 
 
 Kind = tuple[str, Callable[[Any], bool]]

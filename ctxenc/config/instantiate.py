@@ -182,8 +182,8 @@ def _is_allowed(path: str, group: str) -> bool:
     package = module.split(".")[0]
     if name.startswith("_") or package not in ("ctxenc", "optax", *announced()):
         return False
-    room = schema.keys()[group].room if group in schema.groups() else ""
-    if package == "ctxenc" and not (room and f"{module}.".startswith(f"{room}.")):
+    home = schema.keys()[group].package if group in schema.groups() else ""
+    if package == "ctxenc" and not (home and f"{module}.".startswith(f"{home}.")):
         return False
     try:
         found = getattr(importlib.import_module(module), name)

@@ -3,7 +3,7 @@
 Type, default, range and meaning of a top-level key stand here, and so does what it does to a run:
 whether it decides on the compiled program or is a number that this is given, whether it decides on
 what is tested, what `resume` and `ctxenc.evaluate` may do with it, and what runs did before it
-existed. Help, checks, tables and the step's arguments follow. A new key is one entry.
+existed. Help, checks, tables and the step's arguments follow: a new key is declared by one entry.
 
 The options inside a group (`dataset`, `mask`, …) are typed by the function or class that the
 group's ``_target_`` names: see `ctxenc.config.instantiate`.
@@ -22,8 +22,8 @@ from ctxenc.metrics.registry import measured_in_training
 class Role(enum.Enum):
     """What a key does to a run."""
 
-    STATIC = "decides on the compiled program"
-    TRACED = "a number that the compiled step is given: a change recompiles nothing"
+    STATIC = "decides on the compiled program, as the batch size does"
+    TRACED = "a number that the compiled step is given: another number recompiles nothing"
     SAMPLING = "decides on what is seen, in which order and for how long"
     IDLE = "changes no result"
     PLACE = "says where something is; runs that differ in it alone are the same"
@@ -45,13 +45,13 @@ class Key:
     valid: Callable[[Any], bool] | None = None  # where type, range and `one_of` do not say it
     expected: str | None = None  # what is `valid`, in words
     tested: bool = False  # whether it decides on which images or masks a test is of
-    # `resume` may change it: ``extends`` a run, or says how one process goes on, a ``session``.
+    # `resume` may change it: ``extends`` makes a run longer, ``session`` concerns one process only.
     on_resume: str = ""
     on_evaluate: bool = False  # whether `ctxenc.evaluate` may change it
     before: Any = UNCHANGED  # what runs did that were saved before it existed; a group's choice
     term: str = ""  # of a weight: the term of the loss that it weighs, which must be there
     # Of a group, the rest:
-    room: str = ""  # the package of ctxenc whose targets a saved run may name in it
+    package: str = ""  # of ctxenc whose targets a saved run may name in it
     folders: tuple[str, ...] = ()  # its options that lead to the user's files
     places: tuple[str, ...] = ()  # its options that change no result
     splits: tuple[str, ...] = ()  # its options that say which images are held out
@@ -85,7 +85,7 @@ def _is_folder_of_a_run(value: str) -> bool:
 
 @dataclass
 class Config:
-    """A whole run. `lambda_rec` is null until `weights` resolves it."""
+    """A whole run. Where `lambda_rec` is None, `weights` has what stands for it."""
 
     name: str = key(
         "context_encoder",
@@ -97,7 +97,7 @@ class Config:
     seed: int = key(
         0,
         Role.SAMPLING,
-        "of the initial weights, masks, flips and data order",
+        "seeds the initial weights, masks, flips and data order",
         at_least=0,
         at_most=2**32 - 1,
     )
@@ -223,7 +223,7 @@ class Config:
     precision: str = key(
         "float32",
         Role.STATIC,
-        "of the networks' arithmetic; parameters, statistics and losses are float32",
+        "precision of the networks' arithmetic; parameters, statistics and losses are float32",
         one_of=("float32", "bfloat16"),
     )
     flip: bool = key(True, Role.STATIC, "flip training images left to right at random")
@@ -265,7 +265,7 @@ class Config:
     dataset: Any = group(
         Role.SAMPLING,
         "where images come from",
-        room="ctxenc.data",
+        package="ctxenc.data",
         tested=True,
         on_evaluate=True,
         folders=("path", "data_dir"),
@@ -275,18 +275,18 @@ class Config:
     mask: Any = group(
         Role.STATIC,
         "which pixels are missing",
-        room="ctxenc.masks",
+        package="ctxenc.masks",
         tested=True,
         on_evaluate=True,
         folders=("folder",),
     )
-    loss: Any = group(Role.STATIC, "the terms of both networks' losses", room="ctxenc.losses")
-    model: Any = group(Role.STATIC, "the generator and the discriminator", room="ctxenc.models")
+    loss: Any = group(Role.STATIC, "the terms of both networks' losses", package="ctxenc.losses")
+    model: Any = group(Role.STATIC, "the generator and the discriminator", package="ctxenc.models")
     optimizer: Any = group(
-        Role.STATIC, "how both networks' weights are updated", room="ctxenc.optim"
+        Role.STATIC, "how both networks' weights are updated", package="ctxenc.optim"
     )
     schedule: Any = group(
-        Role.STATIC, "how the learning rates change over a run", room="ctxenc.optim"
+        Role.STATIC, "how the learning rates change over a run", package="ctxenc.optim"
     )
 
     @property
@@ -301,10 +301,10 @@ def fields() -> dict[str, dataclasses.Field]:
     return {f.name: f for f in dataclasses.fields(Config)}
 
 
-def keys(known: Callable[[Key], Any] = lambda key: True) -> dict[str, Key]:
-    """What is known of the keys, groups among them; of those alone for which `known` holds."""
+def keys(where: Callable[[Key], Any] = lambda key: True) -> dict[str, Key]:
+    """What is known of every key, groups among them, or only of those for which `where` is true."""
     found = {name: f.metadata["key"] for name, f in fields().items()}
-    return {name: key for name, key in found.items() if known(key)}
+    return {name: key for name, key in found.items() if where(key)}
 
 
 def groups() -> tuple[str, ...]:

@@ -30,7 +30,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Images(Protocol):
     """RGB images of one square size; the same index always gives the same image.
 
-    They may also have ``identity(index) -> bytes``: what tells an image from others. Without, its
+    They may also have ``identity(index) -> bytes``, which tells an image from others; otherwise its
     pixels do.
     """
 
@@ -86,8 +86,8 @@ class Photographs:
     """Squares of `image_size` pixels cut out of pictures of any size.
 
     `resize` is the pictures' short side before that; without, the square is as large as the picture
-    allows, and then resized. It is the central one; with `random_crops`, each epoch shows another,
-    and they are never decoded once for all, as only a part of each picture would be kept.
+    allows, and then resized. The square is central; with `random_crops` it changes every epoch,
+    and so the images are not kept in memory.
     """
 
     pictures: Pictures

@@ -20,7 +20,7 @@ NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "
 
 
 def save(
-    file: Path, train: Records, test: Records, context_mean_db: float, undecided: float | None
+    file: Path, train: Records, test: Records, context_mean_db: float, chance_loss: float | None
 ) -> None:
     """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all.
 
@@ -29,7 +29,7 @@ def save(
         train: lines of training.
         test: lines of tests.
         context_mean_db: the test PSNR of filling with the context's mean colour.
-        undecided: what a discriminator loses that cannot tell real from filled.
+        chance_loss: that of a discriminator that cannot tell real from filled.
     """
     names = list(dict.fromkeys([n for line in train for n in line if n not in NOT_DRAWN]))
     judging = [n for n in names if n.startswith("discriminator_loss")]
@@ -47,9 +47,9 @@ def save(
     _generator(first, train, losses)
     for axis, (title, group) in zip(middle, groups.items(), strict=True):
         _lines(axis, train, group)
-        if group is judging and undecided is not None:
-            label = f"{undecided:.3f}: cannot tell real from filled"
-            axis.axhline(undecided, label=label, **REFERENCE)
+        if group is judging and chance_loss is not None:
+            label = f"{chance_loss:.3f}: cannot tell real from filled"
+            axis.axhline(chance_loss, label=label, **REFERENCE)
         axis.set(title=title)
     _lines(last, test, ["psnr_db"], label="model", marker=".")
     last.axhline(context_mean_db, label="context mean", **REFERENCE)

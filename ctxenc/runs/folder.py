@@ -103,12 +103,12 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """`step`, and the test metrics under `last` and `best`."""
+        """`step`, and the test metrics under `last`, `best` and `baselines`."""
         return files.read_json(self.path / "summary.json")
 
     @property
     def dataset(self) -> dict[str, Any]:
-        """What it was trained and tested on: names, sizes, fingerprints."""
+        """What it was trained and tested on: sizes, fingerprints, colour, hash of the masks."""
         return files.read_json(self.path / "dataset.json")
 
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
@@ -155,7 +155,7 @@ class Run:
     ) -> None:
         """`state` is running, finished, failed or interrupted; `seconds` of every process.
 
-        A full disk does not keep it from being true.
+        On a full disk the file that is there is written over in place.
         """
         file = self.path / "status.json"
         status = {"format": FORMAT, "state": state, "step": step}
@@ -203,7 +203,7 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Keep other processes from training here; the lock dies with its process.
 
-        Who has it may take it again within: a job of a sweep has it from before it trains. Where
+        A process may take it again while it has it: a sweep's job takes it before it trains. Where
         another process (or thread) has it, this is a `LockedError`.
         """
         lock = filelock.FileLock(self.path / ".lock", blocking=False, is_singleton=True)

@@ -1,8 +1,8 @@
 """What a run writes while it trains, and when: metrics, TensorBoard, curves, summary, warnings.
 
-Figures are summed on the device and read one window late, so that reading them never stalls the
-steps that are already under way. TensorBoard and the curves are written in the background, and
-their libraries imported there: together they take seconds.
+Figures are summed on the device and read one window late, so that reading them does not stall the
+steps that are already under way, except before a sample grid or a test. TensorBoard and the curves
+are written in the background, and their libraries imported there: together they take seconds.
 """
 
 import logging
@@ -30,41 +30,41 @@ from ctxenc.state import Logged, TrainState
 
 log = logging.getLogger(__name__)
 
-ADVICE = "the last checkpoint is from before; lower learning rates, in a new run, may help"
+ADVICE = "the last checkpoint is from before that; try lower learning rates in a new run"
 SHORTEST_TEST = 100  # steps: shorter epochs are tested together
 STUCK_STEPS = 100
-STUCK_WITHIN = 0.003  # of what a discriminator loses that cannot tell real from filled
+STUCK_WITHIN = 0.003  # of the loss of a discriminator that cannot tell real from filled
 
 
 @dataclass(frozen=True)
-class Calendar:
-    """Intervals in steps; what happens at an interval also happens at the last step, `total`."""
+class Intervals:
+    """Intervals in steps; what happens at an interval also happens at the last step."""
 
     steps_per_epoch: int
-    total: int
-    log: int
-    sample: int
-    test: int
+    total_steps: int
+    log_every: int
+    sample_every: int
+    test_every: int
 
     @classmethod
-    def of(cls, config: Config, steps_per_epoch: int) -> "Calendar":
-        """That of a configuration."""
+    def of(cls, config: Config, steps_per_epoch: int) -> "Intervals":
+        """Those that a configuration sets."""
         epochs_a_test = -(-SHORTEST_TEST // steps_per_epoch)
         return cls(
             steps_per_epoch=steps_per_epoch,
-            total=config.max_steps or config.n_epoch * steps_per_epoch,
-            log=config.log_every,
-            sample=config.n_update,
-            test=config.eval_every or steps_per_epoch * epochs_a_test,
+            total_steps=config.max_steps or config.n_epoch * steps_per_epoch,
+            log_every=config.log_every,
+            sample_every=config.n_update,
+            test_every=config.eval_every or steps_per_epoch * epochs_a_test,
         )
 
     def due(self, step: int, every: int) -> bool:
         """Whether something that happens every so many steps happens now."""
-        return step % every == 0 or step == self.total
+        return step % every == 0 or step == self.total_steps
 
     def planned(self, line: dict[str, Any]) -> bool:
         """Whether a line of metrics is one that a longer run would have too."""
-        return line["step"] % (self.log if line["split"] == "train" else self.test) == 0
+        return line["step"] % (self.log_every if line["split"] == "train" else self.test_every) == 0
 
 
 class DivergedError(UserError):
@@ -79,11 +79,11 @@ class RunLog(AbstractContextManager["RunLog"]):
     bar: Bar
     background: Background  # where pictures and TensorBoard are written
     loader: Loader  # says how long the devices have waited for data
-    calendar: Calendar
+    intervals: Intervals
     start: int  # the step that the run begins or continues from
     batch_size: int
     sums: Logged | None  # of the figures since the last line, and over how many `steps`
-    undecided: float | None  # what a discriminator loses that cannot tell real from filled
+    chance_loss: float | None  # of a discriminator that cannot tell real from filled
     baselines: dict[str, Any]  # the test figures that a model has to beat
 
     def __post_init__(self) -> None:
@@ -116,10 +116,10 @@ class RunLog(AbstractContextManager["RunLog"]):
         if at == self.start + 1:
             jax.block_until_ready(self.sums)  # compiling is not training speed
             self.restart_clock(at)
-        if self.calendar.due(at, self.calendar.log):
+        if self.intervals.due(at, self.intervals.log_every):
             self.flush()
             self._pending = at, self.sums, self._timer.submit(self._end, self.sums)
-            if at % self.calendar.log == 0:  # else a longer run would have gone on summing
+            if at % self.intervals.log_every == 0:  # a run that is made longer goes on summing
                 self.sums = None
 
     def flush(self) -> None:
@@ -178,29 +178,29 @@ class RunLog(AbstractContextManager["RunLog"]):
 
         run = self.run
         train, test = run.metrics("train"), run.metrics("test")
-        curves.save(run.curves, train, test, context_mean_db, self.undecided)
+        curves.save(run.curves, train, test, context_mean_db, self.chance_loss)
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""
         self.background.submit(self._tensorboard.show, split, at, figures)
-        epoch = round(at / self.calendar.steps_per_epoch, 4)
+        epoch = round(at / self.intervals.steps_per_epoch, 4)
         line = {"split": split, "step": at, "epoch": epoch, **figures}
         self.run.append_metrics(line)
         return line
 
     def _warn_if_stuck(self, line: dict[str, Any]) -> None:
-        if self.undecided is None:
+        if self.chance_loss is None:
             return
         both = line["discriminator_loss_real"] + line["discriminator_loss_fake"]
         stuck_for = line["step"] - self._stuck_since
-        if abs(both / 2 - self.undecided) > STUCK_WITHIN:
+        if abs(both / 2 - self.chance_loss) > STUCK_WITHIN:
             self._stuck_since = line["step"]
         elif stuck_for >= STUCK_STEPS:
             self._stuck_since = math.inf  # told once, until it changes
             log.warning(
                 "step %d: the discriminator's loss has stayed at %.3f for %d steps: it cannot tell "
                 "real holes from filled ones; a higher learning_rate_d may help",
-                *(line["step"], self.undecided, stuck_for),
+                *(line["step"], self.chance_loss, stuck_for),
             )
 
     def _now(self) -> tuple[float, float]:

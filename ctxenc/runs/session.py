@@ -1,4 +1,4 @@
-"""One process at work on a run: its lock, log and status, the wish to stop, a background thread."""
+"""One process at work on a run: its lock, log and status, requests to stop, a background thread."""
 
 import contextlib
 import logging
@@ -22,7 +22,7 @@ MOST_WAITING = 8  # pieces of work: a slow disk slows the loop in the end, and n
 
 
 class Session:
-    """What the training loop sees of it.
+    """The training loop's hold of it: progress, status, requests to stop.
 
     A resumed run keeps its old status until its state is restored, so that an attempt that cannot
     even begin changes nothing.
@@ -154,7 +154,7 @@ def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
 
 
 def _plain(record: logging.LogRecord) -> bool:
-    """Names of files and runs that would steer the terminal, or forge a line, do not."""
+    """Without control characters, by which a name could steer the terminal or forge a line."""
     record.msg, record.args = printable(record.getMessage()), None
     return True
 
