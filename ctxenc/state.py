@@ -7,9 +7,9 @@ from typing import Any
 import flax.linen as nn
 import optax
 from flax import struct
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, PRNGKeyArray
 
-from ctxenc import masks
+from ctxenc import augment, masks
 from ctxenc.losses import Loss
 from ctxenc.prediction import Prediction
 
@@ -33,6 +33,7 @@ class Model:
         optimizer: Of both networks, a hyperparameter `learning_rate` in its state.
         schedule: A factor on the learning rates, of (step, total steps).
         flip: Whether training images are flipped at random.
+        augment: What else is changed in them: a function of (key, images).
         averaged: Whether the generator's weights are averaged along the way.
     """
 
@@ -44,6 +45,7 @@ class Model:
     optimizer: optax.GradientTransformation
     schedule: Callable[[Array, Array], Float[Array, ""]]
     flip: bool = False
+    augment: Callable[[PRNGKeyArray, Array], Array] = augment.none
     averaged: bool = False
 
 

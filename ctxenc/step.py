@@ -145,6 +145,9 @@ def train_step(
     pixels = masks.to_float(images)
     if model.flip:
         pixels = random_flip(key_flip, pixels)
+    shape, key_augment = pixels.shape, jax.random.fold_in(key_flip, 1)
+    pixels = _called("augment", model.augment, key_augment, pixels)
+    _expect(shape, pixels, "augment")
     mask = _called("mask", model.mask, key_mask, *pixels.shape[:3])
     _expect((*pixels.shape[:3], 1), mask, "mask")
     params = Params(state.generator.params, getattr(state.discriminator, "params", None))

@@ -68,6 +68,7 @@ def _model(static_json: str) -> Model:
         optimizer=_optimizer(static["optimizer"]),
         schedule=_schedule(static["schedule"]),
         flip=static["flip"],
+        augment=target(static["augment"], "augment", positional=2),
         averaged=static["averaged"],
     )
 

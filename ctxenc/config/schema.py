@@ -288,6 +288,12 @@ class Config:
     schedule: Any = group(
         Role.STATIC, "how the learning rates change over a run", package="ctxenc.optim"
     )
+    augment: Any = group(
+        Role.STATIC,
+        "how training images are changed at random, beside `flip`",
+        package="ctxenc.augment",
+        before="none",
+    )
 
     @property
     def weights(self) -> tuple[float, float]:

@@ -1,0 +1,64 @@
+"""Random changes of training images, each image's its own; part of the jitted step.
+
+An augmentation is a function of (key, images in [-1, 1]) to images of the same shape and scale; its
+keyword arguments are options. Training images alone are changed, before they are masked.
+"""
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, PRNGKeyArray
+
+from ctxenc.errors import UserError
+
+Pixels = Float[Array, "batch size size 3"]
+
+
+def none(key: PRNGKeyArray, images: Pixels) -> Pixels:
+    """The images as they are."""
+    del key
+    return images
+
+
+def colour(
+    key: PRNGKeyArray,
+    images: Pixels,
+    *,
+    transpose: float,
+    permute: bool,
+    gain: float,
+    offset: float,
+    invert: float,
+) -> Pixels:
+    """Images reflected in their diagonal, with other colours and contrasts, at times inverted.
+
+    Args:
+        key: of the step.
+        images: in [-1, 1].
+        transpose: the share of images whose rows become columns.
+        permute: whether the colour channels change places, all orders alike.
+        gain: each channel is multiplied by a number from 1 - gain to 1 + gain,
+        offset: and a number from -offset to offset is added; what leaves [-1, 1] is clipped.
+        invert: the share of images whose sign is changed.
+
+    Raises:
+        UserError: a share, a gain or an offset that is not 0 to 1.
+    """
+    shares = {"transpose": transpose, "gain": gain, "offset": offset, "invert": invert}
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise UserError(f"augment.{name}={share}: expected a number from 0 to 1")
+    keys, count = jax.random.split(key, 5), len(images)
+
+    def of_each(key: PRNGKeyArray, share: float) -> Array:
+        return jax.random.bernoulli(key, share, (count, 1, 1, 1))
+
+    def within(key: PRNGKeyArray, width: float) -> Array:
+        return jax.random.uniform(key, (count, 1, 1, 3), minval=-width, maxval=width)
+
+    images = jnp.where(of_each(keys[0], transpose), images.swapaxes(1, 2), images)
+    if permute:
+        order = jnp.argsort(jax.random.uniform(keys[1], (count, 1, 1, 3)), axis=-1)
+        images = jnp.take_along_axis(images, order, axis=-1)
+    images = images * (1 + within(keys[2], gain)) + within(keys[3], offset)
+    images = jnp.where(of_each(keys[4], invert), -images, images)
+    return jnp.clip(images, -1, 1)
