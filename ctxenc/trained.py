@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 from omegaconf import DictConfig
 
@@ -97,7 +98,9 @@ def _fill_value(run: Run, config: Config) -> Float[Array, " 3"]:
         return jnp.full(3, fill, jnp.float32)
     mean = run.dataset.get("mean_colour")
     try:
-        return jnp.asarray(mean, jnp.float32).reshape(3)
+        colour = np.asarray(mean, np.float32).reshape(3)
     except (TypeError, ValueError, OverflowError):
-        file = run.path / "dataset.json"
-        raise UserError(f"{file}: mean_colour={mean}: expected three numbers") from None
+        colour = np.full(3, np.nan)
+    if not np.isfinite(colour).all():
+        raise UserError(f"{run.path / 'dataset.json'}: mean_colour={mean}: expected three numbers")
+    return jnp.asarray(colour)
