@@ -57,7 +57,7 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     Args:
         overrides: as on the command line of ``ctxenc.train``.
         output: a PNG file; None: one in `experiments/masks/`, named after dataset and mask.
-        count: images; fewer where the test split has fewer.
+        count: images; fewer where the validation split has fewer.
 
     Returns:
         (a line on how much of the images is missing, the file).
@@ -86,11 +86,11 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
         f"over {MEASURED} masks"
     )
     dataset = build.dataset(config)
-    last = len(dataset.test) - 1
+    last = len(dataset.validation) - 1
     chosen = np.linspace(0, last, min(count, last + 1)).round().astype(int)
     mask = masks.frozen(strategy, jnp.asarray(chosen), size, size)
     fill = mean_colour(dataset.train) if config.fill_value == "mean" else [config.fill_value] * 3
-    images = masks.to_float(jnp.asarray(decode(dataset.test, chosen.tolist())))
+    images = masks.to_float(jnp.asarray(decode(dataset.validation, chosen.tolist())))
     masked = masks.apply(images, mask, jnp.asarray(fill, jnp.float32))
     title = f"mask={names['mask']}, {dataset.name} at {size} px; {missing}"
     file = output or Path("experiments", "masks", f"{names['dataset']}-{names['mask']}.png")

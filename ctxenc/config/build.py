@@ -17,12 +17,14 @@ from ctxenc import step
 from ctxenc.config import schema
 from ctxenc.config.instantiate import locate, made, strategy, target
 from ctxenc.config.schema import Config, Role
-from ctxenc.data.images import Dataset, in_memory
+from ctxenc.data.images import Dataset, Images, in_memory
 from ctxenc.errors import UserError
 from ctxenc.losses import Adversarial, Loss
 from ctxenc.parallel import devices
 from ctxenc.prediction import chosen
 from ctxenc.state import Model
+
+SPLITS = ("train", "validation", "test")
 
 
 def model(config: Config) -> Model:
@@ -141,33 +143,44 @@ def hyperparameters(
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}
 
 
-def dataset(config: Config) -> Dataset:
+def dataset(config: Config, held_out: str = "validation") -> Dataset:
     """The images of a configuration, opened once a process however many jobs ask for them.
 
-    Splits that fit in memory are decoded.
+    The training split and the one of `held_out` are checked, and decoded where they fit in memory;
+    the third is not touched.
+
+    Raises:
+        UserError: the images cannot be had, or a split is not what `ctxenc.data` says.
     """
-    return _dataset(json.dumps(config.dataset), config.image_size)
+    return _dataset(json.dumps(config.dataset), config.image_size, held_out)
 
 
 @functools.lru_cache(maxsize=2)
-def _dataset(node_json: str, image_size: int) -> Dataset:
+def _dataset(node_json: str, image_size: int, held_out: str) -> Dataset:
     node = json.loads(node_json)
     opened = made(node, "dataset", image_size=image_size)
-    for split in ("train", "test"):
-        images: Any = getattr(opened, split, None)
-        breaks = f"dataset._target_={node['_target_']}: its"
-        for needed in ("image_size", "__len__", "__getitem__"):
-            if not hasattr(images, needed):
-                raise UserError(
-                    f"{breaks} {split} split has no {needed}; expected a ctxenc.data.images.Dataset"
-                )
+    of = f"dataset._target_={node['_target_']}: its"
+    splits = {name: _split(getattr(opened, name, None), of, name) for name in SPLITS}
+    for name in ("train", held_out):
+        images = splits[name] = in_memory(splits[name])
+        if name == "train" and held_out == "test" and not len(images):
+            continue  # a folder that is tested whole
         first = np.asarray(images[0] if len(images) else ())
         if first.dtype != np.uint8 or first.shape != (image_size, image_size, 3):
             raise UserError(
-                f"{breaks} {split} split begins with {first.dtype} {first.shape}; expected images "
+                f"{of} {name} split begins with {first.dtype} {first.shape}; expected images "
                 f"of uint8 ({image_size}, {image_size}, 3)"
             )
-    return Dataset(opened.name, in_memory(opened.train), in_memory(opened.test))
+    return Dataset(opened.name, **splits)
+
+
+def _split(images: Any, of: str, name: str) -> Images:
+    for needed in ("image_size", "__len__", "__getitem__"):
+        if not hasattr(images, needed):
+            raise UserError(
+                f"{of} {name} split has no {needed}; expected a ctxenc.data.images.Dataset"
+            )
+    return images
 
 
 def _part(node: dict[str, Any], name: str, key: str) -> Any:

@@ -53,6 +53,7 @@ def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size
         name=f"cifar10:{Cifar10.VERSION}",
         data_dir=str(folder),
         train_split="train",
+        validation_split=None,
         test_split="test",
         image_key="image",
         classes=classes,

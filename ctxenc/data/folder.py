@@ -8,19 +8,19 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctxenc.data import cache, image_files
-from ctxenc.data.images import Dataset, Picture
+from ctxenc.data.images import HELD_OUT, Dataset, Picture
 from ctxenc.errors import UserError
 
 log = logging.getLogger(__name__)
 
 KINDS = "JPEG, PNG or WebP"
-TEST_FOLDERS = ("test", "val", "validation")
+VALIDATION_FOLDERS = ("val", "validation")
 RECENT = 2.0  # seconds: a file changed so lately may change again within a tick of its clock
 MANY = 1000  # files that take so long to read that the log says so
 
@@ -64,32 +64,35 @@ def folder(
 ) -> Dataset:
     """The JPEG, PNG and WebP images below a folder; other files are ignored.
 
-    With subfolders ``train`` and ``test`` (or ``val``), those are the splits. Otherwise a hash of
-    each file's content decides, so that the same picture is always on the same side. The options
+    Subfolders ``train``, ``val`` and ``test`` are the splits. Of splits that have no folder, a hash
+    of each file's content decides, so that the same picture is always on the same side. The options
     are explained in ``conf/dataset/folder.yaml``.
 
     Raises:
-        UserError: no such folder, or no readable images for one of the splits.
+        UserError: no such folder, or no readable images for one of the splits; with a
+            `test_fraction` of 1, for the test split.
     """
     root = Path(path).expanduser()
     if not path or not root.is_dir():
         raise UserError(f"dataset.path={path}: no such folder; expected one of {KINDS} images")
-    if not 0 < test_fraction < 1:
-        raise UserError(f"dataset.test_fraction={test_fraction}: must be a number between 0 and 1")
+    if not 0 < test_fraction <= 1:
+        raise UserError(
+            f"dataset.test_fraction={test_fraction}: must be a number above 0, and at most 1"
+        )
     names = sorted(file.relative_to(root).as_posix() for file in _images_below(root))
     if not names:
         raise UserError(f"dataset.path={path}: no {KINDS} images below it")
     hashes = content_hashes(root, names)
-    train, test = _splits(root, names, hashes, test_fraction)
-    for role, chosen in (("training", train), ("test", test)):
-        if not chosen:
+    splits = _splits(root, names, hashes, test_fraction)
+    for role, chosen in splits.items():
+        if not chosen and (role == "test" or test_fraction < 1):
             raise UserError(
                 f"dataset.path={path}: {len(hashes)} readable images, none of them for the "
                 f"{role} split; expected more images, another dataset.test_fraction, or folders "
-                "train/ and test/"
+                "train/, val/ and test/"
             )
-    splits = ImageFiles(root, train), ImageFiles(root, test)
-    return Dataset.of_pictures(root.resolve().name, *splits, image_size, resize)
+    pictures = [ImageFiles(root, chosen) for chosen in splits.values()]
+    return Dataset.of_pictures(root.resolve().name, *pictures, image_size, resize)
 
 
 def _images_below(root: Path) -> Iterator[Path]:
@@ -110,24 +113,40 @@ def _images_below(root: Path) -> Iterator[Path]:
 
 def _splits(
     root: Path, names: Sequence[str], hashes: dict[str, str], test_fraction: float
-) -> tuple[list[str], list[str]]:
-    """The names of the training and of the test images, without what is in both."""
+) -> dict[str, list[str]]:
+    """The names of each split's images, without what is also in a split that is held out from it.
+
+    Where there is `val` and no `test`, `val` is what others report on: it is the test split.
+    """
     tops = {top.lower(): top for top in (name.split("/")[0] for name in names if "/" in name)}
-    held_out = next((tops[name] for name in TEST_FOLDERS if name in tops), None)
-    if "train" in tops and held_out:
-        folders = (tops["train"], held_out)
-        train, test = ([n for n in hashes if n.startswith(f"{top}/")] for top in folders)
-        if unused := len(hashes) - len(train) - len(test):
-            log.info("%s: %d images outside %s/ and %s/ are not used", root, unused, *folders)
+    found = [tops[name] for name in ("test", *VALIDATION_FOLDERS) if name in tops]
+    if "train" in tops and found:
+        folders = [*found[:2], tops["train"]]
+        parts = [[n for n in hashes if n.startswith(f"{top}/")] for top in folders]
+        if unused := len(hashes) - sum(map(len, parts)):
+            log.info("%s: %d images outside %s/ are not used", root, unused, "/, ".join(folders))
     else:
-        limit = int(test_fraction * 2**32)
-        train = [name for name in hashes if int(hashes[name][:8], 16) >= limit]
-        test = [name for name in hashes if int(hashes[name][:8], 16) < limit]
-    tested = {hashes[name] for name in test}
-    kept = [name for name in train if hashes[name] not in tested]
-    if copies := len(train) - len(kept):
-        log.warning("%d training images are copies of test images: left out", copies)
-    return kept, test
+        parts = list(_held_out(hashes, hashes, test_fraction, 0))
+    if len(parts) == 2:
+        test, rest = parts
+        parts = [test, *_held_out(hashes, rest, HELD_OUT, 1)]
+    splits: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for role, part in zip(("test", "validation", "train"), parts, strict=True):
+        splits[role] = [name for name in part if hashes[name] not in seen]
+        if copies := len(part) - len(splits[role]):
+            log.warning("%d %s images are copies of held-out images: left out", copies, role)
+        seen |= {hashes[name] for name in part}
+    return {role: splits[role] for role in ("train", "validation", "test")}
+
+
+def _held_out(
+    hashes: dict[str, str], names: Iterable[str], fraction: float, word: int
+) -> tuple[list[str], list[str]]:
+    """(a share of the images, the rest), by the n-th 32 bits of each one's hash."""
+    limit, digits = int(fraction * 2**32), slice(8 * word, 8 * word + 8)
+    below = {name: int(hashes[name][digits], 16) < limit for name in names}
+    return [name for name in below if below[name]], [name for name in below if not below[name]]
 
 
 def content_hashes(root: Path, names: Sequence[str]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 
 from ctxenc.errors import UserError
 
@@ -17,6 +17,7 @@ MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
 SAMPLE = 10_000  # images: the mean colour of more is estimated from this many, evenly spread
 LARGEST = 4096  # pixels: the short side that pictures may be resized to
 LONGEST = 8  # short sides: the ends of a longer picture are left out, so that memory is bounded
+HELD_OUT = 0.1  # of the training split, for validation, where a source has two splits
 
 Picture = UInt8[np.ndarray, "height width 3"]
 Place = tuple[float, ...]
@@ -41,6 +42,17 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Picture: ...
+
+
+@runtime_checkable
+class EpochImages(Images, Protocol):
+    """Training images that change every epoch, and so are not kept in memory.
+
+    Without an epoch they are those whose fingerprint and mean colour stand for the split.
+    """
+
+    def of_epoch(self, seed: int, epoch: int) -> Images:
+        """The images of one epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,18 +95,15 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Photographs:
-    """Squares of `image_size` pixels cut out of pictures of any size.
+    """Central squares of `image_size` pixels, cut out of pictures of any size.
 
     `resize` is the pictures' short side before that; without, the square is as large as the picture
-    allows, and then resized. The square is central; with `random_crops` it changes every epoch,
-    and so the images are not kept in memory.
+    allows, and then resized.
     """
 
     pictures: Pictures
     image_size: int
     resize: int | None = None
-    random_crops: bool = False
-    epoch: tuple[int, int] | None = None  # (seed, epoch), which with the index decide where
 
     def __post_init__(self) -> None:
         if self.resize is not None and not self.image_size <= self.resize <= LARGEST:
@@ -107,9 +116,10 @@ class Photographs:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
-        place = CENTRE
-        if self.epoch is not None:
-            place = tuple(np.random.default_rng([*self.epoch, index, 1]).random(2).tolist())
+        return self.cut(index, CENTRE)
+
+    def cut(self, index: int, place: Place) -> UInt8[np.ndarray, "size size 3"]:
+        """The square of one picture at a place."""
         picture = self.pictures.read(index, at_least=self.resize or self.image_size)
         return square(picture, self.image_size, self.resize, place)
 
@@ -118,30 +128,66 @@ class Photographs:
         resized = "" if self.resize is None else f" resize={self.resize}"
         return self.pictures.name(index) + resized.encode()
 
-    def of_epoch(self, seed: int, epoch: int) -> "Photographs":
-        """What one epoch shows; fingerprint and mean colour are those of the centres."""
-        return replace(self, epoch=(seed, epoch)) if self.random_crops else self
+
+@dataclass(frozen=True, eq=False)
+class RandomCrops(Photographs):
+    """Squares that are cut out elsewhere every epoch; without an epoch, the central ones."""
+
+    epoch: tuple[int, int] | None = None  # (seed, epoch), which with the index decide where
+
+    def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
+        if self.epoch is None:
+            return super().__getitem__(index)
+        place = np.random.default_rng([*self.epoch, index, 1]).random(2)
+        return self.cut(index, tuple(place.tolist()))
+
+    def of_epoch(self, seed: int, epoch: int) -> "RandomCrops":
+        """What one epoch shows."""
+        return replace(self, epoch=(seed, epoch))
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Two splits that share no image; `test` is never trained on."""
+    """Three splits that share no image.
+
+    Training is tested on `validation`, by which every choice is made; `test` is for
+    `ctxenc.evaluate` alone. Of a source with two splits, `held_out` divides the training images.
+    """
 
     name: str
     train: Images
+    validation: Images
     test: Images
 
     @classmethod
     def of_pictures(
-        cls, name: str, train: Pictures, test: Pictures, image_size: int, resize: int | None
+        cls,
+        name: str,
+        train: Pictures,
+        validation: Pictures,
+        test: Pictures,
+        image_size: int,
+        resize: int | None,
     ) -> "Dataset":
-        """Squares cut out of pictures: see `Photographs`. With `resize`, training ones at random.
+        """Squares cut out of pictures: with `resize`, those to train on at random.
 
         Raises:
             UserError: `resize` is smaller than `image_size`, or above `LARGEST`.
         """
-        shown = Photographs(train, image_size, resize, random_crops=resize is not None)
-        return cls(name, shown, Photographs(test, image_size, resize))
+        trained_on = Photographs if resize is None else RandomCrops
+        others = [Photographs(pictures, image_size, resize) for pictures in (validation, test)]
+        return cls(name, trained_on(train, image_size, resize), *others)
+
+
+def held_out(count: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:
+    """The images to train on and those to validate on, of so many: always the same, in order.
+
+    The last tenth of a seeded permutation is held out.
+    """
+    last = np.random.default_rng(0).permutation(count)[count - round(HELD_OUT * count) :]
+    validation = np.zeros(count, bool)
+    validation[last] = True
+    return np.flatnonzero(~validation), np.flatnonzero(validation)
 
 
 def square(
@@ -169,9 +215,8 @@ def square(
 
 def in_memory(images: Images) -> Images:
     """The images decoded into one array where they fit and stay the same, else as they are."""
-    changing = isinstance(images, Photographs) and images.random_crops
     too_many = len(images) * images.image_size**2 * 3 > MEMORY_LIMIT
-    if isinstance(images, MemoryImages) or changing or too_many:
+    if isinstance(images, MemoryImages | EpochImages) or too_many:
         return images
     return MemoryImages(decode(images, range(len(images))))
 

@@ -18,7 +18,7 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array, Int, Shaped, UInt8
 
-from ctxenc.data.images import Images, MemoryImages, Photographs
+from ctxenc.data.images import EpochImages, Images, MemoryImages
 from ctxenc.errors import UserError
 
 Batch = UInt8[Array, "batch height width 3"]
@@ -114,7 +114,7 @@ def decoded(
 
     def batch_of(step: int) -> UInt8[np.ndarray, "rows height width 3"] | UserError:
         shown = images
-        if isinstance(images, Photographs):
+        if isinstance(images, EpochImages):
             shown = images.of_epoch(sampler.seed, int(step) // sampler.steps_per_epoch)
         try:
             return np.stack([shown[i] for i in sampler.indices(int(step))[own].tolist()])

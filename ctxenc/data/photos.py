@@ -1,17 +1,19 @@
-"""The embedded dataset: crops of the colour photographs that scikit-image carries.
+"""The embedded dataset: crops of photographs that scikit-image and Matplotlib carry.
 
-It needs no network and no file: each process cuts the crops out anew, in a fifth of a second.
+It needs no network and no file: each process cuts the crops out anew.
 """
 
-from pathlib import Path
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import as_file, files
 
 import cv2
 import numpy as np
-import skimage
 from jaxtyping import Int, UInt8
 from PIL import Image
 
-from ctxenc.data.images import Dataset, MemoryImages, Picture
+from ctxenc.data.images import Dataset, Picture
 from ctxenc.errors import UserError
 
 TRAIN = (
@@ -22,43 +24,116 @@ TRAIN = (
     "retina.jpg",
     "rocket.jpg",
 )
+VALIDATION = ("grace_hopper.jpg",)
 TEST = ("chelsea.png", "coffee.png")  # whole photographs, of which no crop is trained on
-COUNTS = {"train": 1408, "test": 512}  # crops: 22 and 8 batches of 64
+COUNTS = {"train": 1408, "validation": 256, "test": 512}  # crops: 22, 4 and 8 batches of 64
 
 SCALES = (1.5, 2.0, 3.0, 4.0)  # short side of the photograph, in crops: as much in view as in CIFAR
 FLATTEST = 30.0  # grey levels: crops with a smaller standard deviation (sky, skin) are left out
+TRIES = 20  # places that are drawn before a flat crop is taken
 SIZES = (16, 256)
+
+Crop = UInt8[np.ndarray, "size size 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """Overlapping crops of `image_size` pixels, at several scales, cut out once they are wanted."""
+
+    names: Sequence[str]
+    image_size: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> Crop:
+        return self._all[index]
+
+    @functools.cached_property
+    def _all(self) -> list[Crop]:
+        taken: list[Crop] = []
+        for number, name in enumerate(self.names, start=1):
+            share = self.count * number // len(self.names) - len(taken)
+            taken += crops(photograph(name), self.image_size, share)
+        return taken
+
+
+@dataclass(frozen=True, eq=False)
+class NewCrops(Crops):
+    """As many crops of each photograph, drawn anew every epoch."""
+
+    def of_epoch(self, seed: int, epoch: int) -> "EpochCrops":
+        """What one epoch shows."""
+        return EpochCrops(self, (seed, epoch))
+
+
+@dataclass(frozen=True, eq=False)
+class EpochCrops:
+    """The crops of one epoch, of which (seed, epoch, index) decides on place and scale."""
+
+    of: NewCrops
+    epoch: tuple[int, int]
+
+    @property
+    def image_size(self) -> int:
+        """Height and width in pixels."""
+        return self.of.image_size
+
+    def __len__(self) -> int:
+        return len(self.of)
+
+    def __getitem__(self, index: int) -> Crop:
+        random = np.random.default_rng([*self.epoch, index, 1])
+        image = shrunk(self.of.names[index % len(self.of.names)], self.image_size)
+        shorter = min(image.shape[:2])
+        for _ in range(TRIES):
+            scale = np.exp(random.uniform(*np.log([SCALES[0], SCALES[-1]])))
+            side = max(self.image_size, round(shorter / scale))
+            top, left = (random.integers(0, length - side + 1) for length in image.shape[:2])
+            region = image[top : top + side, left : left + side]
+            crop = cv2.resize(region, (self.image_size,) * 2, interpolation=cv2.INTER_AREA)
+            if crop.std(axis=(0, 1)).mean() >= FLATTEST:
+                break
+        return np.asarray(crop, np.uint8)
 
 
 def photos(*, image_size: int) -> Dataset:
-    """Overlapping crops of `image_size` pixels, at several scales; test photographs are others."""
+    """Crops of `image_size` pixels; those of validation and test are of other photographs."""
     if not SIZES[0] <= image_size <= SIZES[1]:
         raise UserError(
             f"image_size={image_size}: must be from {SIZES[0]} to {SIZES[1]} with dataset=photos; "
             "other datasets resize"
         )
-    splits = []
-    for names, count in ((TRAIN, COUNTS["train"]), (TEST, COUNTS["test"])):
-        taken: list[UInt8[np.ndarray, "size size 3"]] = []
-        for number, name in enumerate(names, start=1):
-            taken += crops(photograph(name), image_size, count * number // len(names) - len(taken))
-        splits.append(MemoryImages(np.stack(taken)))
-    return Dataset("photos", *splits)
+    train = NewCrops(TRAIN, image_size, COUNTS["train"])
+    validation = Crops(VALIDATION, image_size, COUNTS["validation"])
+    return Dataset("photos", train, validation, Crops(TEST, image_size, COUNTS["test"]))
 
 
 def photograph(name: str) -> Picture:
-    """One of scikit-image's photographs."""
-    with Image.open(Path(skimage.__file__).parent / "data" / name) as image:
+    """One of the photographs that scikit-image and Matplotlib are installed with."""
+    package, folder = "skimage", "data"
+    if name in VALIDATION:
+        package, folder = "matplotlib", "mpl-data/sample_data"
+    with as_file(files(package) / folder / name) as file, Image.open(file) as image:
         return np.asarray(image.convert("RGB"))
 
 
-def crops(image: Picture, size: int, count: int) -> list[UInt8[np.ndarray, "size size 3"]]:
+@functools.lru_cache(maxsize=16)
+def shrunk(name: str, size: int) -> Picture:
+    """A photograph no larger than crops of `size` pixels need, so that cutting them out is fast."""
+    image = photograph(name)
+    factor = min(1.0, 2 * SCALES[-1] * size / min(image.shape[:2]))
+    return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
+
+
+def crops(image: Picture, size: int, count: int) -> list[Crop]:
     """`count` crops, spread evenly over the scales and over an overlapping grid on each.
 
     A scale that would enlarge the photograph is replaced by the photograph as it is.
     """
     factors = np.unique(np.minimum(1.0, size * np.array(SCALES) / min(image.shape[:2])))
-    chosen: list[UInt8[np.ndarray, "size size 3"]] = []
+    chosen: list[Crop] = []
     for position, factor in enumerate(factors.tolist()):
         share = (count - len(chosen)) // (len(factors) - position)
         height, width = [max(size, round(side * factor)) for side in image.shape[:2]]

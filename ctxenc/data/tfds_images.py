@@ -5,9 +5,10 @@ A prepared folder may come from anybody. TFDS imports the module of every featur
 are searched before TFDS reads them, and none of a dataset's own code is run.
 """
 
+import functools
 import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from ctxenc.data.images import Dataset, Picture
+from ctxenc.data.images import Dataset, Picture, held_out
 from ctxenc.errors import UserError
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
@@ -26,13 +27,36 @@ MOST_JSON = 2**26  # bytes of a description
 
 @dataclass(frozen=True)
 class Records:
-    """The chosen records of one split; a `UserError` names one that cannot be read."""
+    """Some records of one split; a `UserError` names one that cannot be read."""
 
     source: Any  # serialized examples, by index
-    chosen: Sequence[int]
+    within: Sequence[int]  # which of them are of this split,
+    labels: frozenset[int] | None  # and whose labels are wanted; None: all
     key: str
     feature: tfds.features.Image
     origin: str
+    option: str  # that chose them, for messages
+
+    @functools.cached_property
+    def chosen(self) -> Sequence[int]:
+        """The positions of the images, for which all labels are read where some are wanted.
+
+        Raises:
+            UserError: there are none.
+        """
+        found = self.within if self.labels is None else self._labelled(self.labels)
+        if not found:
+            raise UserError(f"{self.option}: expected a split with images of these classes")
+        return found
+
+    def _labelled(self, labels: Set[int]) -> list[int]:
+        found = []
+        for start in range(0, len(self.within), BLOCK):
+            block = self.within[start : start + BLOCK]
+            for index, record in zip(block, self.source.__getitems__(block), strict=True):
+                if _values(record, "label").int64_list.value[0] in labels:
+                    found.append(index)
+        return found
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -63,6 +87,7 @@ def tfds_images(
     name: str,
     data_dir: str | None,
     train_split: str,
+    validation_split: str | None = None,
     test_split: str | None,
     image_key: str,
     classes: tuple[str, ...] | None,
@@ -84,21 +109,26 @@ def tfds_images(
             f"dataset.image_key={image_key}: {builder.name} has no such image; expected one of "
             f"{', '.join(keys) or 'another dataset'}"
         )
-    held_out = _test_split(builder) if test_split is None else test_split
-    splits = {"train": train_split, "test": held_out}
+    test_split = test_split or _test_split(builder)
+    if validation_split is None and test_split != "validation" and _has(builder, "validation"):
+        validation_split = "validation"
+    named = {"train": train_split, "validation": validation_split, "test": test_split}
+    splits = {role: split for role, split in named.items() if split is not None}
     sources = {role: _source(builder, role, split) for role, split in splits.items()}
-    _check_apart(builder, **splits)
-
-    def records(role: str) -> Records:
-        chosen: Sequence[int] = range(len(sources[role]))
-        if classes is not None:
-            chosen = _of_classes(builder, sources[role], classes)
-        if not chosen:
-            raise UserError(f"dataset.{role}_split={splits[role]}: it has no images of {classes}")
+    _check_apart(builder, splits)
+    records: dict[str, Sequence[int]] = {role: range(len(of)) for role, of in sources.items()}
+    if validation_split is None:  # before classes are chosen, so that no image changes sides
+        splits["validation"], sources["validation"] = train_split, sources["train"]
+        train, validation = held_out(len(sources["train"]))
+        records |= {"train": train.tolist(), "validation": validation.tolist()}
+    labels = None if classes is None else _labels(builder, classes)
+    pictures = []
+    for role in ("train", "validation", "test"):
         origin = f"{builder.info.full_name} {splits[role]}"
-        return Records(sources[role], chosen, image_key, features[image_key], origin)
-
-    return Dataset.of_pictures(builder.name, records("train"), records("test"), image_size, resize)
+        source, option = sources[role], f"dataset.{role}_split={splits[role]}"
+        feature = features[image_key]
+        pictures.append(Records(source, records[role], labels, image_key, feature, origin, option))
+    return Dataset.of_pictures(builder.name, *pictures, image_size, resize)
 
 
 def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
@@ -152,9 +182,13 @@ def _check_classes_named(file: Path) -> None:
         raise UserError(f"{file}: does not describe a TFDS dataset ({reason})") from None
 
 
+def _has(builder: tfds.core.DatasetBuilder, split: str) -> bool:
+    return split in builder.info.splits and builder.info.splits[split].num_examples > 0
+
+
 def _test_split(builder: tfds.core.DatasetBuilder) -> str:
     for name in TEST_SPLITS:
-        if name in builder.info.splits and builder.info.splits[name].num_examples:
+        if _has(builder, name):
             return name
     raise UserError(
         f"dataset.test_split: {builder.name} has no split named {' or '.join(TEST_SPLITS)}; "
@@ -182,16 +216,17 @@ def _source(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
         ) from None
 
 
-def _check_apart(builder: tfds.core.DatasetBuilder, train: str, test: str) -> None:
-    """Refuse splits that share an image: what is tested on is never trained on."""
-    parts = (builder.info.splits[split].file_instructions for split in (train, test))
-    for one, other in itertools.product(*parts):
-        start, end = max(one.skip, other.skip), min(one.skip + one.take, other.skip + other.take)
-        if one.filename == other.filename and start < end:
-            raise UserError(
-                f"dataset.test_split={test}: shares images with dataset.train_split={train}; "
-                "expected splits that share none, such as train[:90%] and train[90%:]"
-            )
+def _check_apart(builder: tfds.core.DatasetBuilder, splits: dict[str, str]) -> None:
+    """Refuse splits that share an image: what is held out is never trained on."""
+    for (of, split), (role, other) in itertools.combinations(splits.items(), 2):
+        parts = (builder.info.splits[name].file_instructions for name in (split, other))
+        for a, b in itertools.product(*parts):
+            start, end = max(a.skip, b.skip), min(a.skip + a.take, b.skip + b.take)
+            if a.filename == b.filename and start < end:
+                raise UserError(
+                    f"dataset.{role}_split={other}: shares images with dataset.{of}_split={split}; "
+                    "expected splits that share none, such as train[:90%] and train[90%:]"
+                )
 
 
 def check_classes(classes: Sequence[str], names: Sequence[str]) -> None:
@@ -202,23 +237,14 @@ def check_classes(classes: Sequence[str], names: Sequence[str]) -> None:
         )
 
 
-def _of_classes(
-    builder: tfds.core.DatasetBuilder, records: Any, classes: Sequence[str]
-) -> list[int]:
+def _labels(builder: tfds.core.DatasetBuilder, classes: Sequence[str]) -> frozenset[int]:
     label = dict(builder.info.features or {}).get("label")
     if not isinstance(label, tfds.features.ClassLabel):
         raise UserError(
             f"dataset.classes=[{', '.join(classes)}]: {builder.name} has no labels; must be null"
         )
     check_classes(classes, label.names)
-    wanted = {label.str2int(name) for name in classes}
-    found = []
-    for start in range(0, len(records), BLOCK):
-        block = range(start, min(start + BLOCK, len(records)))
-        for index, record in zip(block, records.__getitems__(block), strict=True):
-            if _values(record, "label").int64_list.value[0] in wanted:
-                found.append(index)
-    return found
+    return frozenset(label.str2int(name) for name in classes)
 
 
 def _values(record: bytes, key: str) -> Any:
