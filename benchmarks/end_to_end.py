@@ -22,7 +22,7 @@ from unittest import mock
 import jax
 
 from ctxenc import launch, step
-from ctxenc.evaluation import test_split
+from ctxenc.evaluation import held_out
 
 EVERY, BARE = 10, 10  # steps
 
@@ -69,7 +69,7 @@ def main() -> None:
     options = parser.parse_args()
     rhythm = [f"max_steps={options.steps}", f"eval_every={options.steps}", "n_update=50"]
     steps, test_seconds = Interleaved(), 0.0
-    generator = test_split.TestSplit.generator
+    generator = held_out.HeldOutSplit.generator
 
     def timed(*arguments):  # type: ignore[no-untyped-def]
         nonlocal test_seconds
@@ -82,7 +82,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         contextlib.chdir(folder),
         mock.patch.object(step, "train_step", steps),
-        mock.patch.object(test_split.TestSplit, "generator", timed),
+        mock.patch.object(held_out.HeldOutSplit, "generator", timed),
     ):
         launch.run(*rhythm, "log_every=10", *options.overrides)
         seconds = time.perf_counter() - steps.began - steps.held_up

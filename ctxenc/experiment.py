@@ -2,7 +2,8 @@
 
 `Experiment.of` makes everything ready and refuses what cannot run, before a folder is made.
 `train` builds or restores the state, and then each step is: a batch, a step, a line of figures, and
-where they are due a grid of samples and a test with a checkpoint.
+where they are due a grid of samples and a validation with a checkpoint. The test split is not
+touched: it is for `ctxenc.evaluate`.
 """
 
 import functools
@@ -20,14 +21,11 @@ from ctxenc import losses, metrics, step
 from ctxenc.baselines import BASELINES, prepared
 from ctxenc.config import build
 from ctxenc.config.schema import Config
-from ctxenc.data.images import (
-    Dataset,
-    fingerprint,
-    mean_colour,
-)
+from ctxenc.data.images import Dataset, fingerprint, mean_colour
 from ctxenc.data.loaders import Sampler, training_loader
+from ctxenc.data.near_copies import near_copies
 from ctxenc.errors import UserError
-from ctxenc.evaluation.test_split import TestSplit
+from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
 from ctxenc.runs import checkpoints as saved
@@ -64,10 +62,10 @@ class Experiment:
         build.check_model(model, config)
         dataset = build.dataset(config)
         sampler = Sampler(len(dataset.train), config.batch_size, config.seed)
-        if config.num_img > len(dataset.test):
+        if config.num_img > len(dataset.validation):
             raise UserError(
-                f"num_img={config.num_img}: expected 1 to {len(dataset.test)}, as many images as "
-                "the test split has"
+                f"num_img={config.num_img}: expected 1 to {len(dataset.validation)}, as many "
+                "images as the validation split has"
             )
         intervals = Intervals.of(config, sampler.steps_per_epoch)
         return cls(config, model, dataset, sampler, intervals)
@@ -119,8 +117,8 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     config, model, intervals = experiment.config, experiment.model, experiment.intervals
     everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
-    test = TestSplit(experiment.dataset.test, model, config.batch_size, divided)
-    processes.together(lambda: describe_data(experiment, run, test))
+    validation = HeldOutSplit(experiment.dataset.validation, model, config.batch_size, divided)
+    processes.together(lambda: describe_data(experiment, run, validation))
     state, sums = initial_state(experiment, run, everywhere)
     start = int(state.step)
     with (
@@ -133,7 +131,11 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
         )
         samples = Samples(
-            run.inside(config.samples_dir), test, config.num_img, hyper["fill_value"], background
+            run.inside(config.samples_dir),
+            validation,
+            config.num_img,
+            hyper["fill_value"],
+            background,
         )
         with RunLog(
             run=run,
@@ -155,10 +157,10 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                 if intervals.due(at, intervals.sample_every):
                     run_log.flush()  # stops a run whose losses are not finite before it is shown
                     samples.save(at, state)
-                if intervals.due(at, intervals.test_every):
+                if intervals.due(at, intervals.validate_every):
                     run_log.check_finite(at, state)
-                    figures = test_figures(test, model, state, hyper["fill_value"])
-                    run_log.test(at, figures)
+                    figures = validate(validation, model, state, hyper["fill_value"])
+                    run_log.validation(at, figures)
                     checkpoints.save(at, state, run_log.sums, figures)
                     run_log.summarise()
                     background.check()  # after the save: a picture may not cost the weights
@@ -202,22 +204,28 @@ def initial_state(
     return state, saved.restore_sums(run.checkpoints, int(state.step), sharding)
 
 
-def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
+def describe_data(experiment: Experiment, run: Run, validation: HeldOutSplit) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
-    train, missing = experiment.dataset.train, test.frozen_masks.missing
+    train, masks = experiment.dataset.train, validation.frozen_masks
     described = {
         "name": experiment.dataset.name,
         "image_size": experiment.config.image_size,
         "train_images": len(train),
-        "test_images": len(test.images),
+        "validation_images": len(validation.images),
         "train_fingerprint": fingerprint(train),
-        "test_fingerprint": fingerprint(test.images),
+        "validation_fingerprint": fingerprint(validation.images),
         "mean_colour": [round(float(c), 6) for c in experiment.mean_colour],
-        "mask_hash": test.frozen_masks.sha256,
-        "missing": missing,
+        "near_copies": near_copies(validation.images, train),
+        "mask_hash": masks.sha256,
+        "missing": masks.missing,
     }
     if experiment.config.resume is None:
         run.write_environment()
+    elif "validation_fingerprint" not in run.dataset:
+        raise UserError(
+            f"resume={run.path}: trained without a validation split, as runs were before format 2; "
+            "expected a run that held one out; this one can still be evaluated and compared"
+        )
     elif changed := [k for k, v in run.dataset.items() if k in described and v != described[k]]:
         raise UserError(
             f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"
@@ -225,8 +233,11 @@ def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
     else:
         described = {**run.dataset, **described}  # what a newer version wrote stays
     run.write_dataset(described)
-    log.info("%(name)s: %(train_images)d training and %(test_images)d test images", described)
-    log.info("test masks: %(least).1f to %(most).1f %% missing, %(mean).1f %% on average", missing)
+    sizes = "%(name)s: %(train_images)d training and %(validation_images)d validation images"
+    copies = ", of which %(near_copies)d are near copies of training images"
+    log.info(sizes + (copies if described["near_copies"] else ""), described)
+    shares = "validation masks: %(least).1f to %(most).1f %% missing, %(mean).1f %% on average"
+    log.info(shares, masks.missing)
 
 
 def continue_files(
@@ -240,13 +251,13 @@ def continue_files(
         run.keep_metrics(lambda line: line["step"] <= start and planned(line))
 
 
-def test_figures(
-    test: TestSplit, model: Model, state: TrainState, fill_value: jax.Array
+def validate(
+    validation: HeldOutSplit, model: Model, state: TrainState, fill_value: jax.Array
 ) -> dict[str, float]:
-    """The test metrics; of an averaged generator, those of the raw weights beside them."""
-    figures = metrics.summary(test.generator(state.tested, fill_value))
+    """The metrics; of an averaged generator, those of the raw weights beside them."""
+    figures = metrics.summary(validation.generator(state.evaluated, fill_value))
     if model.averaged:
-        raw = metrics.summary(test.generator(state.generator.variables, fill_value))
+        raw = metrics.summary(validation.generator(state.generator.variables, fill_value))
         figures |= {f"raw_{name}": value for name, value in raw.items()}
     return figures
 
@@ -255,9 +266,9 @@ def test_figures(
 def baseline_figures(
     dataset: Dataset, model: Model, batch_size: int, sharding: NamedSharding
 ) -> dict[str, Any]:
-    """The test metrics of the fills that cost next to nothing."""
-    test = TestSplit(dataset.test, model, batch_size, sharding)
+    """The validation metrics of the fills that cost next to nothing."""
+    validation = HeldOutSplit(dataset.validation, model, batch_size, sharding)
     quick = {name: b.target for name, b in BASELINES.items() if b.when == "training"}
-    fixed = test.frozen_masks.fixed
+    fixed = validation.frozen_masks.fixed
     fills = {name: prepared(target, dataset.train, fixed) for name, target in quick.items()}
-    return {name: metrics.summary(test.baseline(fill)) for name, fill in fills.items()}
+    return {name: metrics.summary(validation.baseline(fill)) for name, fill in fills.items()}

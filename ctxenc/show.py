@@ -22,7 +22,7 @@ from ctxenc.report import grids
 from ctxenc.runs.files import whole
 
 DESCRIPTION = """\
-Draws a contact sheet of a mask: test masks, and the test images that they are of. Nothing is
+Draws a contact sheet of a mask: validation masks, and the images that they are of. Nothing is
 trained, and no model is made. Prints how much of the images is missing, and last the file.
 
   python -m ctxenc.show mask=region
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str, Path]:
-    """Write the contact sheet of a configuration's test masks.
+    """Write the contact sheet of a configuration's validation masks.
 
     Args:
         overrides: as on the command line of ``ctxenc.train``.

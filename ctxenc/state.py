@@ -75,6 +75,6 @@ class TrainState(struct.PyTreeNode):
     ema: Variables | None
 
     @property
-    def tested(self) -> Variables:
-        """The generator that is tested and shown: the average where there is one."""
+    def evaluated(self) -> Variables:
+        """The generator that is measured and shown: the average where there is one."""
         return self.generator.variables if self.ema is None else self.ema

@@ -46,7 +46,7 @@ class TrainedModel:
     ) -> "TrainedModel":
         """The generator of a run folder.
 
-        `checkpoint` is ``best`` (by test PSNR; the latest where no test came before a save),
+        `checkpoint` is ``best`` (by validation PSNR; the latest where none came before a save),
         ``latest``, or the number of a saved step; `raw` takes the weights as the last step left
         them, also where an average was kept.
 

@@ -22,7 +22,7 @@ from ctxenc.data.images import MemoryImages
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
-from ctxenc.evaluation.test_split import TestSplit
+from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.masks import boxes
 from ctxenc.metrics.registry import METRICS, Metric, columns, measured_in_training
 from ctxenc.parallel import devices
@@ -184,7 +184,7 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
     config = check(run.config)
     strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     model = build.model(config)
-    split = TestSplit(
+    split = HeldOutSplit(
         build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, SHARDING
     )
     assert metrics["mask_hash"] == split.frozen_masks.sha256 != run.dataset["mask_hash"]
@@ -400,7 +400,7 @@ def test_masks_that_leave_nothing_to_measure_or_to_see_are_refused(images, missi
 
     model = dataclasses.replace(tiny_model(), mask=mask)
     with pytest.raises(UserError, match="some of every image missing and some visible"):
-        _check_missing(TestSplit(MemoryImages(np.asarray(images)), model, 8, SHARDING))
+        _check_missing(HeldOutSplit(MemoryImages(np.asarray(images)), model, 8, SHARDING))
 
 
 BAD = {

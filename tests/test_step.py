@@ -200,7 +200,7 @@ def test_the_average_follows_the_weights_and_is_what_is_tested(images, key):
     # Its decay starts at (1 + 0) / (10 + 0) and may rise to 0.5, not above.
     expected = 0.1 * flat(first) + 0.9 * flat(second)
     np.testing.assert_allclose(flat(state.ema), expected, rtol=1e-5, atol=1e-6)
-    assert flat(state.tested).tolist() == flat(state.ema).tolist()
+    assert flat(state.evaluated).tolist() == flat(state.ema).tolist()
     late = state.replace(step=jnp.int32(1000))
     before = flat(jax.tree.map(np.array, state.ema))
     after, _ = step.train_step(averaged, late, images, hyper(ema_decay=0.5), key)

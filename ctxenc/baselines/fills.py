@@ -24,6 +24,7 @@ from ctxenc.baselines.contract import (
 from ctxenc.baselines.ridge import Ridge
 from ctxenc.data.images import Images as Split
 from ctxenc.data.images import mean_colour
+from ctxenc.errors import UserError
 
 RADIUS = 3  # pixels: OpenCV's own example and most papers take this
 
@@ -36,6 +37,8 @@ class MeanColour:
 
     def fit(self, train: Split, hole: Hole | None, progress: Progress) -> Fill:
         """The fill."""
+        if not len(train):
+            raise UserError("expected a training image or more, and there are none")
         colour = mean_colour(train).astype(np.float32)
         return lambda images, missing: np.where(missing[..., None], colour, to_float(images))
 

@@ -57,7 +57,7 @@ class Ridge:
         if train.image_size**2 * 3 > MOST_VALUES:
             raise UserError(f"expected images of at most {MOST_VALUES} values")
         if len(train) < 2:
-            raise UserError("expected two training images or more")
+            raise UserError(f"expected two training images or more, and there are {len(train)}")
         missing, count = hole.ravel().repeat(3), min(len(train), MOST_IMAGES)
         indices = np.linspace(0, len(train) - 1, count).round().astype(int)
         apart = np.arange(count) % HELD_OUT == min(HELD_OUT, count) - 1

@@ -44,7 +44,7 @@ class Key:
     null: str | None = None  # what null does, where null is allowed
     valid: Callable[[Any], bool] | None = None  # where type, range and `one_of` do not say it
     expected: str | None = None  # what is `valid`, in words
-    tested: bool = False  # whether it decides on which images or masks a test is of
+    tested: bool = False  # whether it decides on the images or masks that figures are of
     # `resume` may change it: ``extends`` makes a run longer, ``session`` concerns one process only.
     on_resume: str = ""
     on_evaluate: bool = False  # whether `ctxenc.evaluate` may change it
@@ -161,8 +161,8 @@ class Config:
     ema_decay: float | None = key(
         None,
         Role.TRACED,
-        "decay of an exponential moving average of the generator's weights, which is tested beside "
-        "the raw ones",
+        "decay of an exponential moving average of the generator's weights, which is measured "
+        "beside the raw ones",
         at_least=0,
         at_most=0.999999,
         null="no average",
@@ -231,20 +231,20 @@ class Config:
         2, Role.IDLE, "threads that decode images of sets too large for memory", at_least=1
     )
 
-    num_img: int = key(6, Role.IDLE, "test images in a sample grid", at_least=1)
+    num_img: int = key(6, Role.IDLE, "validation images in a sample grid", at_least=1)
     n_update: int = key(50, Role.IDLE, "steps between sample grids", at_least=1)
     log_every: int = key(10, Role.IDLE, "steps between lines of metrics.jsonl", at_least=1)
     eval_every: int | None = key(
         None,
         Role.IDLE,
-        "steps between tests, each with a checkpoint",
+        "steps between validations, each with a checkpoint",
         at_least=1,
         null="an epoch, or several where they are shorter than 100 steps",
     )
     monitor: str = key(
         "psnr_db",
         Role.IDLE,
-        "test metric by which a sweep ranks its runs, and which a search optimises",
+        "validation metric by which a sweep ranks its runs, and which a search optimises",
         one_of=measured_in_training(),
     )
     samples_dir: str = key(
@@ -270,7 +270,7 @@ class Config:
         on_evaluate=True,
         folders=("path", "data_dir"),
         places=("data_dir",),
-        splits=("test_fraction", "train_split", "test_split"),
+        splits=("test_fraction", "train_split", "validation_split", "test_split"),
     )
     mask: Any = group(
         Role.STATIC,

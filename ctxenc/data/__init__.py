@@ -1,8 +1,9 @@
 """Where images come from and how they become batches.
 
 **A dataset** is a function that is given `image_size` and, by name, its own options, and returns a
-`ctxenc.data.images.Dataset` of three splits (train, validation, test) that share no image. For images
-that fit in memory, it takes three arrays (uint8, RGB, of shape (images, image_size, image_size, 3))::
+`ctxenc.data.images.Dataset` of three splits (train, validation, test) that share no image. For
+images that fit in memory, it takes three arrays (uint8, RGB, of shape (images, image_size,
+image_size, 3))::
 
     import numpy as np
     from ctxenc.data.images import Dataset, MemoryImages
@@ -22,8 +23,8 @@ and a file ``conf/dataset/stripes.yaml``, here or in your own package, whose fir
     _target_: my_package.stripes
     count: 1000
 
-Of a source with two splits, `ctxenc.data.images.held_out` says which training images to hold out for
-validation.
+Of a source with two splits, `ctxenc.data.images.held_out` says which training images to hold out
+for validation.
 
 **A split** of more images is any object with a length, an ``image_size`` and ``images[index]``: a
 uint8 array of shape (image_size, image_size, 3), the same for the same index, asked for by several

@@ -91,8 +91,9 @@ def folder(
                 f"{role} split; expected more images, another dataset.test_fraction, or folders "
                 "train/, val/ and test/"
             )
-    pictures = [ImageFiles(root, chosen) for chosen in splits.values()]
-    return Dataset.of_pictures(root.resolve().name, *pictures, image_size, resize)
+    pictures = {role: ImageFiles(root, chosen) for role, chosen in splits.items()}
+    name = root.resolve().name
+    return Dataset.of_pictures(name, **pictures, image_size=image_size, resize=resize)
 
 
 def _images_below(root: Path) -> Iterator[Path]:

@@ -122,13 +122,19 @@ def tfds_images(
         train, validation = held_out(len(sources["train"]))
         records |= {"train": train.tolist(), "validation": validation.tolist()}
     labels = None if classes is None else _labels(builder, classes)
-    pictures = []
-    for role in ("train", "validation", "test"):
-        origin = f"{builder.info.full_name} {splits[role]}"
-        source, option = sources[role], f"dataset.{role}_split={splits[role]}"
-        feature = features[image_key]
-        pictures.append(Records(source, records[role], labels, image_key, feature, origin, option))
-    return Dataset.of_pictures(builder.name, *pictures, image_size, resize)
+    pictures = {
+        role: Records(
+            source=sources[role],
+            within=records[role],
+            labels=labels,
+            key=image_key,
+            feature=features[image_key],
+            origin=f"{builder.info.full_name} {splits[role]}",
+            option=f"dataset.{role}_split={splits[role]}",
+        )
+        for role in named
+    }
+    return Dataset.of_pictures(builder.name, **pictures, image_size=image_size, resize=resize)
 
 
 def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

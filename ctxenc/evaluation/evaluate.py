@@ -13,11 +13,12 @@ from ctxenc import masks
 from ctxenc.baselines import BASELINES, Baseline, prepared, title
 from ctxenc.config.instantiate import locate
 from ctxenc.data.images import fingerprint
+from ctxenc.data.near_copies import near_copies
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
+from ctxenc.evaluation.held_out import Batch, HeldOutSplit, measured
 from ctxenc.evaluation.load import Setup, load
 from ctxenc.evaluation.statistics import sentence, standing
-from ctxenc.evaluation.test_split import Batch, TestSplit, measured
 from ctxenc.metrics import registry
 from ctxenc.metrics.bootstrap import Columns
 from ctxenc.metrics.registry import METRICS
@@ -75,12 +76,12 @@ def evaluate(
     columns, patches = _measure(test, rows, networks, functools.partial(progress, "testing"))
     seen = networks.figures(functools.partial(progress, "FID and KID"))
     figures, best, lead = standing(columns)
-    tested = fingerprint(test.images)
-    if trained.run.dataset.get("test_fingerprint") == tested:
-        if checkpoint == "best":
-            notes.append("the best checkpoint was chosen on this test split: it flatters the model")
-    elif not any(override.startswith(("dataset", "image_size")) for override in overrides):
-        notes.append("the test images have changed since the run was trained")
+    tested, before = fingerprint(test.images), trained.run.dataset.get("test_fingerprint")
+    if before == tested and checkpoint == "best":  # of format 1, which had no validation split
+        notes.append("the best checkpoint was chosen on this test split: it flatters the model")
+    copies = near_copies(test.images, setup.dataset.train)
+    if copies:
+        notes.append(f"{copies} of the {images} test images are near copies of training images")
     if note := networks.note(images):
         notes.append(note)
     written = {
@@ -96,6 +97,8 @@ def evaluate(
         "mask_hash": test.frozen_masks.sha256,
         "missing": test.frozen_masks.missing,
         "images": images,
+        "near_copies": copies,
+        "overrides": list(overrides),
         "networks": networks.described(),
         "rows": {row: {**figures[row], **patches[row], **seen.get(row, {})} for row in rows},
         "best_baseline": best,
@@ -161,7 +164,10 @@ _missing_box = jax.jit(Prediction.missing_box, static_argnums=0)
 
 
 def _measure(
-    test: TestSplit, rows: dict[str, Row], networks: Networks, progress: Callable[[int, int], None]
+    test: HeldOutSplit,
+    rows: dict[str, Row],
+    networks: Networks,
+    progress: Callable[[int, int], None],
 ) -> tuple[dict[str, Columns], dict[str, dict[str, Any]]]:
     """Every row's values by image, NaN where it is not measured, and its `swd`.
 

@@ -23,7 +23,7 @@ from ctxenc.config.schema import Role
 from ctxenc.config.search_path import choices
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
-from ctxenc.evaluation.test_split import Batch, TestSplit
+from ctxenc.evaluation.held_out import Batch, HeldOutSplit
 from ctxenc.parallel import devices
 from ctxenc.prediction import of_other_masks
 from ctxenc.trained import TrainedModel
@@ -35,7 +35,7 @@ class Setup:
 
     trained: TrainedModel
     dataset: Dataset
-    test: TestSplit
+    test: HeldOutSplit
     name: str
 
     def fill(self, batch: Batch) -> Float[Array, "batch height width 3"]:
@@ -71,9 +71,9 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
             f"image_size={size}: must be {needed}, as this generator's weights are for images of "
             f"{needed} × {needed}"
         ) from None
-    dataset = build.dataset(config)
+    dataset = build.dataset(config, "test")
     _check_held_out(trained.config.dataset, config.dataset)
-    test = TestSplit(dataset.test, model, config.batch_size, devices.shardings()[1])
+    test = HeldOutSplit(dataset.test, model, config.batch_size, devices.shardings()[1])
     _check_missing(test)
     name = _name(composed, overrides)
     if raw and model.averaged:
@@ -91,14 +91,17 @@ def _groups() -> list[str]:
 def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
     """A run's configuration with overrides, the choices of groups before their options.
 
-    A newly chosen mask reads the run's own `mask_height`.
+    A newly chosen mask reads the run's own `mask_height`. All images of another folder are tested,
+    where neither its subfolders nor an override say which: none was trained on.
 
     Raises:
         UserError: an override of what a trained generator cannot change, or an unknown choice.
     """
     config, allowed, groups = saved.copy(), schema.keys(lambda key: key.on_evaluate), _groups()
+    given: set[str] = set()
     for override in sorted(parse(overrides), key=lambda o: o.key_or_group not in groups):
         line, key = override.input_line, override.key_or_group
+        given.add(key)
         known = key in allowed or key.split(".")[0] in groups
         if not known or override.package or override.type is not OverrideType.CHANGE:
             raise UserError(
@@ -113,10 +116,14 @@ def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
             config[key] = OmegaConf.to_container(compose([str(line)])[key], resolve=False)
         else:
             raise UserError(f"{line}: expected {', '.join(choices(key))}")
-    return with_absolute_paths(config)
+    with_absolute_paths(config)
+    another = config.dataset.get("path") != saved.dataset.get("path")
+    if another and "test_fraction" in config.dataset and "dataset.test_fraction" not in given:
+        config.dataset.test_fraction = 1.0
+    return config
 
 
-def _check_missing(test: TestSplit) -> None:
+def _check_missing(test: HeldOutSplit) -> None:
     """Refuse masks without a missing pixel, which has no error, or without a visible one."""
     missing = test.frozen_masks.missing
     if missing["least"] <= 0 or missing["most"] >= 100:

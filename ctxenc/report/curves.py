@@ -1,4 +1,4 @@
-"""The picture of a run: whatever was logged, and the test PSNR, over the steps."""
+"""The picture of a run: whatever was logged, and the validation PSNR, over the steps."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +20,19 @@ NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "
 
 
 def save(
-    file: Path, train: Records, test: Records, context_mean_db: float, chance_loss: float | None
+    file: Path,
+    train: Records,
+    validation: Records,
+    context_mean_db: float,
+    chance_loss: float | None,
 ) -> None:
     """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all.
 
     Args:
         file: where.
         train: lines of training.
-        test: lines of tests.
-        context_mean_db: the test PSNR of filling with the context's mean colour.
+        validation: lines of validations.
+        context_mean_db: the validation PSNR of filling with the context's mean colour.
         chance_loss: that of a discriminator that cannot tell real from filled.
     """
     names = list(dict.fromkeys([n for line in train for n in line if n not in NOT_DRAWN]))
@@ -51,9 +55,9 @@ def save(
             label = f"{chance_loss:.3f}: cannot tell real from filled"
             axis.axhline(chance_loss, label=label, **REFERENCE)
         axis.set(title=title)
-    _lines(last, test, ["psnr_db"], label="model", marker=".")
+    _lines(last, validation, ["psnr_db"], label="model", marker=".")
     last.axhline(context_mean_db, label="context mean", **REFERENCE)
-    last.set(title="test PSNR on the hole (dB)")
+    last.set(title="validation PSNR on the hole (dB)")
     for axis in (*middle, last):
         axis.set(xlabel="step")
         axis.legend(fontsize=8)

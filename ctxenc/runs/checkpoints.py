@@ -38,8 +38,8 @@ class Checkpoints:
     """The checkpoints of one run, saved in the background until the end of a ``with`` block.
 
     A process killed meanwhile leaves the checkpoint before. The latest two are kept, should one be
-    damaged, and the one with the best test `psnr_db`. Several processes save together, each its own
-    part. Where a checkpoint cannot be written, the next call says so with a `UserError`.
+    damaged, and the one with the best validation `psnr_db`. Several processes save together, each
+    its own part. Where a checkpoint cannot be written, the next call says so with a `UserError`.
     """
 
     def __init__(self, folder: Path):
@@ -79,7 +79,7 @@ class Checkpoints:
         sums: Logged | None = None,
         figures: dict[str, float] | None = None,
     ) -> None:
-        """Start saving a state; without test `figures` it can be the latest, never the best."""
+        """Start saving a state; without `figures` it can be the latest, but never the best."""
         if step in self._saved:
             return
         if step in self._manager.all_steps():
@@ -118,7 +118,7 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def best_step(folder: Path) -> int | None:
-    """The saved step with the best test `psnr_db`; None where no test came before a save."""
+    """The saved step with the best validation `psnr_db`; None where none came before a save."""
     scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
     tested = [(score, step) for step, score in scores.items() if score is not None]
     return max(tested)[1] if tested else None
@@ -221,7 +221,7 @@ def _restored(folder: Path, step: int | None, item: str, template: PyTree) -> An
 
 
 def _score(checkpoint: Path) -> float | None:
-    """The `psnr_db` of the test before a checkpoint was saved; None without one."""
+    """The `psnr_db` of the validation before a checkpoint was saved; None without one."""
     file = checkpoint / "metrics" / "metrics"
     try:
         return float(files.read_json(file)[BEST_BY]) if file.exists() else None

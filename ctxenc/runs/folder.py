@@ -25,7 +25,7 @@ from ctxenc.errors import UserError
 from ctxenc.parallel.processes import is_main
 from ctxenc.runs import files
 
-FORMAT = 1  # of run folders and sweeps: a change that an older version cannot read adds 1
+FORMAT = 2  # of run folders and sweeps: a change that an older version cannot read adds 1
 STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
     "state": (str, None),
     "step": (int, 0),
@@ -103,16 +103,19 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """`step`, and the test metrics under `last`, `best` and `baselines`."""
+        """`step`, and the validation metrics under `last`, `best` and `baselines`."""
         return files.read_json(self.path / "summary.json")
 
     @property
     def dataset(self) -> dict[str, Any]:
-        """What it was trained and tested on: sizes, fingerprints, colour, hash of the masks."""
+        """What it was trained and validated on: sizes, fingerprints, colour, hash of the masks."""
         return files.read_json(self.path / "dataset.json")
 
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
-        """The lines of ``metrics.jsonl``: all, or those of one split (`train` or `test`)."""
+        """The lines of ``metrics.jsonl``: all, or those of `train` or `validation`.
+
+        Runs of format 1 had no validation split: what they have instead are lines of `test`.
+        """
         try:
             text = files.read_text(self._metrics_file, files.MOST_LINES, errors="replace")
         except FileNotFoundError:
@@ -122,7 +125,8 @@ class Run:
             with contextlib.suppress(ValueError, RecursionError):  # a torn or damaged line
                 lines.append(json.loads(line))
         lines = [line for line in lines if isinstance(line, dict) and "step" in line]
-        return [line for line in lines if split in (None, line.get("split"))]
+        splits = {"train": ("train",), "validation": ("validation", "test")}
+        return [line for line in lines if split is None or line.get("split") in splits[split]]
 
     @property
     def samples(self) -> Path:
@@ -168,11 +172,11 @@ class Run:
             files.overwrite_text(file, text)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """The test metrics, best and last."""
+        """The validation metrics, best and last."""
         files.write_json(self.path / "summary.json", summary)
 
     def write_dataset(self, description: dict[str, Any]) -> None:
-        """What the run is trained and tested on."""
+        """What the run is trained and validated on."""
         files.write_json(self.path / "dataset.json", description)
 
     def write_environment(self) -> None:

@@ -1,8 +1,9 @@
 """What a run writes while it trains, and when: metrics, TensorBoard, curves, summary, warnings.
 
 Figures are summed on the device and read one window late, so that reading them does not stall the
-steps that are already under way, except before a sample grid or a test. TensorBoard and the curves
-are written in the background, and their libraries imported there: together they take seconds.
+steps that are already under way, except before a sample grid or a validation. TensorBoard and the
+curves are written in the background, and their libraries imported there: together they take
+seconds.
 """
 
 import logging
@@ -31,7 +32,7 @@ from ctxenc.state import Logged, TrainState
 log = logging.getLogger(__name__)
 
 ADVICE = "the last checkpoint is from before that; try lower learning rates in a new run"
-SHORTEST_TEST = 100  # steps: shorter epochs are tested together
+SHORTEST = 100  # steps between validations: several epochs where they are shorter
 STUCK_STEPS = 100
 STUCK_WITHIN = 0.003  # of the loss of a discriminator that cannot tell real from filled
 
@@ -44,18 +45,18 @@ class Intervals:
     total_steps: int
     log_every: int
     sample_every: int
-    test_every: int
+    validate_every: int
 
     @classmethod
     def of(cls, config: Config, steps_per_epoch: int) -> "Intervals":
         """Those that a configuration sets."""
-        epochs_a_test = -(-SHORTEST_TEST // steps_per_epoch)
+        epochs_between = -(-SHORTEST // steps_per_epoch)
         return cls(
             steps_per_epoch=steps_per_epoch,
             total_steps=config.max_steps or config.n_epoch * steps_per_epoch,
             log_every=config.log_every,
             sample_every=config.n_update,
-            test_every=config.eval_every or steps_per_epoch * epochs_a_test,
+            validate_every=config.eval_every or steps_per_epoch * epochs_between,
         )
 
     def due(self, step: int, every: int) -> bool:
@@ -64,7 +65,8 @@ class Intervals:
 
     def planned(self, line: dict[str, Any]) -> bool:
         """Whether a line of metrics is one that a longer run would have too."""
-        return line["step"] % (self.log_every if line["split"] == "train" else self.test_every) == 0
+        every = self.log_every if line["split"] == "train" else self.validate_every
+        return line["step"] % every == 0
 
 
 class DivergedError(UserError):
@@ -84,10 +86,10 @@ class RunLog(AbstractContextManager["RunLog"]):
     batch_size: int
     sums: Logged | None  # of the figures since the last line, and over how many `steps`
     chance_loss: float | None  # of a discriminator that cannot tell real from filled
-    baselines: dict[str, Any]  # the test figures that a model has to beat
+    baselines: dict[str, Any]  # the validation figures that a model has to beat
 
     def __post_init__(self) -> None:
-        self._tests = self.run.metrics("test")
+        self._validations = self.run.metrics("validation")
         self._tensorboard = TensorBoard(self.run, self.start)
         self._pending: tuple[int, Logged, Future[tuple[float, float]]] | None = None
         self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
@@ -149,27 +151,28 @@ class RunLog(AbstractContextManager["RunLog"]):
         if not bool(step.finite(state)):
             raise DivergedError(f"step {at}: parameters are not finite; {ADVICE}")
 
-    def test(self, at: int, figures: dict[str, float]) -> None:
-        """Write the test figures of a step."""
-        self._tests.append(self._write("test", at, figures))
+    def validation(self, at: int, figures: dict[str, float]) -> None:
+        """Write the validation figures of a step."""
+        self._validations.append(self._write("validation", at, figures))
         shown = {
             n: f"{METRICS[n].heading} {METRICS[n].shown(figures[n])}"
             for n in measured_in_training()
         }
         context_mean = METRICS[BEST_BY].shown(self.baselines["context_mean"][BEST_BY])
         shown[BEST_BY] += f" (context mean {context_mean})"
-        log.info("step %d: test %s", at, ", ".join(shown.values()))
+        log.info("step %d: validation %s", at, ", ".join(shown.values()))
         self.restart_clock(at)
 
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
         kept = ("step", *METRICS)  # not those of the raw weights
-        tests = [line for line in self._tests if BEST_BY in line]
-        figures = [{name: line[name] for name in line if name in kept} for line in tests]
+        lines = [line for line in self._validations if BEST_BY in line]
+        figures = [{name: line[name] for name in line if name in kept} for line in lines]
         if not figures:
             return
         best = max(figures, key=lambda line: line[BEST_BY])
-        summary = {"step": figures[-1]["step"], "last": figures[-1], "best": best}
+        summary = {"split": "validation", "step": figures[-1]["step"]}
+        summary |= {"last": figures[-1], "best": best}
         self.run.write_summary({**summary, "baselines": self.baselines})
         self.background.submit(self._draw, self.baselines["context_mean"][BEST_BY])
 
@@ -177,8 +180,8 @@ class RunLog(AbstractContextManager["RunLog"]):
         from ctxenc.report import curves  # matplotlib: half a second, in the background
 
         run = self.run
-        train, test = run.metrics("train"), run.metrics("test")
-        curves.save(run.curves, train, test, context_mean_db, self.chance_loss)
+        lines = run.metrics("train"), run.metrics("validation")
+        curves.save(run.curves, *lines, context_mean_db, self.chance_loss)
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""

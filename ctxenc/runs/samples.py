@@ -1,4 +1,4 @@
-"""The sample grids of a run: the same test images and masks every time."""
+"""The sample grids of a run: the same validation images and masks every time."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ctxenc import masks, step
-from ctxenc.evaluation.test_split import TestSplit
+from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.parallel import devices
 from ctxenc.report import grids
 from ctxenc.runs.folder import sample_name
@@ -20,19 +20,21 @@ from ctxenc.state import TrainState
 class Samples:
     """Writes the grids: real, masked, filled.
 
-    They go through the test's own program, so that nothing more is compiled for them.
+    They go through the validation's own program, so that nothing more is compiled for them.
     """
 
     folder: Path
-    test: TestSplit
-    count: int  # of the test images, evenly spread
+    validation: HeldOutSplit
+    count: int  # of its images, evenly spread
     fill_value: jax.Array  # what the generator sees in a hole, in [-1, 1]
     background: Background  # where they are written
 
     def __post_init__(self) -> None:
-        shown = np.linspace(0, len(self.test.images) - 1, self.count).round().astype(int)
-        size = self.test.batch_size
-        self._batches = [self.test.batch(i) for i in np.split(shown, range(size, self.count, size))]
+        shown = np.linspace(0, len(self.validation.images) - 1, self.count).round().astype(int)
+        size = self.validation.batch_size
+        self._batches = [
+            self.validation.batch(i) for i in np.split(shown, range(size, self.count, size))
+        ]
         images = self._joined(devices.whole([batch.images for batch in self._batches]))
         mask = self._joined(devices.whole([batch.mask for batch in self._batches]))
         real = masks.to_float(jnp.asarray(images))
@@ -41,7 +43,7 @@ class Samples:
 
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
-        model, variables, fill = self.test.model, state.tested, self.fill_value
+        model, variables, fill = self.validation.model, state.evaluated, self.fill_value
         filled = devices.whole(
             [step.fill(model, variables, b.images, b.mask, fill) for b in self._batches]
         )

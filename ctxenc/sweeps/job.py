@@ -31,7 +31,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     Hydra's own configuration, `hydra`, names the job's and the sweep's folders.
 
     Returns:
-        The monitored metric at the last test, for a search; None where the job did not finish.
+        The monitored metric of the last validation, for a search; None where the job did not end.
     """
     run, sweep = Run(hydra.runtime.output_dir), Sweep(hydra.sweep.dir)
     is_grid = "basic_sweeper" in hydra.sweeper._target_

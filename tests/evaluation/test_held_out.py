@@ -15,7 +15,7 @@ from ctxenc import masks, metrics
 from ctxenc.baselines import BASELINES, prepared
 from ctxenc.baselines.contract import to_float
 from ctxenc.data.images import MemoryImages
-from ctxenc.evaluation.test_split import TestSplit
+from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.masks import boxes
 from ctxenc.parallel import devices
 from tests.tiny import tiny_model
@@ -26,7 +26,7 @@ MODEL = tiny_model()
 
 def split(batch_size=8, mask=MODEL.mask):
     _, sharding = devices.shardings()
-    return TestSplit(IMAGES, dataclasses.replace(MODEL, mask=mask), batch_size, sharding)
+    return HeldOutSplit(IMAGES, dataclasses.replace(MODEL, mask=mask), batch_size, sharding)
 
 
 def fill(name, test):
@@ -86,7 +86,7 @@ def test_what_is_known_of_the_masks():
 def test_four_devices_measure_what_one_does():
     code = """
 import numpy as np
-from tests.evaluation.test_test_split import context_means, fill, split
+from tests.evaluation.test_held_out import context_means, fill, split
 test = split(batch_size=8)
 assert len(test.batch(np.arange(8)).images.sharding.device_set) == 4
 found, expected = test.baseline(fill("context_mean", test)), context_means(test)

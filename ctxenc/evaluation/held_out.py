@@ -1,4 +1,4 @@
-"""The test split: held-out images with frozen masks, every image once."""
+"""A held-out split, for validation or for the test: images with frozen masks, every image once."""
 
 import functools
 import hashlib
@@ -23,7 +23,7 @@ from ctxenc.state import Model, Variables
 
 @dataclass(frozen=True)
 class Batch:
-    """Some test images with their masks, on the devices of all processes.
+    """Some images with their masks, on the devices of all processes.
 
     The first `valid` of them count; the others only fill the batch up. `own` and `missing` are the
     images and masks that this process's devices hold, on the host.
@@ -42,7 +42,7 @@ class Batch:
 
 
 class FrozenMasks(NamedTuple):
-    """What is known of all masks of a test split."""
+    """What is known of all masks of a split."""
 
     sha256: str  # runs are ranked together only where it is the same
     missing: dict[str, float]  # the least, mean and most that a mask covers, in per cent
@@ -50,10 +50,8 @@ class FrozenMasks(NamedTuple):
 
 
 @dataclass(frozen=True)
-class TestSplit:
-    """Test images with their frozen masks, in batches divided among the devices."""
-
-    __test__ = False  # not a pytest class
+class HeldOutSplit:
+    """Images with their frozen masks, in batches divided among the devices."""
 
     images: Images
     model: Model
