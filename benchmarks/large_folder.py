@@ -5,7 +5,7 @@
 Makes the folder, where DIR does not hold one yet: JPEGs whose short side is 256 pixels, random
 parts of scikit-image's photographs. A tiny model then trains on it at 128 pixels, in the authors'
 way of cutting images, in a process whose memory is read from /proc at every step (so Linux only)
-and which may keep only `--limit` MB of decoded images, so that both splits are streamed. The last
+and which may keep only `--limit` MB of decoded images, so that every split is streamed. The last
 line printed is one JSON object: seconds that opening the folder takes the first time and again,
 images/s of training and what part of the time it had to wait for images, and the median memory of
 each fifth of the run after its first 50 steps, in MB.
@@ -31,9 +31,10 @@ from PIL import Image
 from ctxenc import launch, step
 from ctxenc.data import images
 from ctxenc.data.folder import folder
-from ctxenc.data.photos import TEST, TRAIN, photograph
+from ctxenc.data.photos import TEST, TRAIN, VALIDATION, photograph
 
 SHORT_SIDE, WARM_UP, PARTS = 256, 50, 5
+SOURCES = {"train": TRAIN, "test": TEST, "val": VALIDATION}
 TINY = (
     *("model.generator.widths=[4,8,8,8]", "model.generator.decoder_widths=[8,8,8]"),
     *("model.discriminator.widths=[4,8,8]", "image_size=128", "mask_height=64", "mask_width=64"),
@@ -41,8 +42,9 @@ TINY = (
 
 
 def make(root: Path, count: int) -> None:
-    """Write `count` different photographs, one in ten of them to test on."""
-    splits = {"test": count // 10, "train": count - count // 10}
+    """Write `count` different photographs: of ten, one to test on and one to validate on."""
+    held_out = count // 10
+    splits = {"train": count - 2 * held_out, "test": held_out, "val": held_out}
     for split, number in splits.items():
         (root / split).mkdir(parents=True, exist_ok=True)
         missing = [i for i in range(number) if not (root / split / f"{i:05d}.jpg").exists()]
@@ -53,9 +55,9 @@ def make(root: Path, count: int) -> None:
 
 
 def _write(split: Path, numbers: list[int]) -> None:
-    sources = [photograph(name) for name in (TEST if split.name == "test" else TRAIN)]
+    sources = [photograph(name) for name in SOURCES[split.name]]
     for number in numbers:
-        random = np.random.default_rng([number, split.name == "test"])
+        random = np.random.default_rng([number, list(SOURCES).index(split.name)])
         source = sources[random.integers(len(sources))]
         height, width = (int(side * random.uniform(0.5, 1)) for side in source.shape[:2])
         top, left = (random.integers(s - w) for s, w in zip(source.shape, (height, width)))  # noqa: B905

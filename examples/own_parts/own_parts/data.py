@@ -7,7 +7,7 @@ from ctxenc.errors import UserError
 
 
 def disks(*, count: int, image_size: int) -> Dataset:
-    """`count` images of one disk each; every tenth is tested on.
+    """`count` images of one disk each; of every ten, one is tested on and one validated on.
 
     Args:
         count: how many images.
@@ -24,5 +24,6 @@ def disks(*, count: int, image_size: int) -> Dataset:
     at = (np.arange(image_size) + 0.5) / image_size
     inside = np.hypot(at[:, None] - centre[0], at[None, :] - centre[1]) < radius
     images = np.where(inside[..., None], *colours).astype(np.uint8)
-    tested = np.arange(count) % 10 == 0
-    return Dataset("disks", MemoryImages(images[~tested]), MemoryImages(images[tested]))
+    place = np.arange(count) % 10
+    parts = images[place > 1], images[place == 1], images[place == 0]
+    return Dataset("disks", *map(MemoryImages, parts))
