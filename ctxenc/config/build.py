@@ -162,15 +162,16 @@ def _dataset(node_json: str, image_size: int, held_out: str) -> Dataset:
     of = f"dataset._target_={node['_target_']}: its"
     splits = {name: _split(getattr(opened, name, None), of, name) for name in SPLITS}
     for name in ("train", held_out):
-        images = splits[name] = in_memory(splits[name])
-        if name == "train" and held_out == "test" and not len(images):
-            continue  # a folder that is tested whole
+        images = splits[name]
+        tested_whole = name == "train" and held_out == "test" and not len(images)
         first = np.asarray(images[0] if len(images) else ())
-        if first.dtype != np.uint8 or first.shape != (image_size, image_size, 3):
+        fits = first.dtype == np.uint8 and first.shape == (image_size, image_size, 3)
+        if not fits and not tested_whole:
             raise UserError(
                 f"{of} {name} split begins with {first.dtype} {first.shape}; expected images "
                 f"of uint8 ({image_size}, {image_size}, 3)"
             )
+        splits[name] = in_memory(images)
     return Dataset(opened.name, **splits)
 
 

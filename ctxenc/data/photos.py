@@ -30,7 +30,7 @@ COUNTS = {"train": 1408, "validation": 256, "test": 512}  # crops: 22, 4 and 8 b
 
 SCALES = (1.5, 2.0, 3.0, 4.0)  # short side of the photograph, in crops: as much in view as in CIFAR
 FLATTEST = 30.0  # grey levels: crops with a smaller standard deviation (sky, skin) are left out
-TRIES = 20  # places that are drawn before a flat crop is taken
+TRIES = 100  # places that are drawn before a flat crop is taken
 SIZES = (16, 256)
 
 Crop = UInt8[np.ndarray, "size size 3"]
@@ -93,7 +93,7 @@ class EpochCrops:
             top, left = (random.integers(0, length - side + 1) for length in image.shape[:2])
             region = image[top : top + side, left : left + side]
             crop = cv2.resize(region, (self.image_size,) * 2, interpolation=cv2.INTER_AREA)
-            if crop.std(axis=(0, 1)).mean() >= FLATTEST:
+            if cv2.meanStdDev(crop)[1].mean() >= FLATTEST:  # five times as fast as NumPy's
                 break
         return np.asarray(crop, np.uint8)
 

@@ -46,7 +46,8 @@ class Records:
         """
         found = self.within if self.labels is None else self._labelled(self.labels)
         if not found:
-            raise UserError(f"{self.option}: expected a split with images of these classes")
+            of = "" if self.labels is None else " of these dataset.classes"
+            raise UserError(f"{self.option}: expected a split with images{of} in it")
         return found
 
     def _labelled(self, labels: Set[int]) -> list[int]:
@@ -109,7 +110,7 @@ def tfds_images(
             f"dataset.image_key={image_key}: {builder.name} has no such image; expected one of "
             f"{', '.join(keys) or 'another dataset'}"
         )
-    test_split = test_split or _test_split(builder)
+    test_split = _test_split(builder) if test_split is None else test_split
     if validation_split is None and test_split != "validation" and _has(builder, "validation"):
         validation_split = "validation"
     named = {"train": train_split, "validation": validation_split, "test": test_split}
@@ -130,7 +131,7 @@ def tfds_images(
             key=image_key,
             feature=features[image_key],
             origin=f"{builder.info.full_name} {splits[role]}",
-            option=f"dataset.{role}_split={splits[role]}",
+            option=f"dataset.{role}_split={'null' if named[role] is None else named[role]}",
         )
         for role in named
     }
