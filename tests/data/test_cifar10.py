@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import socketserver
-import tarfile
 import threading
 from pathlib import Path
 
@@ -17,41 +16,10 @@ from ctxenc.data import cifar10 as module
 from ctxenc.data.cifar10 import NAMES, cifar10
 from ctxenc.data.images import decode
 from ctxenc.errors import UserError
+from tests.data.cifar_archive import EACH, TEST, TRAIN, archive
 
 ROOT = Path(__file__).parents[2]
 REAL = Path(os.environ.get("CTXENC_REAL_DATA", ROOT.parent / "shared" / "data")) / "tfds"
-EACH = 4  # records a file
-
-
-def records(number):
-    """(labels, images) of one file: by turns a cat and something else."""
-    labels = np.array([3, number, 3, 9], np.uint8)
-    pixels = np.random.default_rng(number).integers(0, 256, (EACH, 32, 32, 3), np.uint8)
-    return labels, pixels
-
-
-TRAIN = [records(number) for number in range(5)]
-TEST = [records(5)]
-
-
-def binary(labels, pixels):
-    planes = pixels.transpose(0, 3, 1, 2).reshape(len(labels), -1)
-    return np.concatenate([labels[:, None], planes], axis=1).tobytes()
-
-
-def archive(*, without=None):
-    """A small archive in the format of CIFAR-10's binary one."""
-    content = {f"data_batch_{n + 1}.bin": binary(*batch) for n, batch in enumerate(TRAIN)}
-    content["test_batch.bin"] = binary(*TEST[0])
-    content["batches.meta.txt"] = ("\n".join(NAMES) + "\n\n").encode()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name, data in content.items():
-            if name != without:
-                entry = tarfile.TarInfo(f"cifar-10-batches-bin/{name}")
-                entry.size = len(data)
-                tar.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 class Server:
@@ -119,27 +87,36 @@ def as_set(pixels):
     return {image.tobytes() for image in pixels}
 
 
-def shown(images):
-    return as_set(decode(images, range(len(images))))
+def shown(*splits):
+    return as_set(np.concatenate([decode(images, range(len(images))) for images in splits]))
 
 
 def test_every_image_comes_through_without_loss_in_its_own_split(prepared):
     data = opened(prepared)
     assert data.name == "cifar10"
-    assert (len(data.train), len(data.test)) == (5 * EACH, EACH)
-    assert shown(data.train) == as_set(np.concatenate([pixels for _, pixels in TRAIN]))
+    assert (len(data.train), len(data.validation), len(data.test)) == (36, 4, EACH)
+    assert shown(data.train, data.validation) == as_set(np.concatenate([p for _, p in TRAIN]))
+    assert not shown(data.train) & shown(data.validation)
     assert shown(data.test) == as_set(TEST[0][1])
 
 
 def test_classes_are_kept_by_name(prepared):
     cats = opened(prepared, ["cat"])
     expected = [pixels[labels == 3] for labels, pixels in TRAIN]
-    assert shown(cats.train) == as_set(np.concatenate(expected))
-    assert len(cats.train) == 11  # in the fourth file, three of four
-    assert shown(cats.test) == as_set(TEST[0][1][[0, 2]])
+    assert shown(cats.train, cats.validation) == as_set(np.concatenate(expected))
+    assert len(cats.train) + len(cats.validation) == 22  # in the fourth file, three of four
+    assert shown(cats.test) == as_set(TEST[0][1][::2])
     both = opened(prepared, ["truck", "cat"])
-    assert len(both.train) == 11 + 5
+    assert len(both.train) + len(both.validation) == 22 + 10
     assert set(cats.train.pictures.chosen) < set(both.train.pictures.chosen)
+
+
+def test_the_same_images_are_held_out_whatever_classes_are_chosen(prepared):
+    every = opened(prepared)
+    for classes in (["cat"], ["cat", "truck"], ["deer", "truck", "cat"]):
+        some = opened(prepared, classes)
+        assert shown(some.validation) < shown(every.validation)
+        assert shown(some.train) < shown(every.train)
 
 
 def test_it_is_prepared_under_the_name_version_and_layout_of_tfds(prepared):
@@ -151,8 +128,8 @@ def test_it_is_prepared_under_the_name_version_and_layout_of_tfds(prepared):
     assert builder.info.full_name == "cifar10/3.0.2"
     by_id = {example["id"].decode(): example for example in builder.as_data_source("train")}
     assert sorted(by_id) == [f"train_{number:05d}" for number in range(5 * EACH)]
-    np.testing.assert_array_equal(by_id["train_00006"]["image"], TRAIN[1][1][2])
-    assert by_id["train_00005"]["label"] == TRAIN[1][0][1]
+    np.testing.assert_array_equal(by_id["train_00010"]["image"], TRAIN[1][1][2])
+    assert by_id["train_00009"]["label"] == TRAIN[1][0][1]
     assert {e["id"].decode()[:5] for e in builder.as_data_source("test")} == {"test_"}
 
 
@@ -162,7 +139,7 @@ def test_images_are_resized(prepared):
 
 
 def test_a_prepared_copy_needs_no_network(prepared, no_network):
-    assert len(opened(prepared).train) == 5 * EACH
+    assert len(opened(prepared).train) == 36
 
 
 def test_it_downloads_and_prepares_itself_once(tmp_path, server):
@@ -192,7 +169,8 @@ def test_another_process_may_prepare_it_meanwhile(tmp_path, prepared, monkeypatc
     (tmp_path / module.ARCHIVE).write_bytes(archive())
     monkeypatch.setattr(module.filelock, "FileLock", Waiting)
     data = opened(tmp_path, ["cat"])
-    assert (len(data.train), len(data.test)) == (11, 2)
+    assert len(data.train) + len(data.validation) == 22
+    assert len(data.test) == 4
 
 
 def test_without_network_one_line_says_what_to_do_and_nothing_is_written(tmp_path, no_network):
@@ -260,7 +238,7 @@ def test_a_damaged_archive_leaves_nothing_prepared(tmp_path, content, no_network
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "cifar10" / "3.0.2").exists()
     (tmp_path / module.ARCHIVE).write_bytes(archive())
-    assert len(opened(tmp_path).train) == 5 * EACH
+    assert len(opened(tmp_path).train) == 36
 
 
 @pytest.mark.parametrize("classes", [["cats"], ["cat", "kitten"], []])
@@ -282,8 +260,10 @@ def test_a_copy_prepared_in_another_format_is_refused_with_what_to_do(tmp_path, 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason=f"no prepared CIFAR-10 in {REAL}")
 def test_the_real_cats():
-    data = opened(REAL, ["cat"])
-    assert (len(data.train), len(data.test)) == (5000, 1000)
+    data, every = opened(REAL, ["cat"]), opened(REAL)
+    assert [len(of) for of in (every.train, every.validation, every.test)] == [45000, 5000, 10000]
+    assert (len(data.train) + len(data.validation), len(data.test)) == (5000, 1000)
+    assert set(data.validation.pictures.chosen) < set(every.validation.pictures.chosen)
     pixels = decode(data.test, range(100))
     assert pixels.shape == (100, 32, 32, 3)
     assert 20 < pixels.std(axis=(1, 2)).mean() < 100  # photographs: neither flat nor noise

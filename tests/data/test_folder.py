@@ -1,4 +1,3 @@
-import hashlib
 import itertools
 import logging
 import tempfile
@@ -36,14 +35,22 @@ def names(images):
     return list(images.pictures.names)
 
 
+def splits(data):
+    return [names(images) for images in (data.train, data.validation, data.test)]
+
+
+def every(data):
+    return sorted(name for split in splits(data) for name in split)
+
+
 def test_all_kinds_and_sizes_below_a_folder_become_squares_of_one_size(tmp_path):
     shapes = [(8, 8), (40, 9), (9, 40), (3, 5), (64, 64)]
     kinds = ["jpg", "JPEG", "png", "webp"]
     for number, (shape, kind) in enumerate(itertools.product(shapes, kinds)):
         save(tmp_path / "some" / "where" / f"{number}.{kind}", number, shape)
     data = opened(tmp_path)
-    assert len(data.train) + len(data.test) == 20
-    for images in (data.train, data.test):
+    assert len(every(data)) == 20
+    for images in (data.train, data.validation, data.test):
         assert images.image_size == 8
         assert decode(images, range(len(images))).shape == (len(images), 8, 8, 3)
 
@@ -51,8 +58,10 @@ def test_all_kinds_and_sizes_below_a_folder_become_squares_of_one_size(tmp_path)
 def test_a_picture_of_the_size_keeps_its_pixels(tmp_path):
     train = save(tmp_path / "train" / "a.png", 1, (8, 8))
     test = save(tmp_path / "test" / "b.png", 2, (8, 8))
+    validation = save(tmp_path / "val" / "c.png", 3, (8, 8))
     data = opened(tmp_path)
     np.testing.assert_array_equal(data.train[0], train)
+    np.testing.assert_array_equal(data.validation[0], validation)
     np.testing.assert_array_equal(data.test[0], test)
     assert data.name == tmp_path.name
 
@@ -63,7 +72,7 @@ def test_other_files_are_ignored_without_a_message(tmp_path, caplog):
         (tmp_path / name).write_text("not an image")
     (tmp_path / "folder.png").mkdir()
     data = opened(tmp_path)
-    assert len(data.train) + len(data.test) == 20
+    assert len(every(data)) == 20
     assert not caplog.records
 
 
@@ -76,39 +85,61 @@ def test_unreadable_files_are_named_skipped_and_counted(tmp_path, caplog):
     (tmp_path / "broken link.png").symlink_to(tmp_path / "nowhere.png")
     with caplog.at_level(logging.WARNING):
         data = opened(tmp_path)
-    assert len(data.train) + len(data.test) == 20
+    assert len(every(data)) == 20
     for name in ("truncated.jpg", "text.jpg", "empty.webp", "broken link.png"):
         assert f"{tmp_path / name}: skipped: " in caplog.text
-        assert name not in names(data.train) + names(data.test)
+        assert name not in every(data)
     assert f"{tmp_path}: 4 of 24 images skipped" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("train", "test"),
-    [("train", "test"), ("train", "val"), ("train", "validation"), ("Train", "Test")],
+    ("train", "validation", "test"),
+    [
+        ("train", "val", "test"),
+        ("train", "validation", "test"),
+        ("Train", "Val", "Test"),
+        ("train", "validation", "val"),  # as if val were another's test
+    ],
 )
-def test_subfolders_are_the_splits(tmp_path, train, test):
+def test_subfolders_are_the_splits(tmp_path, train, validation, test):
     for number in range(3):
         save(tmp_path / train / "deep" / f"{number}.png", number)
         save(tmp_path / test / f"{number}.png", 10 + number)
+        save(tmp_path / validation / f"{number}.png", 20 + number)
+    assert splits(opened(tmp_path)) == [
+        [f"{train}/deep/{number}.png" for number in range(3)],
+        [f"{validation}/{number}.png" for number in range(3)],
+        [f"{test}/{number}.png" for number in range(3)],
+    ]
+
+
+@pytest.mark.parametrize("test", ["test", "val", "validation", "VAL"])
+def test_of_two_subfolders_one_is_the_test_split_and_training_images_are_held_out(tmp_path, test):
+    fill(tmp_path / "train", 60)
+    for number in range(3):
+        save(tmp_path / test / f"{number}.png", 100 + number)
     data = opened(tmp_path)
-    assert names(data.train) == [f"{train}/deep/{number}.png" for number in range(3)]
     assert names(data.test) == [f"{test}/{number}.png" for number in range(3)]
+    held_out = names(data.validation)
+    assert sorted(names(data.train) + held_out) == [f"train/{n:03d}.png" for n in range(60)]
+    assert 2 <= len(held_out) <= 12
+    assert splits(opened(tmp_path, test_fraction=0.9)) == splits(data)  # of no effect here
 
 
-def test_with_test_and_val_the_test_folder_is_the_test_split_and_val_is_unused(tmp_path):
-    for number, split in enumerate(("train", "val", "test")):
-        save(tmp_path / split / "a.png", number)
+@pytest.mark.parametrize("only", ["train", "test", "val"])
+def test_one_such_subfolder_alone_is_like_any_other(tmp_path, only):
+    fill(tmp_path / only, 60)
     data = opened(tmp_path)
-    assert (names(data.train), names(data.test)) == (["train/a.png"], ["test/a.png"])
+    assert min(map(len, splits(data))) > 0
+    assert every(data) == [f"{only}/{n:03d}.png" for n in range(60)]
 
 
 def test_images_outside_the_splits_are_counted_in_the_log(tmp_path, caplog):
-    for number, name in enumerate(("train/a.png", "test/a.png", "a.png", "more/b.png")):
+    for number, name in enumerate(("train/a.png", "val/a.png", "test/a.png", "a.png", "b/b.png")):
         save(tmp_path / name, number)
     with caplog.at_level(logging.INFO):
         opened(tmp_path)
-    assert f"{tmp_path}: 2 images outside train/ and test/ are not used" in caplog.text
+    assert f"{tmp_path}: 2 images outside test/, val/, train/ are not used" in caplog.text
 
 
 def test_a_test_folder_without_a_readable_image_is_no_reason_to_test_on_training_images(tmp_path):
@@ -120,38 +151,63 @@ def test_a_test_folder_without_a_readable_image_is_no_reason_to_test_on_training
         opened(tmp_path)
 
 
-def test_a_training_copy_of_a_test_image_is_left_out(tmp_path, caplog):
-    save(tmp_path / "train" / "own.png", 1)
-    for name in ("train/copy.png", "train/deep/another.png", "test/original.png"):
-        save(tmp_path / name, 2)
+def test_copies_of_what_is_held_out_are_left_out_and_counted(tmp_path, caplog):
+    pictures = {
+        1: ["train/own.png", "train/own_twice.png"],
+        2: ["test/original.png", "test/twice.png", "train/copy.png", "train/deep/another.png"],
+        3: ["test/other.png", "val/copy.png", "train/third.png"],
+        4: ["val/original.png", "train/fourth.png"],
+    }
+    for number, files in pictures.items():
+        for name in files:
+            save(tmp_path / name, number)
     with caplog.at_level(logging.WARNING):
         data = opened(tmp_path)
-    assert names(data.train) == ["train/own.png"]
-    assert names(data.test) == ["test/original.png"]
-    assert "2 training images are copies of test images: left out" in caplog.text
+    assert splits(data) == [
+        ["train/own.png", "train/own_twice.png"],
+        ["val/original.png"],
+        ["test/original.png", "test/other.png", "test/twice.png"],
+    ]
+    assert "4 train images are copies of held-out images: left out" in caplog.text
+    assert "1 validation images are copies of held-out images: left out" in caplog.text
+    assert "test images are copies" not in caplog.text
+
+
+def test_a_copy_of_what_is_held_out_of_the_training_folder_is_held_out_too(tmp_path):
+    fill(tmp_path / "train", 60)
+    for number in range(60):
+        save(tmp_path / "train" / "again" / f"{number:03d}.png", number)
+    save(tmp_path / "test" / "a.png", 100)
+    train, validation, _ = splits(opened(tmp_path))
+    assert len(train) + len(validation) == 120
+    assert {Path(name).name for name in train}.isdisjoint(Path(name).name for name in validation)
 
 
 @given(
-    pictures=st.lists(st.integers(0, 12), min_size=2, max_size=20),
-    fraction=st.sampled_from([0.01, 0.3, 0.5, 0.99]),
+    pictures=st.lists(st.integers(0, 30), min_size=2, max_size=50),
+    fraction=st.sampled_from([0.05, 0.3, 0.5, 0.99]),
+    folders=st.sampled_from([(".",), ("train", "test"), ("train", "val", "test")]),
 )
-@settings(max_examples=25, deadline=None)
-def test_no_picture_is_in_both_splits_and_none_is_lost(pictures, fraction):
+@settings(max_examples=40, deadline=None)
+def test_no_picture_is_in_two_splits_and_none_is_lost(pictures, fraction, folders):
     with tempfile.TemporaryDirectory() as path:
         root = Path(path)
+        there = set()
         for position, number in enumerate(pictures):
-            save(root / f"{position}.png", number)
+            name = Path(folders[position % len(folders)], f"{position}.png")
+            save(root / name, number)
+            there.add(name.as_posix())
         try:
             data = opened(root, test_fraction=fraction)
         except UserError as error:
             assert "none of them for the" in str(error)  # noqa: PT017
             return
-        chosen = [set(names(images)) for images in (data.train, data.test)]
-        contents = [
-            {hashlib.sha256((root / n).read_bytes()).digest() for n in split} for split in chosen
-        ]
-        assert not contents[0] & contents[1]
-        assert chosen[0] | chosen[1] == {f"{p}.png" for p in range(len(pictures))}
+        contents = [{(root / name).read_bytes() for name in split} for split in splits(data)]
+        assert len(set.union(*contents)) == sum(map(len, contents))
+        lost = there - set(every(data))
+        assert not lost or folders != (".",)
+        held_out = contents[1] | contents[2]
+        assert all((root / name).read_bytes() in held_out for name in lost)
 
 
 def test_the_split_depends_on_the_content_of_each_file_alone(tmp_path):
@@ -161,30 +217,56 @@ def test_the_split_depends_on_the_content_of_each_file_alone(tmp_path):
     fill(tmp_path / "fewer", 30)
     here, there, fewer = (opened(tmp_path / name) for name in ("here", "there", "fewer"))
     again = opened(tmp_path / "here")
-    assert (names(again.train), names(again.test)) == (names(here.train), names(here.test))
-    renamed = {f"{60 - int(Path(name).stem[1:]):03d}.png" for name in names(there.test)}
-    assert renamed == set(names(here.test))
-    assert set(names(fewer.test)) == {n for n in names(here.test) if n < "030"}
+    assert splits(again) == splits(here)
+    for of_there, of_here, of_fewer in zip(*map(splits, (there, here, fewer)), strict=True):
+        renamed = {f"{60 - int(Path(name).stem[1:]):03d}.png" for name in of_there}
+        assert renamed == set(of_here)
+        assert of_fewer == [name for name in of_here if name < "030"]
 
 
-def test_the_share_held_out_is_about_the_one_asked_for(tmp_path):
+def test_the_shares_held_out_are_about_those_asked_for(tmp_path):
     fill(tmp_path, 300)
     for fraction in (0.1, 0.5):
-        held_out = len(opened(tmp_path, test_fraction=fraction).test) / 300
-        assert held_out == pytest.approx(fraction, abs=0.1)
+        data = opened(tmp_path, test_fraction=fraction)
+        assert len(data.test) / 300 == pytest.approx(fraction, abs=0.1)
+        rest = 300 - len(data.test)
+        assert len(data.validation) / rest == pytest.approx(0.1, abs=0.05)
+
+
+def test_another_share_to_test_on_moves_no_image_between_training_and_validation(tmp_path):
+    fill(tmp_path, 100)
+    few, many = (opened(tmp_path, test_fraction=fraction) for fraction in (0.1, 0.4))
+    assert set(names(few.test)) < set(names(many.test))
+    assert set(names(many.train)) < set(names(few.train))
+    assert set(names(many.validation)) <= set(names(few.validation))
+
+
+def test_all_images_may_be_the_test_split(tmp_path):
+    fill(tmp_path, 3)
+    data = opened(tmp_path, test_fraction=1)
+    assert splits(data) == [[], [], ["000.png", "001.png", "002.png"]]
+
+
+def test_a_test_folder_is_the_test_split_where_all_images_would_be(tmp_path):
+    for number, split in enumerate(("train", "train", "test")):
+        save(tmp_path / split / f"{number}.png", number)
+    data = opened(tmp_path, test_fraction=1)  # too few images to validate on do not matter
+    assert splits(data) == [["train/0.png", "train/1.png"], [], ["test/2.png"]]
+    (tmp_path / "test" / "2.png").write_text("no picture")
+    with pytest.raises(UserError, match=r"2 readable images, none of them for the test split"):
+        opened(tmp_path, test_fraction=1)
 
 
 def test_the_order_is_that_of_the_names(tmp_path):
     fill(tmp_path, 40)
-    data = opened(tmp_path)
-    assert names(data.train) == sorted(names(data.train))
-    assert names(data.test) == sorted(names(data.test))
+    for split in splits(opened(tmp_path)):
+        assert split == sorted(split)
 
 
-@pytest.mark.parametrize("fraction", [0.0, 1.0, -0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.001, 1.5, float("nan")])
 def test_a_test_fraction_out_of_range_is_refused_by_name(tmp_path, fraction):
     fill(tmp_path, 2)
-    with pytest.raises(UserError, match=r"^dataset.test_fraction=.*: must be a number between"):
+    with pytest.raises(UserError, match=r"^dataset.test_fraction=.*: must be a number above 0"):
         opened(tmp_path, test_fraction=fraction)
 
 
@@ -232,16 +314,17 @@ def test_a_home_folder_is_found(tmp_path, monkeypatch):
 def test_linked_folders_are_followed_once(tmp_path):
     save(tmp_path / "elsewhere" / "a.png", 1)
     save(tmp_path / "photos" / "test" / "b.png", 2)
+    save(tmp_path / "photos" / "val" / "c.png", 3)
     (tmp_path / "photos" / "train").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "elsewhere")
     data = opened(tmp_path / "photos")
-    assert names(data.train) == ["train/a.png"]
-    assert names(data.test) == ["test/b.png"]
+    assert splits(data) == [["train/a.png"], ["val/c.png"], ["test/b.png"]]
 
 
 def test_a_file_removed_after_opening_is_named(tmp_path):
     save(tmp_path / "train" / "a.png", 1)
     save(tmp_path / "test" / "b.png", 2)
+    save(tmp_path / "val" / "c.png", 3)
     data = opened(tmp_path)
     gone = tmp_path / "train" / "a.png"
     gone.unlink()
@@ -254,6 +337,7 @@ def test_a_file_removed_after_opening_is_named(tmp_path):
 def test_a_replaced_file_has_another_identity(tmp_path):
     save(tmp_path / "train" / "a.png", 1)
     save(tmp_path / "test" / "b.png", 2)
+    save(tmp_path / "val" / "c.png", 3)
     before = opened(tmp_path).train.identity(0)
     assert opened(tmp_path).train.identity(0) == before
     save(tmp_path / "train" / "a.png", 3, shape=(20, 20))
@@ -264,16 +348,19 @@ def test_names_that_are_no_utf_8_are_names_too(tmp_path):
     save(tmp_path / "train" / "a.png", 1)
     (tmp_path / "train" / "a.png").rename(tmp_path / "train" / "caf\udce9.png")
     save(tmp_path / "test" / "b.png", 2)
+    save(tmp_path / "val" / "c.png", 3)
     data = opened(tmp_path)
     assert data.train[0].shape == (8, 8, 3)
     assert b"caf\xe9.png" in data.train.identity(0)
 
 
-def test_with_a_short_side_test_images_are_centres_and_training_images_parts(tmp_path):
+def test_with_a_short_side_held_out_images_are_centres_and_training_images_parts(tmp_path):
     train = save(tmp_path / "train" / "a.png", 1, (12, 20))
     test = save(tmp_path / "test" / "b.png", 2, (12, 20))
+    validation = save(tmp_path / "val" / "c.png", 3, (12, 20))
     data = opened(tmp_path, resize=12)
     np.testing.assert_array_equal(data.test[0], test[2:10, 6:14])
+    np.testing.assert_array_equal(data.validation[0], validation[2:10, 6:14])
     np.testing.assert_array_equal(data.train[0], train[2:10, 6:14])
     parts = [data.train.of_epoch(0, epoch)[0] for epoch in range(30)]
     every = [train[y : y + 8, x : x + 8].tobytes() for y in range(5) for x in range(13)]
@@ -293,10 +380,10 @@ def test_a_short_side_makes_other_images_and_none_leaves_them_as_they_were(tmp_p
 
 def test_a_jpeg_is_not_decoded_smaller_than_it_is_resized_to(tmp_path):
     rows = np.indices((64, 64)).sum(0) % 2 * 255  # a checkerboard: grey once decoded at a half
-    for split in ("train", "test"):
+    for number, split in enumerate(("train", "val", "test")):
         (tmp_path / split).mkdir()
         pixels = np.repeat(rows[..., None], 3, -1).astype(np.uint8)
-        pixels[0] = 10 if split == "test" else 20  # no copies
+        pixels[0] = 10 * number  # no copies
         Image.fromarray(pixels).save(tmp_path / split / "a.jpg", quality=100)
     assert opened(tmp_path, resize=64).test[0].std() > 100
     assert opened(tmp_path).test[0].std() < 30
@@ -312,6 +399,7 @@ def test_a_short_side_below_the_image_size_is_refused_by_name(tmp_path, resize):
 def test_a_file_removed_after_opening_is_named_by_random_crops_too(tmp_path):
     save(tmp_path / "train" / "a.png", 1)
     save(tmp_path / "test" / "b.png", 2)
+    save(tmp_path / "val" / "c.png", 3)
     data = opened(tmp_path, resize=10)
     gone = tmp_path / "train" / "a.png"
     gone.unlink()

@@ -12,8 +12,10 @@ from ctxenc.data.images import (
     Dataset,
     MemoryImages,
     Photographs,
+    RandomCrops,
     decode,
     fingerprint,
+    held_out,
     in_memory,
     mean_colour,
     once_per_split,
@@ -37,7 +39,7 @@ class Ramps:
 
 def crops(pictures=None):
     """Squares of 8 × 8, with 3 rows and 13 columns to spare."""
-    return Photographs(pictures or Ramps(), 8, 11, random_crops=True)
+    return RandomCrops(pictures or Ramps(), 8, 11)
 
 
 def corners(images, indices=range(5)):
@@ -71,7 +73,7 @@ def test_the_places_of_pictures_and_of_directions_are_independent():
             rows, columns = np.indices((107, 107))
             return np.stack([rows, columns, rows], -1).astype(np.uint8)
 
-    drawn = Photographs(Many(), 8, 107, random_crops=True).of_epoch(0, 0)
+    drawn = RandomCrops(Many(), 8, 107).of_epoch(0, 0)
     places = decode(drawn, range(2000))[:, 0, 0, :2] / 99
     assert abs(places.mean(axis=0) - 0.5).max() < 0.02
     assert abs(np.corrcoef(places.T)[0, 1]) < 0.05
@@ -100,10 +102,10 @@ def test_only_images_that_stay_the_same_and_fit_are_kept_decoded(monkeypatch):
 
 
 def test_with_a_short_side_to_spare_training_images_are_cut_out_at_random():
-    made = Dataset.of_pictures("ramps", Ramps(), Ramps(), 8, 11)
-    assert [made.train.random_crops, made.test.random_crops] == [True, False]
-    made = Dataset.of_pictures("ramps", Ramps(), Ramps(), 8, None)
-    assert [made.train.random_crops, made.test.random_crops] == [False, False]
+    for resize, trained_on in ((11, RandomCrops), (None, Photographs)):
+        made = Dataset.of_pictures("ramps", Ramps(), Ramps(), Ramps(), 8, resize)
+        kinds = [type(of) for of in (made.train, made.validation, made.test)]
+        assert kinds == [trained_on, Photographs, Photographs]
 
 
 @pytest.mark.parametrize("resize", [0, -1, 127, 4097])
@@ -111,12 +113,32 @@ def test_a_short_side_out_of_range_is_refused_by_name(resize):
     with pytest.raises(
         UserError, match=rf"^dataset.resize={resize}: must be from image_size=128 to 4096, or null"
     ):
-        Dataset.of_pictures("ramps", Ramps(), Ramps(), 128, resize)
+        Dataset.of_pictures("ramps", Ramps(), Ramps(), Ramps(), 128, resize)
 
 
 @pytest.mark.parametrize("resize", [None, 128, 350, 4096])
 def test_a_short_side_in_range_is_accepted(resize):
     assert Photographs(Ramps(), 128, resize).resize == resize
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 5, 9, 10, 128, 50_000])
+def test_a_tenth_is_held_out_in_order_and_always_the_same(count):
+    train, validation = held_out(count)
+    assert len(validation) == round(count / 10)
+    assert sorted([*train, *validation]) == list(range(count))  # disjoint, and none is lost
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(validation) > 0).all()
+    for here, again in zip((train, validation), held_out(count), strict=True):
+        np.testing.assert_array_equal(here, again)
+
+
+def test_what_is_held_out_is_spread_over_the_whole():
+    of = np.histogram(held_out(50_000)[1], bins=10, range=(0, 50_000))[0]
+    assert 400 < of.min() < of.max() < 600
+
+
+def test_which_images_are_held_out_is_what_earlier_runs_held_out():
+    assert held_out(40)[1].tolist() == [15, 29, 31, 33]
 
 
 @pytest.mark.parametrize(
@@ -164,7 +186,9 @@ def test_the_dataset_in_the_description_of_the_package_works():
     defined = {}
     exec(textwrap.dedent(EXAMPLE), defined)
     stripes = defined["stripes"](count=30, image_size=16)
-    assert (stripes.name, len(stripes.train), len(stripes.test)) == ("stripes", 20, 10)
+    splits = stripes.train, stripes.validation, stripes.test
+    assert (stripes.name, [len(images) for images in splits]) == ("stripes", [24, 3, 3])
     assert stripes.train.image_size == 16
-    assert decode(stripes.train, range(20)).std(axis=(1, 2)).min() > 50
-    assert len({fingerprint(images) for images in (stripes.train, stripes.test)}) == 2
+    shown = [decode(images, range(len(images))) for images in splits]
+    assert min(array.std(axis=(1, 2)).min() for array in shown) > 50
+    assert len({image.tobytes() for array in shown for image in array}) == 30

@@ -11,8 +11,9 @@ import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
 from ctxenc.data import loaders
-from ctxenc.data.images import MemoryImages, Photographs
+from ctxenc.data.images import MemoryImages, RandomCrops
 from ctxenc.data.loaders import MemoryLoader, Sampler, StreamedLoader, decoded
+from ctxenc.data.photos import TRAIN, NewCrops
 from ctxenc.errors import UserError
 
 
@@ -92,7 +93,8 @@ def test_starting_at_a_step_is_skipping_to_it(loader, start):
     ("images", "kind"),
     [
         (MemoryImages(numbered(4)), MemoryLoader),
-        (Photographs(Vanishing(), 2, 2, random_crops=True), StreamedLoader),
+        (RandomCrops(Vanishing(), 2, 2), StreamedLoader),
+        (NewCrops(TRAIN, 16, 1408), StreamedLoader),
     ],
 )
 def test_images_in_memory_are_gathered_and_others_streamed(images, kind):
@@ -100,7 +102,7 @@ def test_images_in_memory_are_gathered_and_others_streamed(images, kind):
     assert type(loaders.training_loader(images, sampler, 0, one_device(), 1)) is kind
 
 
-@pytest.mark.parametrize("images", [Vanishing(), Photographs(Vanishing(), 2, 2, random_crops=True)])
+@pytest.mark.parametrize("images", [Vanishing(), RandomCrops(Vanishing(), 2, 2)])
 def test_an_image_that_cannot_be_read_stops_the_stream_and_is_named(images):
     sampler = Sampler(size=4, batch_size=2, seed=0)
     loader = StreamedLoader(decoded(images, sampler, 0, one_device(), num_workers=2))
@@ -127,7 +129,7 @@ class Ramps:
 
 def cut(sampler, start, steps, num_workers=2):
     """(number, top, left) of each image in the next batches."""
-    images = Photographs(Ramps(sampler.size), 2, 200, random_crops=True)
+    images = RandomCrops(Ramps(sampler.size), 2, 200)
     loader = StreamedLoader(decoded(images, sampler, start, one_device(), num_workers))
     return [np.asarray(loader.next_batch(None))[:, 0, 0].tolist() for _ in range(steps)]
 

@@ -1,5 +1,5 @@
 import dataclasses
-import io
+import itertools
 import json
 import shutil
 import struct
@@ -9,74 +9,21 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from omegaconf import OmegaConf
-from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.config import instantiate
 from ctxenc.config.compose import compose
 from ctxenc.data import tfds_images as module
-from ctxenc.data.images import decode
+from ctxenc.data.images import Photographs, RandomCrops, decode
 from ctxenc.data.tfds_images import tfds_images
 from ctxenc.errors import UserError
-
-COUNTS = {"train": 40, "test": 10}
-LABELS = ["zero", "one", "two", "three"]
-
-
-def png(pixels):
-    """Encoded, since TFDS needs TensorFlow to encode."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    buffer.seek(0)
-    return buffer
-
-
-def value(split, index):
-    """The grey level that tells an image from all others."""
-    return index + (100 if split == "test" else 0)
-
-
-class Shades(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Plain images of mixed sizes in which the grey level is the image's number."""
-
-    VERSION = tfds.core.Version("1.2.0")
-    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("first", "second")]  # noqa: RUF012
-
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(shape=(None, None, 3), encoding_format="png"),
-            "grey": tfds.features.Image(shape=(None, None, 1), encoding_format="png"),
-            "deep": tfds.features.Image(
-                shape=(None, None, 1), dtype=np.uint16, encoding_format="png"
-            ),
-            "label": tfds.features.ClassLabel(names=LABELS),
-        }
-        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(split) for split in COUNTS}
-
-    def _generate_examples(self, split):
-        for index in range(COUNTS[split]):
-            level, shape = value(split, index), (8 + index % 3, 9)
-            yield (
-                index,
-                {
-                    "image": png(np.full((*shape, 3), [level, 7, 200], np.uint8)),
-                    "grey": png(np.full(shape, level, np.uint8)),
-                    "deep": png(np.full(shape, level * 257, np.uint16)),
-                    "label": index % 4,
-                },
-            )
+from tests.data.shades import COUNTS, LABELS, png, prepare, value
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tfds")
-    for config in ("first", "second"):
-        builder = Shades(data_dir=str(folder), config=config, file_format="array_record")
-        sharded = tfds.download.DownloadConfig(num_shards=3)
-        builder.download_and_prepare(download_config=sharded)
+    prepare(folder)
     return folder
 
 
@@ -95,68 +42,124 @@ def opened(folder, **changes):
     return tfds_images(data_dir=str(folder), **options)
 
 
-def levels(images):
-    return sorted(decode(images, range(len(images)))[:, 0, 0, 0].tolist())
+def levels(*splits):
+    shown = [decode(images, range(len(images)))[:, 0, 0, 0].tolist() for images in splits]
+    return sorted(itertools.chain(*shown))
 
 
 def all_of(split):
     return [value(split, index) for index in range(COUNTS[split])]
 
 
+def assert_apart(data):
+    """The three splits share no image."""
+    shown = levels(data.train, data.validation, data.test)
+    assert len(set(shown)) == len(shown)
+
+
 def test_a_prepared_dataset_is_read_back(folder):
     data = opened(folder)
     assert data.name == "shades"
-    assert (levels(data.train), levels(data.test)) == (all_of("train"), all_of("test"))
-    pixels = decode(data.train, range(40))
-    assert pixels.shape == (40, 4, 4, 3)
+    assert levels(data.train, data.validation) == all_of("train")
+    assert levels(data.test) == all_of("test")
+    pixels = decode(data.train, range(36))
+    assert pixels.shape == (36, 4, 4, 3)
     assert (pixels[..., 1:] == [7, 200]).all()
+
+
+def test_without_a_validation_split_a_tenth_of_the_training_split_is_held_out(folder):
+    data = opened(folder)
+    assert [len(of) for of in (data.train, data.validation, data.test)] == [36, 4, 10]
+    assert_apart(data)
+    again = opened(folder, name="shades/second")
+    assert levels(again.validation) == levels(data.validation)
+
+
+def test_the_same_images_are_held_out_whatever_classes_are_chosen(folder):
+    every = opened(folder)
+    held_out = levels(every.validation)
+    there = {level % 4 for level in held_out}
+    for label in there:
+        one = opened(folder, classes=[LABELS[label]])
+        assert levels(one.validation) == [level for level in held_out if level % 4 == label]
+        trained_on = [level for level in levels(every.train) if level % 4 == label]
+        assert levels(one.train) == trained_on
+    few = opened(folder, classes=[name for label, name in enumerate(LABELS) if label in there])
+    assert levels(few.validation) == held_out
+
+
+def test_a_validation_split_may_be_named(folder):
+    data = opened(folder, train_split="train[:60%]", validation_split="train[60%:]")
+    assert [len(of) for of in (data.train, data.validation, data.test)] == [24, 16, 10]
+    assert levels(data.train, data.validation) == all_of("train")
+    assert_apart(data)
+    assert data.validation.identity(0).startswith(b"shades/first/1.2.0 train[60%:] ")
 
 
 @pytest.mark.parametrize("name", ["shades/first:1.2.0", "shades/first:1.*.*"])
 def test_a_version_may_be_named(folder, name):
-    assert levels(opened(folder, name=name).train) == all_of("train")
+    data = opened(folder, name=name)
+    assert levels(data.train, data.validation) == all_of("train")
 
 
 def test_without_a_name_of_a_config_one_is_taken(folder):
-    assert levels(opened(folder, name="shades").train) == all_of("train")
+    data = opened(folder, name="shades")
+    assert levels(data.train, data.validation) == all_of("train")
 
 
 @pytest.mark.parametrize("key", ["grey", "deep"])
 def test_grey_and_16_bit_images_become_rgb(folder, key):
     data = opened(folder, image_key=key)
-    pixels = decode(data.train, range(40))
-    assert pixels.shape == (40, 4, 4, 3)
+    pixels = decode(data.train, range(36))
+    assert pixels.shape == (36, 4, 4, 3)
     assert (pixels == pixels[:, :1, :1, :1]).all()
-    assert levels(data.train) == all_of("train")
+    assert levels(data.train, data.validation) == all_of("train")
 
 
 def test_slices_of_one_split_share_no_image(folder):
     data = opened(folder, train_split="train[:50%]", test_split="train[50%:]")
-    assert len(data.train) == len(data.test) == 20
-    assert sorted(levels(data.train) + levels(data.test)) == all_of("train")
+    assert [len(of) for of in (data.train, data.validation, data.test)] == [18, 2, 20]
+    assert levels(data.train, data.validation, data.test) == all_of("train")
     joined = opened(folder, train_split="train[10:]+test[:3]", test_split="train[:10]+test[3:]")
-    assert sorted(levels(joined.train) + levels(joined.test)) == all_of("train") + all_of("test")
+    every = levels(joined.train, joined.validation, joined.test)
+    assert every == all_of("train") + all_of("test")
 
 
-@pytest.mark.parametrize(
-    ("train", "test"),
-    [
-        ("train", "train"),
-        ("train[:60%]", "train[50%:]"),
-        ("train", "train[39:]"),  # in the last of three files
-        ("train[20:]", "train[20:21]"),
-        ("train+test", "test"),
-        ("train", "test+train[20:21]"),
-    ],
-)
+SHARED = [
+    ("train", "train"),
+    ("train[:60%]", "train[50%:]"),
+    ("train", "train[39:]"),  # in the last of three files
+    ("train[20:]", "train[20:21]"),
+    ("train+test", "test"),
+    ("train", "test+train[20:21]"),
+]
+
+
+@pytest.mark.parametrize(("train", "test"), SHARED)
 def test_splits_that_share_an_image_are_refused(folder, train, test):
     with pytest.raises(UserError, match=r"^dataset.test_split=.*: shares images with") as raised:
         opened(folder, train_split=train, test_split=test)
     assert f"dataset.train_split={train};" in str(raised.value)
 
 
+@pytest.mark.parametrize(("train", "validation"), SHARED[:4])
+def test_so_is_a_validation_split_that_shares_one_with_the_training_split(
+    folder, train, validation
+):
+    with pytest.raises(UserError, match=r"^dataset.validation_split=.*: shares images") as raised:
+        opened(folder, train_split=train, validation_split=validation)
+    assert f"dataset.train_split={train};" in str(raised.value)
+
+
+@pytest.mark.parametrize("validation", ["test", "test[9:]", "train[30:]+test[:1]"])
+def test_so_is_one_that_shares_one_with_the_test_split(folder, validation):
+    with pytest.raises(UserError, match=r"^dataset.test_split=test: shares images with") as raised:
+        opened(folder, train_split="train[:30]", validation_split=validation)
+    assert f"dataset.validation_split={validation};" in str(raised.value)
+
+
 @pytest.mark.parametrize("split", ["nope", "train[", "", "train[:0%]", "train[90%:10%]"])
-@pytest.mark.parametrize("role", ["train", "test"])
+@pytest.mark.parametrize("role", ["train", "validation", "test"])
 def test_an_unknown_or_empty_split_is_refused_with_what_there_is(folder, role, split):
     with pytest.raises(UserError, match=rf"^dataset.{role}_split=") as raised:
         opened(folder, **{f"{role}_split": split})
@@ -172,7 +175,7 @@ def test_a_key_that_holds_no_image_is_refused_with_those_that_do(folder, key):
 
 def test_classes_are_kept_by_name(folder):
     data = opened(folder, classes=["one", "three"])
-    assert levels(data.train) == [v for v in all_of("train") if v % 4 in (1, 3)]
+    assert levels(data.train, data.validation) == [v for v in all_of("train") if v % 4 in (1, 3)]
     assert levels(data.test) == [value("test", index) for index in (1, 3, 5, 7, 9)]
     half = opened(folder, classes=["two"], train_split="train[20:]")
     assert set(levels(half.train)) < {v for v in all_of("train") if v % 4 == 2}
@@ -194,9 +197,18 @@ def test_unknown_classes_are_refused_with_the_known(folder, classes):
 
 def test_a_class_without_an_image_is_refused(folder):
     there = levels(opened(folder, test_split="test[:1]").test)[0] % 4
-    missing = LABELS[there - 1]
-    with pytest.raises(UserError, match=rf"^dataset.test_split=test\[:1\]: .*{missing}"):
-        opened(folder, classes=[missing], test_split="test[:1]")
+    data = opened(folder, classes=[LABELS[there - 1]], test_split="test[:1]")
+    assert levels(data.train)  # only those that ask for the split are told
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^dataset.test_split=test\[:1\]: .* dataset.classes"):
+            len(data.test)
+
+
+def test_a_split_too_small_to_hold_images_out_is_refused(folder):
+    data = opened(folder, train_split="train[:4]")
+    assert len(data.train) == 4
+    with pytest.raises(UserError, match=r"^dataset.validation_split=null: .* with images in it$"):
+        data.validation[0]
 
 
 @pytest.mark.parametrize(
@@ -231,10 +243,10 @@ def test_a_dataset_prepared_as_tfrecord_is_refused_with_what_to_do(folder, tmp_p
 
 def test_identities_tell_images_datasets_and_splits_apart(folder):
     data, again, second = opened(folder), opened(folder), opened(folder, name="shades/second")
-    first = [data.train.identity(index) for index in range(40)]
-    others = [data.test.identity(0), second.train.identity(0)]
-    assert len({*first, *others}) == 42
-    assert first == [again.train.identity(index) for index in range(40)]
+    first = [data.train.identity(index) for index in range(36)]
+    others = [data.validation.identity(0), data.test.identity(0), second.train.identity(0)]
+    assert len({*first, *others}) == 39
+    assert first == [again.train.identity(index) for index in range(36)]
     assert b"shades/first/1.2.0" in first[0]
 
 
@@ -247,7 +259,7 @@ def test_a_dataset_that_is_moved_is_the_same(folder, tmp_path):
 
 def test_a_home_folder_is_found(folder, monkeypatch):
     monkeypatch.setenv("HOME", str(folder.parent))
-    assert len(opened(f"~/{folder.name}").train) == 40
+    assert len(opened(f"~/{folder.name}").train) == 36
 
 
 def test_classes_of_a_dataset_without_labels_are_refused(tmp_path):
@@ -276,10 +288,11 @@ def test_classes_of_a_dataset_without_labels_are_refused(tmp_path):
 
 def test_with_a_short_side_test_images_are_centres_and_training_images_parts(folder):
     plain, data = opened(folder), opened(folder, resize=6)
-    assert data.train.random_crops
+    kinds = [type(images) for images in (data.train, data.validation, data.test)]
+    assert kinds == [RandomCrops, Photographs, Photographs]
     assert levels(data.test) == all_of("test")
-    assert levels(data.train) == all_of("train")
-    assert levels(data.train.of_epoch(0, 3)) == all_of("train")
+    assert levels(data.train, data.validation) == all_of("train")
+    assert levels(data.train.of_epoch(0, 3)) == levels(plain.train)
     assert decode(data.test, [0]).shape == (1, 4, 4, 3)
     assert data.test.identity(0) == plain.test.identity(0) + b" resize=6"
     with pytest.raises(UserError, match=r"^dataset.resize=3: must be from image_size=4 to 4096"):
@@ -335,6 +348,9 @@ WELL_KNOWN = {  # name: configuration, version, and splits with their first leve
 }
 
 
+MANY = 10  # images a split
+
+
 @pytest.fixture(scope="module", params=WELL_KNOWN)
 def well_known(request, tmp_path_factory):
     """(name, folder) of a few images under a dataset's own name, layout and splits."""
@@ -360,9 +376,9 @@ def well_known(request, tmp_path_factory):
             return {split: self._generate_examples(split) for split in splits}
 
         def _generate_examples(self, split):
-            for index in range(3):
+            for index in range(MANY):
                 pixels = np.full((9, 12, 3), splits[split] + index, np.uint8)
-                label = -1 if split == "test" else index
+                label = -1 if split == "test" else index % 4
                 yield index, {"image": png(pixels), "label": label}
 
     folder = tmp_path_factory.mktemp(request.param)
@@ -375,15 +391,32 @@ def test_a_well_known_dataset_is_opened_by_its_choice_alone(well_known):
     node = compose([f"dataset={name}", f"dataset.data_dir={folder}"]).dataset
     data = instantiate.target(OmegaConf.to_container(node), "dataset")(image_size=4)
     assert data.name == name
-    assert (levels(data.train), levels(data.test)) == ([0, 1, 2], [100, 101, 102])
-    few = opened(folder, name=name, classes=["one"], test_split="validation")
-    assert (levels(few.train), levels(few.test)) == ([1], [101])
+    assert levels(data.train, data.validation) == list(range(MANY))
+    assert [len(data.train), len(data.validation)] == [9, 1]  # validation is what others report
+    assert levels(data.test) == list(range(100, 100 + MANY))
+    few = opened(folder, name=name, classes=["one", "two"], test_split="validation")
+    assert {*levels(few.train)} < {1, 2, 5, 6, 9}
+    assert levels(few.test) == [101, 102, 105, 106, 109]
+
+
+def test_a_validation_split_of_its_own_is_validated_on_unless_it_is_the_test_split(well_known):
+    name, folder = well_known
+    for test in ("train[:3]", "validation"):
+        data = opened(folder, name=name, train_split="train[3:]", test_split=test)
+        assert len(data.train) == (7 if test != "validation" else 6)
+        validated, own = levels(data.validation), list(range(100, 100 + MANY))
+        assert (validated == own) == (test != "validation")
+        assert_apart(data)
 
 
 def test_without_a_named_test_split_it_is_test_or_else_validation(well_known):
     name, folder = well_known
-    data = opened(folder, name=name, test_split=None)
-    assert levels(data.test) == ([50, 51, 52] if name == "places365_small" else [100, 101, 102])
+    data, first = opened(folder, name=name, test_split=None), 100
+    if name == "places365_small":
+        assert levels(data.validation) == list(range(100, 100 + MANY))
+        first = 50
+    assert levels(data.test) == list(range(first, first + MANY))
+    assert_apart(data)
     split = "test" if name == "places365_small" else "validation"
     named = opened(folder, name=name, test_split=split)
     assert data.test.identity(1) == named.test.identity(1)
