@@ -221,11 +221,6 @@ def describe_data(experiment: Experiment, run: Run, validation: HeldOutSplit) ->
     }
     if experiment.config.resume is None:
         run.write_environment()
-    elif "validation_fingerprint" not in run.dataset:
-        raise UserError(
-            f"resume={run.path}: trained without a validation split, as runs were before format 2; "
-            "expected a run that held one out; this one can still be evaluated and compared"
-        )
     elif changed := [k for k, v in run.dataset.items() if k in described and v != described[k]]:
         raise UserError(
             f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"

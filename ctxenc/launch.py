@@ -14,7 +14,7 @@ from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
 from ctxenc.runs.checkpoints import saved_steps
-from ctxenc.runs.folder import Run, check_path, reserve
+from ctxenc.runs.folder import VALIDATED, Run, check_path, reserve
 
 
 def run(*overrides: str, config_dir: str | Path | None = None, config_name: str = PRIMARY) -> Run:
@@ -63,9 +63,14 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     begun = Run(Path(path).expanduser())
     try:
         saved = begun.config
-        resumed = compatible(saved, begun.path)
+        resumed, trained_on = compatible(saved, begun.path), begun.dataset
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
+    if "test_fingerprint" in trained_on:
+        raise UserError(
+            f"resume={path}: trained without a validation split, as runs were before format "
+            f"{VALIDATED}; it can be evaluated and compared, and a new run has one"
+        )
     allowed = schema.keys(lambda key: key.on_resume)
     extends = [name for name, key in allowed.items() if key.on_resume == "extends"]
     for name in allowed.keys() - extends:

@@ -12,17 +12,18 @@ import sys
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from ctxenc import evaluate, launch
 from ctxenc.baselines import BASELINES, Baseline
 from ctxenc.config import build
 from ctxenc.config.checks import check
-from ctxenc.data.images import MemoryImages
+from ctxenc.data.images import MemoryImages, fingerprint
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
 from ctxenc.evaluation.held_out import HeldOutSplit
+from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
 from ctxenc.masks import boxes
 from ctxenc.metrics.registry import METRICS, Metric, columns, measured_in_training
 from ctxenc.parallel import devices
@@ -79,9 +80,8 @@ def program(monkeypatch, capsys):
 
 def test_it_prints_a_table_the_verdict_and_last_the_folder(done, run, evaluation):
     assert evaluation.path == run.path / "evaluation" / "photos-center"
-    *_, note, folder = done.stdout.splitlines()
-    assert folder == str(evaluation.path)
-    assert "flatters" in note
+    assert done.stdout.splitlines()[-1] == str(evaluation.path)
+    assert "flatters" not in done.stdout
     order = [line.split("  ")[0].strip("> ") for line in done.stdout.splitlines()]
     places = [i for i, line in enumerate(done.stdout.splitlines()) if " to " in line]
     means = [float(done.stdout.splitlines()[i].split("(")[0].split()[-1]) for i in places[:8]]
@@ -101,10 +101,16 @@ def test_metrics_json_says_what_was_measured_and_has_every_figure(run, evaluatio
     assert metrics["run"] == str(run.path)
     assert metrics["checkpoint"] == {"which": "best", "step": 4, "weights": "raw"}
     assert metrics["missing"] == {"least": 25.0, "mean": 25.0, "most": 25.0}
-    for key in ("test_fingerprint", "test_images", "image_size", "name"):
-        assert metrics["dataset"][key] == run.dataset[key]
-    assert metrics["mask_hash"] == run.dataset["mask_hash"]
-    assert metrics["images"] == run.dataset["test_images"]
+    assert {k: metrics["dataset"][k] for k in ("name", "image_size")} == {
+        "name": "photos",
+        "image_size": 16,
+    }
+    data = build.dataset(check(run.config), "test")
+    assert metrics["dataset"]["test_fingerprint"] == fingerprint(data.test)
+    assert metrics["images"] == metrics["dataset"]["test_images"] == len(data.test)
+    assert metrics["mask_hash"] != run.dataset["mask_hash"]  # of fewer validation images
+    assert metrics["overrides"] == []
+    assert metrics["near_copies"] is None  # the photographs' crops are new every epoch
     assert metrics["networks"] == {}
     assert set(metrics["rows"]) == ROWS
     for row in metrics["rows"].values():
@@ -116,9 +122,27 @@ def test_metrics_json_says_what_was_measured_and_has_every_figure(run, evaluatio
     json.dumps(metrics, allow_nan=False)
 
 
-def test_the_model_and_the_simple_fills_measure_as_in_training(run, evaluation):
-    """Training's own tests go another way: no baselines beside, other programs."""
-    rows = evaluation.metrics["rows"]
+@pytest.fixture
+def on_validation(monkeypatch):
+    """Have evaluations measure the validation split, as training does."""
+    opened = build.dataset
+
+    def swapped(config, held_out):
+        data = opened(config)
+        return dataclasses.replace(data, test=data.validation)
+
+    monkeypatch.setattr(build, "dataset", swapped)
+
+
+@pytest.mark.usefixtures("on_validation")
+def test_the_model_and_the_simple_fills_measure_as_in_training(run, program):
+    """Training's own validations go another way: no baselines beside, other programs."""
+    status, _, error = program(run.path, "--baselines=mean-colour,context-mean", "--name=same")
+    assert status == 0, error
+    metrics = Evaluation.of(run, "same").metrics
+    assert metrics["mask_hash"] == run.dataset["mask_hash"]
+    assert metrics["dataset"]["test_fingerprint"] == run.dataset["validation_fingerprint"]
+    rows = metrics["rows"]
     for name in NAMES:
         assert rows["model"][name]["mean"] == pytest.approx(run.summary["best"][name], rel=1e-4)
         for row, figures in run.summary["baselines"].items():
@@ -185,10 +209,10 @@ def test_other_masks_are_those_of_a_run_trained_with_them(run, program):
     strategy = functools.partial(boxes.random_box, mask_height=8, mask_width=8)
     model = build.model(config)
     split = HeldOutSplit(
-        build.dataset(config).test, dataclasses.replace(model, mask=strategy), 32, SHARDING
+        build.dataset(config, "test").test, dataclasses.replace(model, mask=strategy), 32, SHARDING
     )
-    assert metrics["mask_hash"] == split.frozen_masks.sha256 != run.dataset["mask_hash"]
-    assert metrics["dataset"]["test_fingerprint"] == run.dataset["test_fingerprint"]
+    assert metrics["mask_hash"] == split.frozen_masks.sha256
+    assert metrics["dataset"]["test_fingerprint"] == fingerprint(split.images)
 
 
 def test_other_images_and_another_checkpoint(run, program, tmp_path):
@@ -208,6 +232,40 @@ def test_other_images_and_another_checkpoint(run, program, tmp_path):
     assert set(metrics["rows"]) == {"model", "telea", "context_mean"}
     assert metrics["best_baseline"] == "context_mean"  # there is nothing in noise to carry on
     assert metrics["notes"] == []
+
+
+def test_all_of_ones_own_photographs_are_measured_without_what_needs_training_images(
+    run, program, tmp_path
+):
+    for i in range(5):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 24, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    status, out, error = program(run.path, "dataset=folder", f"dataset.path={tmp_path}")
+    assert status == 0, error
+    metrics = Evaluation(out.splitlines()[-1]).metrics
+    assert metrics["images"] == 5
+    assert metrics["overrides"] == ["dataset=folder", f"dataset.path={tmp_path}"]
+    assert {*metrics["rows"]} == ROWS - {"ridge", "mean_colour"}
+    assert "ridge is left out: expected two training images or more" in " ".join(out.split())
+    assert "mean colour is left out: expected a training image" in " ".join(out.split())
+
+
+def test_of_the_folder_that_it_was_trained_on_the_test_split_is_measured(tmp_path):
+    node = OmegaConf.load("conf/dataset/folder.yaml")
+    node.path = str(tmp_path)
+    saved = OmegaConf.create({"dataset": node})
+    same = [f"dataset.path={tmp_path}"]
+    assert changed(saved, same).dataset.test_fraction == 0.1
+    for override in ("dataset=folder", "dataset.resize=300"):
+        again = changed(saved, [override, *same]).dataset
+        assert again.test_fraction == 0.1
+    other = changed(saved, [f"dataset.path={tmp_path}/deeper"])
+    assert other.dataset.test_fraction == 1.0
+    assert changed(saved, ["dataset.path=/b", "dataset.test_fraction=0.2"]).dataset == {
+        **other.dataset,
+        "path": "/b",
+        "test_fraction": 0.2,
+    }
 
 
 def test_another_split_of_the_images_it_was_trained_on_is_refused():
@@ -319,12 +377,16 @@ def test_networks_that_are_none_are_one_line_and_nothing_is_written(run, program
     assert not Evaluation.of(run, "never").path.exists()
 
 
-def test_images_that_have_changed_since_training_are_told(run, program, tmp_path):
+def test_a_best_that_was_chosen_on_the_test_split_is_told(run, evaluation, program, tmp_path):
+    """As in runs of format 1."""
+    tested = evaluation.metrics["dataset"]["test_fingerprint"]
     copy = Run(shutil.copytree(run.path, tmp_path / "run"))
-    copy.write_dataset({**run.dataset, "test_fingerprint": "another"})
-    status, out, _ = program(copy.path, "--baselines", "none")
-    assert status == 0
-    assert "the test images have changed since the run was trained" in out
+    for fingerprint_then, told in ((tested, True), ("of other images", False)):
+        copy.write_dataset({**run.dataset, "test_fingerprint": fingerprint_then})
+        status, out, _ = program(copy.path, "--baselines", "none")
+        assert status == 0
+        assert ("it flatters the model" in out) is told
+    _, out, _ = program(copy.path, "--baselines", "none", "--checkpoint", "latest")
     assert "flatters" not in out
 
 
@@ -364,6 +426,7 @@ def test_a_model_of_whole_images_takes_masks_of_any_shape(whole, program):
     assert "image_size=32: must be 16, as this generator's weights are for images of" in error
 
 
+@pytest.mark.usefixtures("on_validation")
 def test_raw_weights_are_measured_apart(whole, program):
     names = []
     for flags in ((), ("--raw",)):
@@ -373,11 +436,11 @@ def test_raw_weights_are_measured_apart(whole, program):
     averaged, raw = (Evaluation(name).metrics for name in names)
     assert (averaged["name"], raw["name"]) == ("photos-random", "photos-random-raw")
     assert raw["checkpoint"] == {"which": "best", "step": 3, "weights": "raw"}
-    (line,) = whole.metrics("test")
+    (line,) = whole.metrics("validation")
     for metrics, prefix in ((averaged, ""), (raw, "raw_")):
         found = metrics["rows"]["model"]["psnr_db"]["mean"]
-        assert found == pytest.approx(line[f"{prefix}psnr_db"], rel=1e-4)
-    assert line["raw_psnr_db"] != pytest.approx(line["psnr_db"], rel=1e-4)
+        assert found == pytest.approx(line[f"{prefix}psnr_db"], rel=2e-5)
+    assert line["raw_psnr_db"] != pytest.approx(line["psnr_db"], rel=2e-5)
 
 
 def test_a_long_name_is_cut_before_what_tells_the_weights_apart(whole, program, tmp_path):

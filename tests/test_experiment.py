@@ -19,7 +19,6 @@ from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.data.loaders import MemoryLoader, Sampler
 from ctxenc.errors import Interrupted, UserError
-from ctxenc.experiment import Experiment
 from ctxenc.metrics.registry import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
@@ -61,9 +60,9 @@ def test_a_run_folder_has_everything(undisturbed):
 
 def test_metrics_lines_and_summary(undisturbed):
     run = undisturbed
-    train, test = run.metrics("train"), run.metrics("test")
+    train, validations = run.metrics("train"), run.metrics("validation")
     assert [line["step"] for line in train] == [5, 10, 15, 20, 24]
-    assert [line["step"] for line in test] == [10, 20, 24]
+    assert [line["step"] for line in validations] == [10, 20, 24]
     assert "seam_loss" not in train[0]  # there is no such term
     assert all(line["masked_fraction"] == 0.25 for line in train)
     total = 0.999 * train[0]["reconstruction_loss"] + 1e-3 * train[0]["adversarial_loss"]
@@ -71,8 +70,9 @@ def test_metrics_lines_and_summary(undisturbed):
     both = train[0]["discriminator_loss_real"] + train[0]["discriminator_loss_fake"]
     assert train[0]["discriminator_loss"] == pytest.approx(both / 2, rel=1e-5)
     summary = run.summary
+    assert summary["split"] == validations[0]["split"] == "validation"
     assert summary["step"] == summary["last"]["step"] == 24
-    assert summary["best"]["psnr_db"] == max(line["psnr_db"] for line in test)
+    assert summary["best"]["psnr_db"] == max(line["psnr_db"] for line in validations)
     for figures in (summary["last"], summary["best"], *summary["baselines"].values()):
         assert set(measured_in_training()) <= set(figures)
 
@@ -127,7 +127,7 @@ def test_a_stopped_run_resumes_exactly(
     undisturbed, monkeypatch, action, error, state, saved, tmp_path
 ):
     """Step 13 lies between checkpoints (10, 20), log lines (10, 15) and epochs (10, 15)."""
-    assert undisturbed.metrics("test")[0]["epoch"] == 10 / 5
+    assert undisturbed.metrics("validation")[0]["epoch"] == 10 / 5
     stop_at(monkeypatch, 13, action)
     with pytest.raises(error):
         launch.run(*SHORT)
@@ -163,7 +163,7 @@ def test_resume_refuses_what_would_start_from_scratch_or_change_the_run(tmp_path
 
 
 def test_a_run_that_went_further_is_the_run_that_was_always_to_go_so_far(undisturbed):
-    """13 steps end between log lines and tests, which the longer run does not have there."""
+    """13 steps end between log lines and validations, which the longer run does not have there."""
     run = launch.run(*SHORT, "max_steps=13")
     assert [line["step"] for line in run.metrics("train")] == [5, 10, 13]
     launch.run(f"resume={run.path}", "max_steps=24")
@@ -305,7 +305,11 @@ def run_log_of(run, background):
         background,
         MemoryLoader(pixels, Sampler(4, 1, 0), 0, devices.shardings()[1]),
         run_log.Intervals(
-            steps_per_epoch=10, total_steps=1000, log_every=10, sample_every=1000, test_every=1000
+            steps_per_epoch=10,
+            total_steps=1000,
+            log_every=10,
+            sample_every=1000,
+            validate_every=1000,
         ),
         start=0,
         batch_size=8,
@@ -344,14 +348,10 @@ def test_a_discriminator_that_cannot_tell_real_from_filled_is_told_of(caplog, tm
     assert caplog.text.count("stayed at 0.693") == 1
 
 
-def test_the_test_split_is_never_trained_on_and_the_loss_falls_on_real_crops():
+def test_the_loss_falls_on_real_crops():
     run = launch.run(*TINY, "max_steps=150", "log_every=10", "learning_rate_g=5e-3", "flip=true")
     train = run.metrics("train")
     assert train[-1]["reconstruction_loss"] < 0.7 * train[0]["reconstruction_loss"]
-    data = Experiment.of(launch.check(run.config)).dataset
-    seen = {data.train[i].tobytes() for i in range(len(data.train))}
-    tested = {data.test[i].tobytes() for i in range(len(data.test))}
-    assert not seen & tested
 
 
 def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch):
@@ -365,7 +365,9 @@ def test_a_set_too_large_for_memory_is_streamed_and_trains_the_same(monkeypatch)
     assert streamed.summary == at_once.summary
 
 
-def test_random_crops_are_trained_on_and_beside_the_baselines_of_a_test_split_in_memory(tmp_path):
+def test_random_crops_are_trained_on_and_beside_the_baselines_of_a_validation_split_in_memory(
+    tmp_path,
+):
     rng = np.random.default_rng(0)
     for i in range(40):
         Image.fromarray(rng.integers(0, 256, (20, 24, 3), np.uint8)).save(tmp_path / f"{i}.png")
@@ -374,11 +376,11 @@ def test_random_crops_are_trained_on_and_beside_the_baselines_of_a_test_split_in
     assert list(baselines) == [n for n, b in BASELINES.items() if b.when == "training"]
 
 
-def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monkeypatch):
+def test_averaged_weights_are_measured_saved_and_resumed_beside_the_raw_ones(monkeypatch):
     """Also the schedule: both continue exactly, and such a run cannot be made longer."""
     recipe = [*TINY, "ema_decay=0.9", "schedule=cosine", "optimizer=adamw", "max_steps=6"]
     whole = launch.run(*recipe, "name=whole")
-    last = whole.metrics("test")[-1]
+    last = whole.metrics("validation")[-1]
     assert last["psnr_db"] != last["raw_psnr_db"]
     averaged, raw = (
         TrainedModel.load(whole.path, "latest", raw=raw).variables for raw in (False, True)
@@ -395,7 +397,7 @@ def test_averaged_weights_are_tested_saved_and_resumed_beside_the_raw_ones(monke
     np.testing.assert_array_equal(
         flat(TrainedModel.load(folder, "latest").variables), flat(averaged)
     )
-    assert resumed.metrics("test")[-1] == last
+    assert resumed.metrics("validation")[-1] == last
 
 
 def flat(tree):

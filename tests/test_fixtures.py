@@ -20,9 +20,12 @@ from ctxenc import baselines, launch, step
 from ctxenc.baselines import BASELINES, Baseline
 from ctxenc.comparison.records import load
 from ctxenc.config import build, checks, schema
+from ctxenc.errors import UserError
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.metrics.registry import METRICS, Metric
-from ctxenc.runs.folder import Run
+from ctxenc.runs.folder import VALIDATED, Run
+from ctxenc.sweeps import start
+from ctxenc.sweeps.folder import Sweep
 from tests.programs import program
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -32,6 +35,13 @@ FORMATS = sorted(path.name for path in FIXTURES.iterdir())
 @pytest.fixture(params=FORMATS)
 def folder(request, tmp_path, monkeypatch):
     """A copy of a format's folders: ``run`` and ``sweep``."""
+    monkeypatch.chdir(tmp_path)
+    return shutil.copytree(FIXTURES / request.param, tmp_path / "runs")
+
+
+@pytest.fixture(params=[name for name in FORMATS if int(name[6:]) >= VALIDATED])
+def validated(request, tmp_path, monkeypatch):
+    """Likewise, of the formats whose runs can be resumed."""
     monkeypatch.chdir(tmp_path)
     return shutil.copytree(FIXTURES / request.param, tmp_path / "runs")
 
@@ -49,7 +59,7 @@ def test_they_are_small():
 
 
 def test_every_program_reads_them(folder, photo):
-    run, sweep = folder / "run", folder / "sweep"
+    run = folder / "run"
     table = program("compare", folder, "--html", folder / "page.html", "--format", "json")
     labels = {row["run"] for t in json.loads(table)["tables"] for row in t["rows"]}
     assert {"run", "sweep/0-lambda_adv=0", "sweep/1-lambda_adv=0.001"} <= labels
@@ -57,11 +67,25 @@ def test_every_program_reads_them(folder, photo):
     program("evaluate", run, "--baselines", "context_mean", "--name", "again")
     program("inpaint", run, photo, "--box", "10,10,12,12", "-o", folder / "filled.png")
     program("export", run, "-o", folder / "exported")
+
+
+def test_those_with_a_validation_split_go_on(validated):
+    run, sweep = validated / "run", validated / "sweep"
     assert program("train", f"resume={run}", "max_steps=9").strip() == str(run)
     assert Run(run).status["step"] == 9
     shutil.rmtree(sweep / "1-lambda_adv=0.001")
     program("train", f"resume={sweep}")
     assert Run(sweep / "1-lambda_adv=0.001").state == "finished"
+
+
+def test_those_without_a_validation_split_are_not_trained_further(tmp_path, monkeypatch):
+    """Their training split held what is now held out."""
+    monkeypatch.chdir(tmp_path)
+    folder = shutil.copytree(FIXTURES / "format1", tmp_path / "runs")
+    for path in (folder / "run", folder / "sweep"):
+        with pytest.raises(UserError, match=rf"^resume={path}: .* no(t|) .*validation split"):
+            launch.run(f"resume={path}") if path.name == "run" else start.resumed(Sweep(path), [])
+    assert Run(folder / "run").state == "finished"
 
 
 def test_an_evaluation_of_then_is_that_of_now(folder):
@@ -86,8 +110,6 @@ def test_options_of_a_group_that_came_or_went_are_named_once_and_ignored(folder,
     texture = "loss.texture={'_target_': 'ctxenc.losses.of_tomorrow'}"
     for option in ("dataset.data_dir=old/place", "model.generator.attention=True", texture):
         assert caplog.text.count(f"{option}: this version of ctxenc has no such option") == 1
-    launch.run(f"resume={folder / 'run'}", "max_steps=9")
-    assert Run(folder / "run").status["step"] == 9
 
 
 @pytest.fixture
@@ -137,6 +159,15 @@ def test_what_is_added_later_leaves_them_readable(folder):
     run = Run(folder / "run")
     config = checks.check(checks.compatible(run.config, run.path))
     assert config.patience == 3
+    found = evaluate(run.path, name="grown", against="black,context_mean").metrics["rows"]
+    assert found["black"]["worst"]["mean"] > found["context_mean"]["worst"]["mean"]
+    assert all(record.state != "damaged" for record in load([folder]))
+    assert baselines.title("black") == "black"
+
+
+@pytest.mark.usefixtures("grown")
+def test_what_is_added_later_leaves_them_resumable(validated):
+    run = Run(validated / "run")
     before = run.metrics("train")
     launch.run(f"resume={run.path}", "max_steps=9")
     after = run.metrics("train")
@@ -144,9 +175,5 @@ def test_what_is_added_later_leaves_them_readable(folder):
     assert "weights_norm" not in before[0]
     assert after[-1]["weights_norm"] > 0
     assert run.summary["last"]["worst"] > 0
-    found = evaluate(run.path, name="grown", against="black,context_mean").metrics["rows"]
-    assert found["black"]["worst"]["mean"] > found["context_mean"]["worst"]["mean"]
-    assert all(record.state != "damaged" for record in load([folder]))
-    compared = program("compare", folder, "--format", "csv")
+    compared = program("compare", validated, "--format", "csv")
     assert "worst" in compared.splitlines()[0]
-    assert baselines.title("black") == "black"

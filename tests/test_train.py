@@ -49,7 +49,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(trained):
     for word in ("images/s", "s left", "G ", "D ", "right on"):
         assert word in lines[-1]
     assert "\x1b" not in trained.stderr
-    assert "test PSNR" in trained.stderr
+    assert "validation PSNR" in trained.stderr
     assert "Traceback" not in trained.stderr
     assert "WARNING" not in trained.stderr
 
@@ -191,7 +191,7 @@ def test_a_resumed_sweep_does_what_is_missing_or_unfinished(swept, home):
     states = [job.state for job in jobs_of(folder)]
     assert sorted(states) == ["failed", "failed", "finished", "finished"]
     assert half.status["seconds"] > 1
-    assert len(half.metrics("test")) == 1
+    assert len(half.metrics("validation")) == 1
 
 
 def test_a_sweep_without_failures_exits_with_zero(home):
@@ -252,4 +252,4 @@ def test_one_call_from_python(tmp_path, monkeypatch):
     assert run.summary["last"]["psnr_db"] > 0
     assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
     again = ctxenc.Run(run.path)
-    assert again.metrics("test") == run.metrics("test")
+    assert again.metrics("validation") == run.metrics("validation")

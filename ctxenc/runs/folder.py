@@ -26,6 +26,7 @@ from ctxenc.parallel.processes import is_main
 from ctxenc.runs import files
 
 FORMAT = 2  # of run folders and sweeps: a change that an older version cannot read adds 1
+VALIDATED = 2  # the format since which runs have a validation split
 STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
     "state": (str, None),
     "step": (int, 0),

@@ -43,6 +43,11 @@ class Sweep:
         return command
 
     @property
+    def format(self) -> int:
+        """The format of its folders: see `ctxenc.runs.folder.FORMAT`."""
+        return int(files.read_json(self.path / FILE).get("format", 0))
+
+    @property
     def config_name(self) -> str:
         """The configuration file that it begins with."""
         return str(files.read_json(self.path / FILE).get("config_name", PRIMARY))

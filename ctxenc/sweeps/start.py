@@ -14,6 +14,7 @@ from ctxenc import launch
 from ctxenc.config.compose import PRIMARY, compose, parse
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
+from ctxenc.runs.folder import VALIDATED
 from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 
@@ -84,6 +85,11 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
     if config_name != sweep.config_name:
         raise UserError(
             f"--config-name={config_name}: expected {sweep.config_name}, as this sweep was started"
+        )
+    if sweep.format < VALIDATED:
+        raise UserError(
+            f"resume={sweep.path}: its runs have no validation split, as none had before format "
+            f"{VALIDATED}, and more jobs would not compare with them; expected a new sweep"
         )
     command = sweep.command
     for text in command:

@@ -109,7 +109,7 @@ def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
     run = the_run(tmp_path, "two")
     assert (run.status["state"], run.status["step"]) == ("interrupted", 14)
     assert saved(run)[-1] == 14
-    for words in ("images/s", "training and", "test PSNR"):
+    for words in ("images/s", "training and", "validation PSNR"):
         assert words not in err_1  # process 0 shows what there is to see
 
     launch.run(f"resume={run.path}", "max_steps=21")

@@ -14,11 +14,18 @@ from ctxenc.runs.folder import Run
 def test_a_torn_last_line_of_the_metrics_is_skipped(tmp_path):
     run = Run(tmp_path)
     run.append_metrics({"split": "train", "step": 1})
-    run.append_metrics({"split": "test", "step": 2})
+    run.append_metrics({"split": "validation", "step": 2})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"split": "train", "st')
     assert [line["step"] for line in run.metrics()] == [1, 2]
-    assert [line["step"] for line in run.metrics("test")] == [2]
+    assert [line["step"] for line in run.metrics("validation")] == [2]
+
+
+def test_validations_of_format_1_were_on_the_test_split(tmp_path):
+    run = Run(tmp_path)
+    run.append_metrics({"split": "train", "step": 1})
+    run.append_metrics({"split": "test", "step": 3})
+    assert [line["step"] for line in run.metrics("validation")] == [3]
 
 
 @given(text=st.binary(max_size=200))

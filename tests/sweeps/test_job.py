@@ -26,7 +26,7 @@ def trained(monkeypatch):
         assert (row["state"], row["error"]) == ("running", "still training")
         with run.lock():  # as training does
             run.write_summary({"step": 3, "last": figures(15.0), "best": figures(15.0)})
-            run.write_dataset({"mask_hash": "m", "test_fingerprint": "t"})
+            run.write_dataset({"mask_hash": "m", "validation_fingerprint": "t"})
             run.write_status("finished", step=3, seconds=1.0)
 
     def resume(path):
