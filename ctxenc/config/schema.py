@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from ctxenc.metrics.registry import measured_in_training
+from ctxenc.metrics.registry import MAIN, measured_in_training
 
 
 class Role(enum.Enum):
@@ -242,7 +242,7 @@ class Config:
         null="an epoch, or several where they are shorter than 100 steps",
     )
     monitor: str = key(
-        "psnr_db",
+        MAIN,
         Role.IDLE,
         "validation metric by which a sweep ranks its runs, and which a search optimises",
         one_of=measured_in_training(),

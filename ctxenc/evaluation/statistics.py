@@ -6,9 +6,8 @@ import numpy as np
 
 from ctxenc import baselines
 from ctxenc.metrics.bootstrap import LEVEL, Columns, Figure, Samples, figure, resampled_figures
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import MAIN, METRICS
 
-VERDICT = "psnr_db"  # the metric that says which method is better
 FEWEST = 10  # test images for a verdict: with fewer, a bootstrap says nothing of the spread
 
 
@@ -23,7 +22,7 @@ def standing(
 
     Returns:
         (by row and metric the figures, with the number of `images` that have a value; the baseline
-        with the best `VERDICT` among those on all images, if any; by metric, the model's figure
+        with the best `MAIN` among those on all images, if any; by metric, the model's figure
         minus that baseline's, image by image).
     """
     samples = dict(zip(rows, resampled_figures(list(rows.values())), strict=True))
@@ -36,8 +35,8 @@ def standing(
         row: {name: {**f, "images": images(row, name)} for name, f in _finite(found).items()}
         for row, found in samples.items()
     }
-    others = [r for r in rows if r != "model" and images(r, VERDICT) == images("model", VERDICT)]
-    best = max(others, key=lambda row: samples[row][VERDICT][0], default=None)
+    others = [r for r in rows if r != "model" and images(r, MAIN) == images("model", MAIN)]
+    best = max(others, key=lambda row: samples[row][MAIN][0], default=None)
     if best is None:
         return figures, None, {}
     ours, theirs = samples["model"], samples[best]
@@ -54,7 +53,7 @@ def sentence(best: str | None, lead: Mapping[str, Figure], images: int) -> str:
         return f"{images} test images are too few for a verdict; expected {FEWEST} or more"
     if best is None:
         return "no baseline was measured on these images, so nothing says what the model is worth"
-    title, difference = baselines.title(best), lead[VERDICT]
+    title, difference = baselines.title(best), lead[MAIN]
     low, high, by = difference["low"], difference["high"], difference["mean"]
     if low > 0:
         words, ends = f"beats {title} by {by:.2f} dB", f"{low:.2f} to {high:.2f}"

@@ -163,6 +163,9 @@ METRICS: dict[str, Metric] = {
 }
 """By the name that files, options and columns have."""
 
+MAIN = "psnr_db"
+"""What decides on the best step, run and method where nothing else is asked for."""
+
 
 def measured_in_training() -> tuple[str, ...]:
     """The names of the metrics that every test during training measures."""

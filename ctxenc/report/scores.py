@@ -12,11 +12,10 @@ from rich.table import Table
 
 from ctxenc.baselines import title
 from ctxenc.metrics.bootstrap import LEVEL, Figure
-from ctxenc.metrics.registry import METRICS, Metric
+from ctxenc.metrics.registry import MAIN, METRICS, Metric
 
 NARROWEST = 80  # characters, where the output is no terminal
 WIDEST = 9  # characters of a heading's line
-ORDER = "psnr_db"  # the metric by which the rows are ordered
 
 Figures = dict[str, Figure]
 
@@ -51,7 +50,7 @@ def tables(metrics: dict[str, Any], width: int) -> list[Table]:
     """
 
     def badness(item: tuple[str, Figures]) -> float:
-        return METRICS[ORDER].badness(item[1].get(ORDER, {}).get("mean", -math.inf))
+        return METRICS[MAIN].badness(item[1].get(MAIN, {}).get("mean", -math.inf))
 
     rows = sorted(metrics["rows"].items(), key=badness)
     names = [_name(row, figures, metrics["images"]) for row, figures in rows]
@@ -82,7 +81,7 @@ def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
 
 
 def _name(row: str, figures: Figures, images: int) -> str:
-    star = " *" if figures.get(ORDER, {}).get("images") != images else ""
+    star = " *" if figures.get(MAIN, {}).get("images") != images else ""
     return f"{'>' if row == 'model' else ' '} {title(row)}{star}"
 
 

@@ -23,6 +23,7 @@ from jaxtyping import Array, PyTree, UInt32
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
 from ctxenc.errors import UserError
+from ctxenc.metrics.registry import MAIN
 from ctxenc.parallel.devices import on_devices
 from ctxenc.parallel.processes import is_main
 from ctxenc.runs import files
@@ -30,7 +31,6 @@ from ctxenc.state import Logged, NetworkState, TrainState, Variables
 
 log = logging.getLogger(__name__)
 
-BEST_BY = "psnr_db"
 ITEMS = ("generator", "training", "sums")
 
 
@@ -47,7 +47,7 @@ class Checkpoints:
         self._saved: set[int] = set()
         for step in saved_steps(folder):
             _score(folder / str(step))  # Orbax reads them all, and would not name the damaged one
-        score = operator.itemgetter(BEST_BY)
+        score = operator.itemgetter(MAIN)
         best = BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy([LatestN(2), best]),
@@ -224,7 +224,7 @@ def _score(checkpoint: Path) -> float | None:
     """The `psnr_db` of the validation before a checkpoint was saved; None without one."""
     file = checkpoint / "metrics" / "metrics"
     try:
-        return float(files.read_json(file)[BEST_BY]) if file.exists() else None
+        return float(files.read_json(file)[MAIN]) if file.exists() else None
     except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"{checkpoint}: the checkpoint is damaged ({_reason(error)}); "

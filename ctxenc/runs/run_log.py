@@ -21,9 +21,8 @@ from ctxenc import step
 from ctxenc.config.schema import Config
 from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
-from ctxenc.metrics.registry import METRICS, measured_in_training
+from ctxenc.metrics.registry import MAIN, METRICS, measured_in_training
 from ctxenc.report.progress import Bar
-from ctxenc.runs.checkpoints import BEST_BY
 from ctxenc.runs.folder import Run
 from ctxenc.runs.session import Background
 from ctxenc.runs.tensorboard import TensorBoard
@@ -158,23 +157,23 @@ class RunLog(AbstractContextManager["RunLog"]):
             n: f"{METRICS[n].heading} {METRICS[n].shown(figures[n])}"
             for n in measured_in_training()
         }
-        context_mean = METRICS[BEST_BY].shown(self.baselines["context_mean"][BEST_BY])
-        shown[BEST_BY] += f" (context mean {context_mean})"
+        context_mean = METRICS[MAIN].shown(self.baselines["context_mean"][MAIN])
+        shown[MAIN] += f" (context mean {context_mean})"
         log.info("step %d: validation %s", at, ", ".join(shown.values()))
         self.restart_clock(at)
 
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
         kept = ("step", *METRICS)  # not those of the raw weights
-        lines = [line for line in self._validations if BEST_BY in line]
+        lines = [line for line in self._validations if MAIN in line]
         figures = [{name: line[name] for name in line if name in kept} for line in lines]
         if not figures:
             return
-        best = max(figures, key=lambda line: line[BEST_BY])
+        best = max(figures, key=lambda line: line[MAIN])
         summary = {"split": "validation", "step": figures[-1]["step"]}
         summary |= {"last": figures[-1], "best": best}
         self.run.write_summary({**summary, "baselines": self.baselines})
-        self.background.submit(self._draw, self.baselines["context_mean"][BEST_BY])
+        self.background.submit(self._draw, self.baselines["context_mean"][MAIN])
 
     def _draw(self, context_mean_db: float) -> None:
         from ctxenc.report import curves  # matplotlib: half a second, in the background
