@@ -5,10 +5,9 @@ import sys
 
 from ctxenc.cli import one_line_errors
 from ctxenc.comparison import comparison_table, paired, records, sections
-from ctxenc.comparison.figures import MAIN
 from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.errors import printable
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import MAIN, METRICS
 
 
 def main() -> None:
@@ -46,9 +45,9 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m ctxenc.compare",
-        description="Compare runs: a table of the keys that differ, the status and the test "
-        "metrics of every run at or below the folders. Runs whose test masks or images differ "
-        "get tables of their own.",
+        description="Compare runs: a table of the keys that differ, the status and validation "
+        "metrics of every run at or below the folders, and the test metrics of those that were "
+        "evaluated. Runs whose validation masks or images differ get tables of their own.",
     )
     add = parser.add_argument
     add("folders", nargs="+", metavar="DIR", help="run folders, sweeps, or folders of them")
@@ -56,9 +55,9 @@ def _options() -> argparse.Namespace:
         "--sort",
         default=MAIN,
         metavar="KEY",
-        help=f"a metric of the last test ({', '.join(METRICS)}; default: %(default)s) or, as "
-        f"best.{MAIN}, of the best; {', '.join(records.OWN_KEYS)}, or a key of the "
-        "configuration; --sort=-KEY reverses",
+        help=f"a metric of the last validation ({', '.join(METRICS)}; default: %(default)s); as "
+        f"best.{MAIN}, of the best; as test.{MAIN}, of the test split; "
+        f"{', '.join(records.OWN_KEYS)}, or a key of the configuration; --sort=-KEY reverses",
     )
     add("--top", type=int, metavar="N", help="only the first N of each table")
     add("--filter", action="append", default=[], metavar="KEY=VALUE", help="only such runs; repeat")

@@ -43,10 +43,14 @@ def fake_run(
     error=None,
     masks="masks",
     images="images",
+    split="validation",
     overrides=(),
     **config,
 ):
-    """A run folder with every small file, tested at steps 50 and 100."""
+    """A run folder with every small file, tested at steps 50 and 100.
+
+    With `split` of ``test`` as before there was a validation split.
+    """
     run = Run(folder)
     run.write_config(OmegaConf.create({**CONFIG, **config}), list(overrides))
     run.write_status(state, step=100, seconds=61.0, error=error)
@@ -54,8 +58,8 @@ def fake_run(
         {
             "name": "photos",
             "image_size": 32,
-            "test_images": 40,
-            "test_fingerprint": images,
+            f"{split}_images": 40,
+            f"{split}_fingerprint": images,
             "mask_hash": masks,
         }
     )
@@ -66,7 +70,7 @@ def fake_run(
         losses = {"generator_loss": 1 / step, "reconstruction_loss": 0.9 / step}
         run.append_metrics({"split": "train", "step": step, **losses})
     for line in (best, last):
-        run.append_metrics({"split": "test", **line})
+        run.append_metrics({"split": split, **line})
     return run
 
 
@@ -80,14 +84,38 @@ def fake_samples(run, shade=0.0, step=100):
 
 
 def fake_evaluation(
-    run, psnr, name="test", masks="masks", images="images", weights="raw", **columns
+    run,
+    psnr,
+    name="test",
+    masks="test masks",
+    images="test images",
+    weights="raw",
+    which="best",
+    step=None,
+    overrides=(),
+    **columns,
 ):
-    """An evaluation with these per-image PSNRs, other columns made from them, or given, or None."""
+    """An evaluation with these per-image PSNRs, other columns made from them, or given, or None.
+
+    It is of the run's own test split and masks, unless there are overrides; None: not said.
+    """
     psnr = np.asarray(psnr, float)
-    metrics = {"mask_hash": masks, "dataset": {"test_fingerprint": images}}
-    metrics["checkpoint"] = {"which": "best", "step": 100, "weights": weights}
     made = {"psnr": psnr, "ssim": psnr / 100, "l1": 1 / psnr, "l2": 0.1 / psnr}
     kept = {c: v for c, v in (made | columns).items() if v is not None}
+    steps = {"best": 50, "latest": 100}
+    metrics = {
+        "mask_hash": masks,
+        "images": len(psnr),
+        "dataset": {"test_fingerprint": images},
+        "checkpoint": {"which": which, "step": step or steps[which], "weights": weights},
+        "rows": {
+            "model": {
+                "psnr_db": {"mean": psnr.mean(), "low": psnr.min(), "high": psnr.max()},
+                "ssim": {"mean": psnr.mean() / 100},
+            }
+        },
+    }
+    metrics |= {} if overrides is None else {"overrides": list(overrides)}
     Evaluation.of(run, name).write(metrics, {f"model.{c}": v for c, v in kept.items()})
 
 

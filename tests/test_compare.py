@@ -45,13 +45,13 @@ def test_the_table_shows_what_differs_and_every_run(sweep):
     start = next(i for i, line in enumerate(lines) if line.startswith("run"))
     head = lines[start].split()
     assert head[:4] == ["run", "seed", "lambda_adv", "PSNR"]
-    assert head[-3:] == ["status", "step", "time"]
+    assert " ".join(head).endswith("status step time test PSNR dB test SSIM")
     names = [line.split()[0] for line in lines[start + 1 : start + 5]]
     assert names == ["1-0.01", "1-0.0", "0-0.01", "0-0.0"]
     changes = ["+1.10", "+1.00", "+0.10", "baseline"]
     assert all(c in line.split() for c, line in zip(changes, lines[start + 1 :], strict=False))
     assert "mask=random" in done.stdout
-    assert "the test masks differ" in done.stdout
+    assert "the validation masks differ" in done.stdout
     assert "DivergedError: step 7" in done.stdout
     assert "summary.json: not readable as JSON" in done.stdout
     assert "+1.10 [+1.10, +1.10]" in done.stdout
@@ -61,14 +61,17 @@ def test_csv_and_json_hold_every_run_once_with_its_figures(sweep):
     rows = list(csv.DictReader(io.StringIO(ctxenc_compare(sweep, "--format=csv").stdout)))
     runs = [row for row in rows if row["path"]]
     assert sorted(row["run"] for row in runs) == ["0-0.0", "0-0.01", "1-0.0", "1-0.01", "random"]
-    assert float(next(r for r in runs if r["run"] == "1-0.01")["psnr_db"]) == 16.1
+    (row,) = [row for row in runs if row["run"] == "1-0.01"]
+    assert (row["validation.last.psnr_db"], row["test.psnr_db"]) == ("16.1", "17.1")
+    assert not {"psnr_db", "best.psnr_db"} & row.keys()
     found = json.loads(ctxenc_compare(sweep, "--format=json").stdout)["tables"]
     by_key = {table["key"]: table["rows"] for table in found}
-    assert [row["psnr_db"] for row in by_key["section-0"]] == [16.1, 16.0, 15.1, 15.0]
+    validation = [row["validation.last.psnr_db"] for row in by_key["section-0"]]
+    assert validation == [16.1, 16.0, 15.1, 15.0]
     assert by_key["section-0"][0]["lambda_adv"] == "0.01"
     assert {row["run"] for row in by_key["trouble"]} == {"torn", "failed"}
     assert {row["baseline"] for row in by_key["paired-0"]} == {"0-0.0"}
-    assert by_key["paired-0"][0]["psnr_db.low"] == pytest.approx(1.1)
+    assert by_key["paired-0"][0]["test.difference.psnr_db.low"] == pytest.approx(1.1)
 
 
 def test_markdown_is_one_table_a_section(sweep):

@@ -2,16 +2,16 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ctxenc.comparison import figures, settings
-from ctxenc.comparison.figures import MAIN
+from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.records import Record, natural
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import MAIN, METRICS
 
-CHANGE = f"change.{MAIN}"
 HOW_IT_WENT = (
     Column("state", "status"),
     Column("step", "step", True),
@@ -74,21 +74,24 @@ def _decisive(keys: Iterable[str], by: str) -> list[str]:
 
 
 def _section_table(section: Section, key: str, minor: set[str], everything: bool) -> Table:
-    """The runs of a section: what differs in them, how they went, and their test metrics."""
-    runs, against = section.runs, section.baseline
+    """The runs of a section: what differs in them, how they went, and their figures."""
+    runs, against, split = section.runs, section.baseline, section.split
     found = [run.settings for run in runs]
     keys = settings.differing(found)
     if everything:
         keys = list(dict.fromkeys(k for s in found for k in s.values))
     columns = [Column("run", "run"), *(Column(k, k, setting=True) for k in keys)]
+    trained: list[Column] = []
     for name in figures.names(run.last for run in runs):
         heading, best = figures.heading(name), everything or name == MAIN
-        columns.append(Column(name, heading, True, name in minor, metric=name))
-        columns.append(Column(f"best.{name}", f"best {heading}", True, not best, metric=name))
+        key_of = f"{split}.{{}}.{name}".format
+        trained.append(Column(key_of("last"), heading, True, name in minor, metric=name))
+        trained.append(Column(key_of("best"), f"best {heading}", True, not best, metric=name))
         if name == MAIN and against is not None:
-            columns.append(Column(CHANGE, f"change {METRICS[name].unit}", True))
-    columns += [*HOW_IT_WENT, Column("path", "path", hidden=True)]
-    notes = [section.note] if section.note else []
+            trained.append(Column(_change(split), f"change {METRICS[name].unit}", True))
+    columns += _of_training(split, [*trained, *HOW_IT_WENT])
+    columns += [*_test_columns(section, minor), Column("path", "path", hidden=True)]
+    notes = [*section.notes]
     fills = [
         f"{name.replace('_', ' ')} {figures.shown(MAIN, found[MAIN])} {METRICS[MAIN].unit}"
         for name, found in runs[0].baselines.items()
@@ -97,19 +100,31 @@ def _section_table(section: Section, key: str, minor: set[str], everything: bool
     if fills:
         notes.append(f"Fills that need no training: {', '.join(fills)}.")
     if against is not None and len(runs) + section.hidden > 1:
-        notes.append(f"Change: {METRICS[MAIN].title} at the last test against {against.label}.")
+        notes.append(f"Change: last {split} {METRICS[MAIN].title} against {against.label}.")
+    notes += _test_notes(section)
     if section.hidden:
         notes.append(f"{section.hidden} more not shown.")
-    return Table(key, section.title, notes, columns, [_run(run, against) for run in runs])
+    rows = [_run(run, against) | _test_cells(section.tests.shown.get(run)) for run in runs]
+    return Table(key, section.title, notes, columns, rows)
+
+
+def _of_training(split: str, columns: Iterable[Column]) -> list[Column]:
+    return [replace(column, group=f"training, on {split} images") for column in columns]
+
+
+def _change(split: str) -> str:
+    return f"{split}.change.{MAIN}"
 
 
 def _run(run: Record, baseline: Record | None) -> Row:
     row = {key: _cell(key, value) for key, value in run.values.items()}
-    if baseline is run:
-        row[CHANGE] = Cell("baseline")
-    elif baseline is not None and MAIN in run.last and MAIN in baseline.last:
-        difference = run.last[MAIN] - baseline.last[MAIN]
-        row[CHANGE] = Cell(figures.signed(MAIN, difference), difference)
+    if baseline is not None and baseline.tested_on is not None:
+        key = _change(baseline.tested_on.split)
+        if baseline is run:
+            row[key] = Cell("baseline")
+        elif MAIN in run.last and MAIN in baseline.last:
+            difference = run.last[MAIN] - baseline.last[MAIN]
+            row[key] = Cell(figures.signed(MAIN, difference), difference)
     return row | {"path": Cell.of(str(run.run.path)), "problem": Cell.of(run.problem)}
 
 
@@ -117,7 +132,7 @@ def _cell(key: str, value: float | str) -> Cell:
     if isinstance(value, str):
         return Cell.of(value)
     own = {"step": "{:,}".format, "seconds": _duration}
-    shown = own.get(key, partial(figures.shown, key.removeprefix("best.")))
+    shown = own.get(key, partial(figures.shown, figures.metric_of(key)))
     return Cell(shown(value), value)
 
 
@@ -128,33 +143,97 @@ def _group_table(
     keys = _decisive(settings.differing([run.settings for run in section.runs]), by)
     columns = [*(Column(k, k) for k in keys), Column("n", "n", True), Column("values", by)]
     for name in figures.names(run.last for run in section.runs):
-        heading = figures.heading(name)
-        columns.append(Column(name, heading, True, name in minor))
-        columns.append(Column(f"{name}.sd", f"{heading} sd", True, hidden=True))
-    notes = [section.note] if section.note else []
-    notes.append(f"Mean ± standard deviation over {by}, at the last test of the finished runs.")
-    groups = [_group(members, by) for members in grouped(section.runs, by)]
+        mean = Column(f"{section.split}.last.{name}", figures.heading(name), True, name in minor)
+        deviation = Column(f"{mean.key}.sd", "", True, hidden=True)
+        columns += _of_training(section.split, [mean, deviation])
+    columns += [*_test_columns(section, minor, ("sd",))[1:], Column("test.n", "", True, True)]
+    notes = [*section.notes]
+    figures_of = f"the finished runs' last {section.split} figures"
+    notes.append(f"Mean ± standard deviation over {by} of {figures_of}.")
+    notes += _test_notes(section)
+    groups = [_group(members, by, section) for members in grouped(section.runs, by)]
     groups.sort(key=lambda group: figures.badness(group[0], monitor))
     return Table(key, section.title, notes, columns, [row for _, row in groups[:top]])
 
 
-def _group(members: Sequence[Record], by: str) -> tuple[figures.Figures, Row]:
+def _group(members: Sequence[Record], by: str, section: Section) -> tuple[figures.Figures, Row]:
     """(the mean of each metric over the finished runs, the row)."""
     finished = [run for run in members if run.state == "finished"]
     count, of = len(finished), len(members)
     row = {key: Cell.of(value) for key, value in members[0].settings.values.items()}
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
     row["values"] = Cell.of(", ".join(run.settings.values.get(by, "") for run in finished))
-    means = {}
-    for name in figures.names(run.last for run in finished):
-        values = [run.last[name] for run in finished if name in run.last]
+    tests = [t.figures if (t := section.tests.shown.get(run)) else {} for run in finished]
+    row["test.n"] = Cell("", sum(map(bool, tests)))
+    means, of_last = _means(f"{section.split}.last", [run.last for run in finished])
+    return means, row | of_last | _means("test", tests)[1]
+
+
+def _means(prefix: str, found: Sequence[figures.Figures]) -> tuple[dict[str, float], Row]:
+    """(the mean of each metric, its cells, which say how many runs have it where not all do)."""
+    means: dict[str, float] = {}
+    row: Row = {}
+    for name in figures.names(found):
+        values = [of_run[name] for of_run in found if name in of_run]
         means[name] = statistics.fmean(values)
         text, deviation = figures.shown(name, means[name]), None
         if len(values) > 1:
             deviation = statistics.stdev(values)
             text += f" ± {figures.shown(name, deviation)}"
-        row[name], row[f"{name}.sd"] = Cell(text, means[name]), Cell("", deviation)
+        text += f" ({len(values)} of {len(found)})" if len(values) < len(found) else ""
+        row[f"{prefix}.{name}"] = Cell(text, means[name])
+        row[f"{prefix}.{name}.sd"] = Cell("", deviation)
     return means, row
+
+
+def _test_columns(
+    section: Section, minor: set[str], beside: Sequence[str] = ("low", "high")
+) -> list[Column]:
+    """Those of the test split, where any run has figures of it; `beside` each, hidden ones."""
+    found = section.evaluated
+    alike = len({test.checkpoint for test in found}) < 2
+    columns = [Column("test.checkpoint", "checkpoint", hidden=alike)] if found else []
+    for name in figures.names(test.figures for test in found):
+        title = f"test {figures.heading(name)}"
+        columns.append(Column(f"test.{name}", title, True, name in minor))
+        columns += [Column(f"test.{name}.{end}", "", True, hidden=True) for end in beside]
+    return [replace(column, group="evaluation, on test images") for column in columns]
+
+
+def _test_cells(test: Evaluated | None) -> Row:
+    """A run's test figures, with the intervals that `ctxenc.evaluate` shows too."""
+    if test is None:
+        return {}
+    row: Row = {"test.checkpoint": Cell.of(test.checkpoint)}
+    for name, value in test.figures.items():
+        text = figures.shown(name, value)
+        if name in test.intervals:
+            low, high = test.intervals[name]
+            row |= {f"test.{name}.low": Cell("", low), f"test.{name}.high": Cell("", high)}
+            if name in METRICS and METRICS[name].interval:
+                text += f" [{figures.shown(name, low)}, {figures.shown(name, high)}]"
+        row[f"test.{name}"] = Cell(text, value)
+    return row
+
+
+def _test_notes(section: Section) -> list[str]:
+    """Of what the test figures are, and which runs have none."""
+    if not (found := section.evaluated):
+        return []
+    kinds = ", ".join(dict.fromkeys(test.checkpoint for test in found))
+    count = "?" if (images := found[0].images) is None else f"{images:,}"
+    notes = [
+        f"Test: evaluations on the runs' own {count} test images and masks, checkpoint {kinds}."
+    ]
+    if section.tests.several:
+        notes.append("Of a run's several, that of best counts, else of latest, never the better.")
+    elsewhere = len(section.tests.elsewhere.intersection(section.runs))
+    blanks = {
+        "without such an evaluation": len(section.runs) - len(found) - elsewhere,
+        "of other test images or masks than the rest": elsewhere,
+    }
+    reasons = [f"{count} {reason}" for reason, count in blanks.items() if count]
+    return notes + ([f"No test figures: {', '.join(reasons)}."] if reasons else [])
 
 
 def _duration(seconds: float) -> str:

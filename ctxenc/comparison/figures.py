@@ -1,4 +1,4 @@
-"""Test figures by the metric's name, those of metrics that this version does not know among them.
+"""Figures by the metric's name, those of metrics that this version does not know among them.
 
 A run folder may be older or newer than the code: what a run lacks is left out, and a metric that
 `ctxenc.metrics.registry` does not have is shown under its own name, ranked neither way.
@@ -7,12 +7,10 @@ A run folder may be older or newer than the code: what a run lacks is left out, 
 import math
 from collections.abc import Iterable, Mapping
 
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import MAIN, METRICS
 
 Figures = Mapping[str, float]
 
-MAIN = next(iter(METRICS))
-"""What runs are ranked by where nothing else is asked for: the registry's first metric."""
 MOST_UNKNOWN = 100  # metrics of one comparison that this version does not know
 
 
@@ -21,6 +19,12 @@ def names(found: Iterable[Iterable[str]]) -> list[str]:
     there = dict.fromkeys(name for figures in found for name in figures)
     unknown = [name for name in there if name not in METRICS]
     return [*(name for name in METRICS if name in there), *unknown[:MOST_UNKNOWN]]
+
+
+def metric_of(key: str) -> str:
+    """The metric of a key such as ``best.psnr_db`` or ``validation.last.psnr_db``."""
+    *of, name = key.split(".")
+    return name if {"validation", "test", "last", "best"}.issuperset(of) else key
 
 
 def heading(name: str) -> str:

@@ -1,12 +1,13 @@
-"""Two runs image by image: how much better one fills the very same holes than the other."""
+"""Two runs image by image: how much better one fills the very same test images' holes."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ctxenc.comparison import figures
+from ctxenc.comparison import evaluated, figures
+from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison
 from ctxenc.comparison.tables import Cell, Column, Row, Table
@@ -16,13 +17,7 @@ from ctxenc.metrics import bootstrap, registry
 from ctxenc.metrics.bootstrap import Columns
 from ctxenc.metrics.registry import METRICS
 
-
-class _Side(NamedTuple):
-    """One of the evaluations that are compared."""
-
-    name: str  # of the run, with the checkpoint where that is not the usual one
-    record: Record
-    evaluation: Evaluation
+DIFFERENCE = "test.difference"  # begins the keys of columns
 
 
 def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Table], list[str]]:
@@ -35,15 +30,18 @@ def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Ta
         (a table for each set of masks and images, best first; what could not be used, and why).
     """
     baselines = (section.baseline for section in comparison.sections if section.baseline)
-    sides: dict[tuple[str, str], dict[Any, _Side]] = {}
+    sides: dict[Any, dict[Any, Evaluated]] = {}
     left_out: list[str] = []
     for record in dict.fromkeys([*baselines, *comparison.ranked]):
+        mine: list[Evaluated] = []
         for evaluation in Evaluation.all_of(record.run):
             with _noted(left_out, record):
-                tested_on, checkpoint, name = _read(record, evaluation)
-                same = sides.setdefault(tested_on, {})
-                # The same checkpoint on the same images twice is the same.
-                same.setdefault((record, checkpoint), _Side(name, record, evaluation))
+                mine.append(evaluated.read(record, evaluation))
+        for side in sorted(mine, key=evaluated.preference):
+            # Of older runs the test split chose the best: they have tables of their own.
+            split = record.tested_on and record.tested_on.split
+            same = sides.setdefault((split, side.on), {})
+            same.setdefault((record, side.saved), side)  # one checkpoint twice is the same
     found: list[Table] = []
     for same in sides.values():
         if len(same) > 1:
@@ -52,9 +50,9 @@ def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Ta
     return found, left_out
 
 
-def _whole(sides: Iterable[_Side], left_out: list[str]) -> list[tuple[_Side, Columns]]:
+def _whole(sides: Iterable[Evaluated], left_out: list[str]) -> list[tuple[Evaluated, Columns]]:
     """Those that can be read and have as many images as the first, with each image's values."""
-    whole: list[tuple[_Side, Columns]] = []
+    whole: list[tuple[Evaluated, Columns]] = []
     for side in sides:
         with _noted(left_out, side.record):
             columns = _columns(side.evaluation)
@@ -69,7 +67,7 @@ def _whole(sides: Iterable[_Side], left_out: list[str]) -> list[tuple[_Side, Col
     return whole
 
 
-def _table(key: str, whole: list[tuple[_Side, Columns]], everything: bool) -> list[Table]:
+def _table(key: str, whole: list[tuple[Evaluated, Columns]], everything: bool) -> list[Table]:
     """All but the first minus the first: a baseline, since they come first, or its stand-in."""
     if len(whole) < 2:
         return []
@@ -96,14 +94,15 @@ def _table(key: str, whole: list[tuple[_Side, Columns]], everything: bool) -> li
     columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
     for name in figures.names(means for means, _ in rows):
         minor = METRICS[name].minor and not everything
-        columns.append(Column(name, figures.heading(name), True, minor, metric=name))
-        columns += [Column(f"{name}.{end}", "", True, hidden=True) for end in ("low", "high")]
+        mean = Column(f"{DIFFERENCE}.{name}", figures.heading(name), True, minor, metric=name)
+        ends = [Column(f"{mean.key}.{end}", "", True, hidden=True) for end in ("low", "high")]
+        columns += [mean, *ends]
     note = (
         f"Evaluation {', '.join(sorted(names))}: mean difference over the same {images} test "
         f"images and masks, with a {bootstrap.LEVEL} % bootstrap interval over the images; what "
         "another seed would change is not in it. ≈: zero is inside."
     )
-    title = f"Paired differences from {first.name}"
+    title = f"Paired differences on test images from {first.name}"
     return [Table(key, title, [note], columns, [row for _, row in rows])]
 
 
@@ -111,7 +110,8 @@ def _cells(metric: str, found: dict[str, float]) -> Row:
     low, mean, high = (figures.signed(metric, found[key]) for key in ("low", "mean", "high"))
     around = "≈ " if found["low"] <= 0 <= found["high"] else ""
     cell = Cell(f"{around}{mean} [{low}, {high}]", found["mean"], (found["low"], found["high"]))
-    return {metric: cell} | {f"{metric}.{end}": Cell("", found[end]) for end in ("low", "high")}
+    key = f"{DIFFERENCE}.{metric}"
+    return {key: cell} | {f"{key}.{end}": Cell("", found[end]) for end in ("low", "high")}
 
 
 @contextlib.contextmanager
@@ -121,28 +121,6 @@ def _noted(left_out: list[str], record: Record) -> Iterator[None]:
         yield
     except UserError as error:
         left_out.append(str(error).replace(str(record.run.path), record.label))
-
-
-def _read(
-    record: Record, evaluation: Evaluation
-) -> tuple[tuple[str, str], tuple[str, str, str], str]:
-    """(hash of the masks and fingerprint of the images, checkpoint, name of this side)."""
-    metrics = evaluation.metrics
-    dataset, saved = (
-        value if isinstance(value := metrics.get(key), dict) else {}
-        for key in ("dataset", "checkpoint")
-    )
-    mask_hash, fingerprint = metrics.get("mask_hash"), dataset.get("test_fingerprint")
-    if not (isinstance(mask_hash, str) and isinstance(fingerprint, str)):
-        file = evaluation.path / "metrics.json"
-        raise UserError(f"{file}: mask_hash and dataset.test_fingerprint are not both there")
-    which, step, weights = (str(saved.get(key, ""))[:20] for key in ("which", "step", "weights"))
-    weights = weights or "raw"  # the only ones, before there were others
-    averaged = record.settings.values.get("ema_decay", "null") != "null"
-    words = [] if which in ("", "best") else [which]
-    words += ["raw"] if averaged and weights == "raw" else []
-    name = f"{record.label} ({', '.join(words)})" if words else record.label
-    return (mask_hash, fingerprint), (which, step, weights), name
 
 
 def _columns(evaluation: Evaluation) -> Columns:

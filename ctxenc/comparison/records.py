@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ctxenc.comparison.figures import Figures
+from ctxenc.comparison.figures import Figures, metric_of
 from ctxenc.comparison.settings import Settings, read_yaml
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
@@ -29,14 +29,27 @@ SILENT_AFTER = 3600  # seconds without a line: a run that says it runs may have 
 MOST = 2**53  # steps and seconds beyond this are no count
 
 
+class TestedOn(NamedTuple):
+    """What a run was tested on while it trained.
+
+    `split` is ``validation``, or ``test`` of runs from before there was a validation split, `masks`
+    the hash of the masks, `images` the fingerprint of the images. Runs are ranked together where
+    all three are the same.
+    """
+
+    split: str
+    masks: str
+    images: str
+
+
 @dataclass(frozen=True, eq=False)
 class Record:
     """One run; what its folder does not say is None or empty.
 
     `state` is that of ``status.json``, ``damaged``, or ``unknown``; `problem` says what is missing
     or damaged, and why it is not finished. `last`, `best` and `baselines` have the figures of
-    metrics that this version does not know too. `tested_on` is the hash of the test masks and the
-    fingerprint of the test images.
+    metrics that this version does not know too, and all three are of the split that `tested_on`
+    names. `best_step` is the step of `best`.
     """
 
     run: Run
@@ -50,7 +63,8 @@ class Record:
     last: Figures = field(default_factory=dict)
     best: Figures = field(default_factory=dict)
     baselines: Mapping[str, Figures] = field(default_factory=dict)
-    tested_on: tuple[str, ...] = ()
+    best_step: int | None = None
+    tested_on: TestedOn | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -60,13 +74,21 @@ class Record:
 
     @functools.cached_property
     def values(self) -> dict[str, float | str]:
-        """All that one can sort and filter by: settings, figures and `OWN_KEYS`, where known."""
+        """All that one can sort and filter by: settings, figures and `OWN_KEYS`, where known.
+
+        Figures are there twice: as ``psnr_db`` and ``best.psnr_db`` of whatever split, and as
+        ``validation.last.psnr_db`` and ``validation.best.psnr_db``.
+        """
         given = self.settings.values.items()
-        settings = {k: v for k, v in given if k.removeprefix("best.") not in METRICS}
+        settings = {k: v for k, v in given if metric_of(k) not in METRICS}
         best = {f"best.{name}": figure for name, figure in self.best.items()}
+        split = {}
+        if self.tested_on is not None:
+            ofs = best | {f"last.{name}": figure for name, figure in self.last.items()}
+            split = {f"{self.tested_on.split}.{key}": figure for key, figure in ofs.items()}
         own = {"run": self.label, "state": self.state, "step": self.step, "seconds": self.seconds}
         known = {key: value for key, value in own.items() if value is not None}
-        return {**settings, **self.last, **best, **known}
+        return {**settings, **self.last, **best, **split, **known}
 
 
 def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
@@ -157,9 +179,9 @@ def _missing(record: Record) -> list[str]:
     notes = [f"{name}: missing" for name in files if not (path / name).exists()]
     if record.state in ("finished", "unknown") and not record.last:
         there = (path / "summary.json").exists()
-        notes.append(f"summary.json: {'no test figures' if there else 'missing'}")
+        notes.append(f"summary.json: {'no figures' if there else 'missing'}")
     if record.last and not record.tested_on:
-        what = "no mask_hash and test_fingerprint" if record.dataset else "missing"
+        what = "no mask_hash, or no fingerprint" if record.dataset else "missing"
         notes.append(f"dataset.json: {what}, so it is not known what was tested on")
     return notes
 
@@ -213,7 +235,10 @@ def _running(path: Path) -> str:
 def _summary(record: Record) -> dict[str, Any]:
     summary = record.run.summary
     named = _given("summary.json", summary, "baselines", MAPPING) or {}
+    best = _given("summary.json", summary, "best", MAPPING) or {}
+    step = _given("summary.json: best", best, "step", NUMBER)
     return {
+        "best_step": None if step is None else int(step),
         "last": _figures("summary.json", summary, "last"),
         "best": _figures("summary.json", summary, "best"),
         "baselines": {name: _figures("summary.json: baselines", named, name) for name in named},
@@ -225,23 +250,27 @@ def _figures(where: str, values: Mapping[str, Any], key: str) -> dict[str, float
     found = _given(where, values, key, MAPPING) or {}
     for metric in found.keys() & METRICS.keys():
         _given(f"{where}: {key}", found, metric, NUMBER)
-    return {m: float(v) for m, v in found.items() if m != "step" and _is_number(v)}
+    return {m: float(v) for m, v in found.items() if m != "step" and is_number(v)}
 
 
 def _dataset(record: Record) -> dict[str, Any]:
     dataset = record.run.dataset
-    known = [_given("dataset.json", dataset, k, TEXT) for k in ("mask_hash", "test_fingerprint")]
-    return {"dataset": dataset, "tested_on": tuple(known) if all(known) else ()}
+    split = "validation" if "validation_fingerprint" in dataset else "test"
+    keys = ("mask_hash", f"{split}_fingerprint")
+    masks, images = (_given("dataset.json", dataset, key, TEXT) for key in keys)
+    tested_on = TestedOn(split, masks, images) if masks and images else None
+    return {"dataset": dataset, "tested_on": tested_on}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value from a file is a number that can stand in a table."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     return number and abs(value) <= MOST  # False for NaN
 
 
 Kind = tuple[str, Callable[[Any], bool]]
 TEXT: Kind = "text", lambda value: isinstance(value, str)
-NUMBER: Kind = "a finite number", _is_number
+NUMBER: Kind = "a finite number", is_number
 MAPPING: Kind = "figures by name", lambda value: isinstance(value, dict)
 
 

@@ -1,35 +1,44 @@
 """Runs side by side: which can be ranked together, in which order, and what tells them apart.
 
-Figures can be compared only where the test masks and the test images are the same, so runs are
-first split by those, and nothing is ever ranked or subtracted across the parts.
+Figures can be compared only where what training was tested on is the same, split, masks and images
+alike, so runs are first parted by that, and nothing is ever ranked or subtracted across the parts.
 """
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ctxenc.comparison import figures, settings
-from ctxenc.comparison.records import OWN_KEYS, Record, natural
+from ctxenc.comparison import evaluated, figures, settings
+from ctxenc.comparison.evaluated import Evaluated, Tests
+from ctxenc.comparison.records import OWN_KEYS, Record, TestedOn, natural
 from ctxenc.config import schema
 from ctxenc.errors import UserError
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import MAIN, METRICS
 
 
 @dataclass(frozen=True)
 class Section:
     """Runs whose figures can be compared, in order; `baseline` is what changes are against.
 
-    `title` says what they were tested on, `note` why they stand apart from the first section.
-    `hidden` counts those that ``top`` cut off.
+    `title` says what they were tested on while they trained, which was `split`; `notes` why they
+    stand apart. `tests` has the figures of the test split. `hidden` counts the runs that ``top``
+    cut off.
     """
 
     title: str
-    note: str
+    notes: tuple[str, ...]
+    split: str
     runs: tuple[Record, ...]
     baseline: Record | None
+    tests: Tests
     hidden: int
+
+    @property
+    def evaluated(self) -> list[Evaluated]:
+        """What the test figures of its runs are from; nothing of those that have none."""
+        return [self.tests.shown[run] for run in self.runs if run in self.tests.shown]
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Comparison:
 def compare(
     records: Sequence[Record],
     *,
-    sort: str = figures.MAIN,
+    sort: str = MAIN,
     top: int | None = None,
     filters: Sequence[str] = (),
     baseline: str | None = None,
@@ -59,8 +68,9 @@ def compare(
 
     Args:
         records: as `ctxenc.comparison.records.load` gives them.
-        sort: a key of `Record.values`; a leading minus reverses. Metrics sort best first, the
-            rest upwards, and runs without the value come last.
+        sort: a key of `Record.values`, or as ``test.psnr_db`` a figure of `Section.tests`; a
+            leading minus reverses. Metrics sort best first, the rest upwards, and runs without the
+            value come last.
         top: how many runs of each section are kept; None for all.
         filters: ``KEY=VALUE`` that all hold for the runs that are kept.
         baseline: label, folder name or path of the run that changes are against; None for the
@@ -84,21 +94,24 @@ def compare(
     kept = [run for run in records if all(_holds(text, run) for text in filters)]
     if not kept:
         raise UserError(f"{' '.join(filters)}: none of the {len(records)} runs is like that")
-    parts: dict[tuple[str, ...], list[Record]] = {}
+    parts: dict[TestedOn, list[Record]] = {}
     for record in kept:
-        if record.ranked:
+        if record.tested_on is not None and record.ranked:
             parts.setdefault(record.tested_on, []).append(record)
-    ordered = sorted(parts.values(), key=len, reverse=True)
+    ordered = sorted(parts.items(), key=lambda item: len(item[1]), reverse=True)
     sections = []
-    for part in ordered:
-        runs, first = _ordered(part, sort), against or part[0]
+    for tested_on, part in ordered:
+        tests, first = evaluated.tests(part), against or part[0]
+        runs = _ordered(part, sort, tests)
         runs = runs if group_by is not None else runs[:top]
         sections.append(
             Section(
-                title=_title(part, ordered),
-                note=_note(part[0], ordered[0][0]),
+                title=_title(tested_on.split, part, [others for _, others in ordered]),
+                notes=tuple(_notes(tested_on, ordered[0][0])),
+                split=tested_on.split,
                 runs=tuple(runs),
-                baseline=first if first.tested_on == part[0].tested_on else None,
+                baseline=first if first.tested_on == tested_on else None,
+                tests=tests,
                 hidden=len(part) - len(runs),
             )
         )
@@ -111,7 +124,8 @@ def _check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool 
     known = list(dict.fromkeys(k for r in records for k in r.settings.values))
     if sorts:
         metrics = dict.fromkeys([*METRICS, *figures.names(r.last for r in records)])
-        known = [*OWN_KEYS, *metrics, *(f"best.{m}" for m in metrics), *known]
+        of_tests = (f"{prefix}{m}" for prefix in ("", "best.", "test.") for m in metrics)
+        known = list(dict.fromkeys([*OWN_KEYS, *of_tests, *(k for r in records for k in r.values)]))
     if key not in known:
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
@@ -127,7 +141,7 @@ def _named(name: str, records: Sequence[Record]) -> Record:
         what = "several runs have this name" if found else "no such run among those compared"
         raise UserError(f"--baseline={name}: {what}; expected one of the names in the table")
     if not found[0].ranked:
-        raise UserError(f"--baseline={name}: this run has no test figures ({found[0].problem})")
+        raise UserError(f"--baseline={name}: this run has no figures ({found[0].problem})")
     return found[0]
 
 
@@ -143,27 +157,30 @@ def _holds(text: str, run: Record) -> bool:
         return value == wanted
 
 
-def _ordered(runs: Sequence[Record], sort: str) -> list[Record]:
+def _ordered(runs: Sequence[Record], sort: str, tests: Tests) -> list[Record]:
     name = sort.removeprefix("-")
-    metric = METRICS.get(name.removeprefix("best."))
+    metric = METRICS.get(figures.metric_of(name))
+    values: dict[Record, Mapping[str, Any]] = {run: run.values for run in runs}
+    for run, test in tests.shown.items():
+        values[run] = run.values | {f"test.{n}": v for n, v in test.figures.items()}
 
     def key(run: Record) -> Any:
-        value = run.values[name]
+        value = values[run][name]
         try:
             return metric.badness(float(value)) if metric else (0, float(value), [])
         except ValueError:
             return (1, 0.0, natural(str(value)))
 
-    known = sorted((r for r in runs if name in r.values), key=key, reverse=sort.startswith("-"))
-    return known + [run for run in runs if name not in run.values]
+    known = sorted((r for r in runs if name in values[r]), key=key, reverse=sort.startswith("-"))
+    return known + [run for run in runs if name not in values[run]]
 
 
-def _title(part: Sequence[Record], parts: Sequence[Sequence[Record]]) -> str:
+def _title(split: str, part: Sequence[Record], parts: Sequence[Sequence[Record]]) -> str:
     """What the runs of a part were tested on, with the keys by which the parts may differ."""
     data = part[0].dataset
-    count = data.get("test_images")
+    count = data.get(f"{split}_images")
     title = f"{count:,}" if isinstance(count, int) else "?"
-    title += f" test images of {data.get('name', 'an unnamed set')}"
+    title += f" {split} images of {data.get('name', 'an unnamed set')}"
     title += f" at {data.get('image_size', '?')} px"
     tested = schema.keys(lambda key: key.tested)
     differing = settings.differing([run.settings for others in parts for run in others])
@@ -175,9 +192,23 @@ def _title(part: Sequence[Record], parts: Sequence[Sequence[Record]]) -> str:
     return title
 
 
-def _note(run: Record, first: Record) -> str:
-    pairs = zip(("masks", "images"), run.tested_on, first.tested_on, strict=True)
-    what = " and ".join(what for what, own, others in pairs if own != others)
-    if not what:
-        return ""
-    return f"Not ranked with the first table: the test {what} differ, so figures do not compare."
+def _notes(own: TestedOn, first: TestedOn) -> list[str]:
+    notes = []
+    if own.split == "test":
+        notes.append(
+            "Runs from before there was a validation split: tested on the test split while they "
+            "trained, so their best was chosen on it."
+        )
+    if own.split != first.split:
+        notes.append(
+            f"Not ranked with the first table, which is of {first.split} images: figures do not "
+            "compare."
+        )
+    elif own != first:
+        pairs = zip(("masks", "images"), own[1:], first[1:], strict=True)
+        what = " and ".join(what for what, mine, others in pairs if mine != others)
+        notes.append(
+            f"Not ranked with the first table: the {own.split} {what} differ, so figures do not "
+            "compare."
+        )
+    return notes

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Literal
 
 from rich.cells import cell_len
@@ -30,6 +31,7 @@ class Column:
     """`key` names it in CSV and JSON, `title` for people; a hidden one is in those two only.
 
     A `setting` is a key of the configuration; `metric` names the metric that the values are of.
+    Neighbours of a `group` share a heading where there is room for one.
     """
 
     key: str
@@ -38,6 +40,7 @@ class Column:
     hidden: bool = False
     setting: bool = False
     metric: str = ""
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -108,9 +111,12 @@ def _terminal(tables: Sequence[Table]) -> str:
             console.print(Text(printable(line), style="dim"))
         if stacked:
             for part in _parts(others, width - INDENT):
+                rows = zip(*(cells for _, cells in part), strict=True)
+                there = [any(cell.text for cell in row) for row in rows]
                 with console.capture() as captured:
-                    console.print(_drawn(part))
-                for name, line in zip(["", *names], captured.get().splitlines(), strict=True):
+                    console.print(_drawn([(c, [*compress(cells, there)]) for c, cells in part]))
+                heads = [printable(columns[0][0].title), *compress(names, there)]
+                for name, line in zip(heads, captured.get().splitlines(), strict=True):
                     console.print(Text(name), end="\n" if name else "")
                     file.write(f"{' ' * INDENT}{line}\n")
         else:

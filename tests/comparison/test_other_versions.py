@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ctxenc.comparison import comparison_table, figures, page, paired, sections
+from ctxenc.comparison import comparison_table, page, paired, sections
 from ctxenc.comparison.records import load, read
 from ctxenc.comparison.settings import Settings, differing
 from ctxenc.comparison.tables import FORMATS, render
@@ -22,7 +22,7 @@ def folder(tmp_path):
     change = {"dreamsim": 0.125, "histogram": [1, 2]}
     damage(newer, "summary.json", {**newer.summary, "last": {**newer.summary["last"], **change}})
     newer.append_metrics({"split": "train", "step": 125, "perceptual_loss": 0.25, "note": "new"})
-    newer.append_metrics({"split": "test", "step": 125, "dreamsim": 0.125})
+    newer.append_metrics({"split": "validation", "step": 125, "dreamsim": 0.125})
     damage(newer, "attention.json", {"heads": 4})
     fake_evaluation(newer, [16.0, 18.0], depth=[1.0, 2.0])
     fake_evaluation(fake_run(tmp_path / "this", 16.0), [15.0, 17.0])
@@ -45,12 +45,13 @@ def test_all_are_ranked_and_nothing_is_damaged(folder):
     assert [run.label for run in found.ranked] == ["newer", "this", "older"]
     assert [table.key for table in tables] == ["section-0", "paired-0"]
     newer, this, older = json.loads(render(tables, "json"))["tables"][0]["rows"]
-    assert (newer["dreamsim"], this["dreamsim"], older["ssim"]) == (0.125, None, None)
+    assert [run["validation.last.dreamsim"] for run in (newer, this)] == [0.125, None]
+    assert older["validation.last.ssim"] is None
     assert (newer["attention"], this["attention"]) == ("axial", None)
-    assert older["best.psnr_db"] is None
+    assert older["validation.best.psnr_db"] is None
     pairs = {row["run"]: row for row in tables[1].values()}
-    assert pairs["this"]["ssim"] is not None
-    assert pairs["older"]["ssim"] is None
+    assert pairs["this"]["test.difference.ssim"] is not None
+    assert pairs["older"]["test.difference.ssim"] is None
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -60,15 +61,15 @@ def test_a_metric_of_a_newer_version_is_in_every_format_under_its_own_name(folde
     assert "0.125" in shown
     assert "attention" in shown
     for row in csv.DictReader(io.StringIO(shown)) if form == "csv" else ():
-        assert row["run"] != "older" or row["ssim"] == ""
+        assert row["run"] != "older" or row["validation.last.ssim"] == ""
 
 
 def test_the_page_has_curves_of_whatever_is_in_the_lines(folder):
     html = page.html(*compared(folder))
     assert '<option value="perceptual_loss">perceptual loss</option>' in html
     assert '<option value="generator_loss">generator loss</option>' in html
-    assert '<option value="dreamsim">test dreamsim</option>' in html
-    assert '<option value="psnr_db">test PSNR dB</option>' in html
+    assert '<option value="dreamsim">validation dreamsim</option>' in html
+    assert '<option value="psnr_db">validation PSNR dB</option>' in html
     assert "note" not in html[html.index('id="data"') : html.index("</script>")]
 
 
@@ -97,9 +98,9 @@ def test_a_new_metric_is_one_entry_in_the_registry(folder, monkeypatch):
     assert "DreamSim" in render(tables, "table")
     assert "0.1" in render(tables, "table")
     pairs = [row for table in tables for row in table.values() if row.get("baseline") == "newer"]
-    differences = [row["dreamsim"] for row in pairs if row["dreamsim"] is not None]
+    differences = [d for row in pairs if (d := row["test.difference.dreamsim"]) is not None]
     assert differences == [pytest.approx(1.5)]
-    assert next(iter(registry.METRICS)) == figures.MAIN
+    assert next(iter(registry.METRICS)) == registry.MAIN
 
 
 def test_a_run_without_its_configuration_does_not_make_every_key_differ(tmp_path):
@@ -118,5 +119,5 @@ def test_a_key_named_like_a_metric_is_not_taken_for_its_figure(tmp_path):
     damage(lacking, "summary.json", {"last": {"ssim": 0.5}})
     found, tables = compared(tmp_path, sort="psnr_db")
     assert [run.label for run in found.ranked] == ["a", "b"]
-    assert [row["psnr_db"] for row in tables[0].values()] == [15.0, None]
+    assert [row["validation.last.psnr_db"] for row in tables[0].values()] == [15.0, None]
     assert "0.500" in render(comparison_table.tables(found, group_by="seed"), "table")

@@ -22,13 +22,13 @@ def test_pairs_are_differences_of_the_same_images(tmp_path):
     fake_evaluation(fake_run(tmp_path / "c"), difficulty, masks="others")
     (row,), left_out = paired_rows(tmp_path)
     assert (row["run"], row["baseline"], row["images"], left_out) == ("b", "a", 400, [])
-    assert row["psnr_db"] == pytest.approx(gain.mean(), abs=1e-4)
+    assert row["test.difference.psnr_db"] == pytest.approx(gain.mean(), abs=1e-4)
     half = 1.96 * gain.std(ddof=1) / 20  # of the normal approximation
-    assert row["psnr_db.low"] == pytest.approx(gain.mean() - half, abs=0.3 * half)
-    assert row["psnr_db.high"] == pytest.approx(gain.mean() + half, abs=0.3 * half)
-    assert row["psnr_db.low"] > 0
+    assert row["test.difference.psnr_db.low"] == pytest.approx(gain.mean() - half, abs=0.3 * half)
+    assert row["test.difference.psnr_db.high"] == pytest.approx(gain.mean() + half, abs=0.3 * half)
+    assert row["test.difference.psnr_db.low"] > 0
     l1 = 100 * (1 / (difficulty + gain) - 1 / difficulty).mean()
-    assert row["l1_percent"] == pytest.approx(l1, rel=1e-3)
+    assert row["test.difference.l1_percent"] == pytest.approx(l1, rel=1e-3)
 
 
 def test_runs_of_different_sections_pair_where_an_evaluation_is_the_same(tmp_path):
@@ -38,8 +38,8 @@ def test_runs_of_different_sections_pair_where_an_evaluation_is_the_same(tmp_pat
     found = sections.compare(load([tmp_path]))
     (table,), _ = paired.tables(found)
     (row,) = table.rows
-    assert row["psnr_db"].value == pytest.approx(0.5)
-    assert row["psnr_db"].text == "≈ +0.50 [0.00, +1.00]"
+    assert row["test.difference.psnr_db"].value == pytest.approx(0.5)
+    assert row["test.difference.psnr_db"].text == "≈ +0.50 [0.00, +1.00]"
 
 
 def test_raw_and_averaged_weights_are_compared_as_two_runs_would_be(tmp_path):
@@ -81,11 +81,12 @@ def test_every_metric_whose_columns_both_have_is_paired(tmp_path):
     rows, left_out = paired_rows(tmp_path)
     b, c = sorted(rows, key=lambda row: row["run"])
     assert left_out == []
-    assert b["sharpness"] == pytest.approx(0.25)
-    assert b["psnr_pooled_db"] == pytest.approx(0)
-    assert [key for key in b if c[key] is None] == ["ssim", "ssim.low", "ssim.high"]
+    assert b["test.difference.sharpness"] == pytest.approx(0.25)
+    assert b["test.difference.psnr_pooled_db"] == pytest.approx(0)
+    lacking = [key.removeprefix("test.difference.") for key in b if c[key] is None]
+    assert lacking == ["ssim", "ssim.low", "ssim.high"]
     assert not any("of_a_newer_version" in key for key in b)
-    assert c["sharpness.low"] > 0
+    assert c["test.difference.sharpness.low"] > 0
 
 
 def test_a_metric_that_a_resample_may_have_no_image_of_is_left_out(tmp_path):
@@ -95,5 +96,5 @@ def test_a_metric_that_a_resample_may_have_no_image_of_is_left_out(tmp_path):
             fake_run(tmp_path / name), np.full(40, 15.0), gradient=few, real_gradient=few
         )
     (row,), _ = paired_rows(tmp_path)
-    assert "psnr_db" in row
-    assert "sharpness" not in row
+    assert "test.difference.psnr_db" in row
+    assert "test.difference.sharpness" not in row

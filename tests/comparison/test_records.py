@@ -49,7 +49,7 @@ def test_a_whole_run_is_read(tmp_path):
     record = read(fake_run(tmp_path, 17.0, overrides=["seed=0"]).path, "one")
     assert (record.state, record.problem, record.step) == ("finished", None, 100)
     assert (record.last["psnr_db"], record.best["psnr_db"]) == (17.0, 17.5)
-    assert record.tested_on == ("masks", "images")
+    assert record.tested_on == ("validation", "masks", "images")
     assert record.overrides == ("seed=0",)
     assert record.ranked
 
@@ -86,7 +86,7 @@ def test_a_damaged_run_says_what_is_wrong_and_is_not_ranked(tmp_path, file, cont
     ("file", "content", "state", "ranked", "reason"),
     [
         ("summary.json", None, "finished", False, "summary.json: missing"),
-        ("summary.json", {"last": {}, "best": {}}, "finished", False, "no test figures"),
+        ("summary.json", {"last": {}, "best": {}}, "finished", False, "no figures"),
         ("status.json", None, "unknown", True, "status.json: missing"),
         ("status.json", {}, "unknown", True, "status.json: no state"),
         ("status.json", {"state": "paused"}, "paused", True, "paused at step 0"),

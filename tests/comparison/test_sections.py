@@ -24,10 +24,10 @@ def test_runs_with_other_masks_or_images_are_never_ranked_together(tmp_path):
     first, *rest = compared(tmp_path).sections
     assert ranking(first) == ["b", "a"]
     assert first.baseline.label == "a"
-    assert first.title == "40 test images of photos at 32 px, mask=center"
-    notes = {ranking(section)[0]: section.note for section in rest}
-    assert "the test masks differ" in notes["c"]
-    assert "the test images differ" in notes["d"]
+    assert first.title == "40 validation images of photos at 32 px, mask=center"
+    notes = {ranking(section)[0]: " ".join(section.notes) for section in rest}
+    assert "the validation masks differ" in notes["c"]
+    assert "the validation images differ" in notes["d"]
     assert "mask=random" in next(s.title for s in rest if ranking(s) == ["c"])
     assert all(section.baseline.label == ranking(section)[0] for section in rest)
     named = compared(tmp_path, baseline="b").sections
@@ -72,7 +72,7 @@ def test_the_order_is_that_of_the_key(tmp_path):
         ({"filters": ["seed"]}, "KEY=VALUE"),
         ({"filters": ["seed=9"]}, "none of the 2 runs"),
         ({"baseline": "c"}, "no such run"),
-        ({"baseline": "b"}, "no test figures"),
+        ({"baseline": "b"}, "no figures"),
         ({"top": 0}, "at least 1"),
         ({"top": 0, "group_by": "seed"}, "at least 1"),
         ({"group_by": "psnr_db"}, "no such key"),
@@ -94,8 +94,9 @@ def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):
     fake_run(tmp_path / "failed", 1.0, state="failed", lambda_adv=1e-2, seed=9)
     table, _ = comparison_table.tables(compared(tmp_path), group_by="seed")
     first, second = table.values()
-    assert first["psnr_db"] == pytest.approx(statistics.mean(psnrs[0]))
-    assert first["psnr_db.sd"] == pytest.approx(statistics.stdev(psnrs[0]))
+    assert first["validation.last.psnr_db"] == pytest.approx(statistics.mean(psnrs[0]))
+    assert first["validation.last.psnr_db.sd"] == pytest.approx(statistics.stdev(psnrs[0]))
     assert (first["n"], first["values"]) == (3, "0, 1, 2")
-    assert (second["psnr_db"], second["psnr_db.sd"], second["n"]) == (14.0, None, 1)
+    means = [second[f"validation.last.psnr_db{end}"] for end in ("", ".sd")]
+    assert (*means, second["n"]) == (14.0, None, 1)
     assert table.rows[1]["n"].text == "1 (of 2)"

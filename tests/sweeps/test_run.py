@@ -18,8 +18,8 @@ def test_best_first_by_the_monitored_metric_which_is_shown(tmp_path):
     for number, psnr in enumerate((15.0, 17.0, 16.0)):  # L1 is 30 % less it
         fake_run(tmp_path / f"{number}-a", psnr)
     text = shown(tmp_path, 3)
-    assert names(text, "40 test images") == ["1-a", "2-a", "0-a"]
-    assert names(shown(tmp_path, 3, "l1_percent"), "40 test images")[0] == "1-a"
+    assert names(text, "40 validation images") == ["1-a", "2-a", "0-a"]
+    assert names(shown(tmp_path, 3, "l1_percent"), "40 validation images")[0] == "1-a"
     assert "pooled PSNR" not in text
     assert "pooled PSNR" in shown(tmp_path, 3, "psnr_pooled_db")
     assert "3 of 3 jobs finished" in text
@@ -48,8 +48,8 @@ def test_what_was_tested_on_other_masks_is_ranked_apart(tmp_path):
     fake_run(tmp_path / "0-a", 15.0)
     fake_run(tmp_path / "1-a", 17.0, masks="others")
     text = shown(tmp_path, 2)
-    assert text.count("40 test images") == 2
-    assert "the test masks differ, so figures do not compare" in " ".join(text.split())
+    assert text.count("40 validation images") == 2
+    assert "the validation masks differ, so figures do not compare" in " ".join(text.split())
 
 
 def test_what_did_not_finish_says_why_and_how_to_resume(tmp_path):

@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
 from importlib import metadata
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
 from ctxenc.comparison import figures, settings
-from ctxenc.comparison.figures import MAIN
 from ctxenc.comparison.page import curves, samples
 from ctxenc.comparison.page.samples import Strips
 from ctxenc.comparison.records import Record
@@ -26,7 +26,7 @@ from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Table
 from ctxenc.config import schema
 from ctxenc.errors import UserError, printable
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import MAIN, METRICS
 from ctxenc.runs.files import write_text
 
 HERE = Path(__file__).parent  # of page.html, page.css and page.js
@@ -56,7 +56,7 @@ def html(comparison: Comparison, tables: Sequence[Table]) -> str:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
     environment.filters |= {"breakable": _breakable, "uri": lambda row: Markup(samples.uri(row))}
-    environment.globals |= {"columns": _columns, "whisker": _whisker}
+    environment.globals |= {"columns": _columns, "groups": _groups, "whisker": _whisker}
     style, own = ((HERE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     scripts = (get_plotlyjs().replace("</script", r"<\/script"), own)
     digests = (hashlib.sha256(script.encode()).digest() for script in scripts)
@@ -95,7 +95,7 @@ def command(run: Record) -> str | None:
 def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[str, Any]:
     """What is below a section's table: names of runs and curves, curves, and blocks of samples.
 
-    The runs of a block, (place in the section, strips, caption), have the same test images.
+    The runs of a block, (place in the section, strips, caption), have the same images.
     """
     names = _names(section)
     series = [curves.series(run, most) for run in section.runs]
@@ -105,7 +105,7 @@ def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[
             caption = f"step {strips.step:,}"
             if MAIN in run.last:
                 figure, metric = figures.shown(MAIN, run.last[MAIN]), METRICS[MAIN]
-                caption = f"{metric.title} {figure} {metric.unit} · {caption}"
+                caption = f"{section.split} {metric.title} {figure} {metric.unit} · {caption}"
             blocks.setdefault(strips.same, []).append((number, strips, caption))
     data = {  # Plotly takes names for HTML
         "runs": [{"name": escape(printable(n)), **s} for n, s in zip(names, series, strict=True)],
@@ -116,7 +116,8 @@ def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[
     }
     return {
         "names": names,
-        "titles": curves.titles(series),
+        "split": section.split,
+        "titles": curves.titles(series, section.split),
         "data": data,
         "blocks": list(blocks.values()),
         "without": len(section.runs) - sum(map(len, blocks.values())),
@@ -147,6 +148,12 @@ def _columns(table: Table) -> list[tuple[Column, list[Cell], Cell | None, float]
             best = min(numbers, key=lambda pair: metric.badness(pair[1]))[0]
         found.append((column, cells, best, reach))
     return found
+
+
+def _groups(table: Table) -> list[tuple[str, int]]:
+    """What is above the columns but the first, and above how many; nothing where none has any."""
+    groups = [column.group for column, _ in table.visible()][1:]
+    return [(name, len([*found])) for name, found in groupby(groups)] if any(groups) else []
 
 
 def _whisker(metric: str, cell: Cell, reach: float) -> dict[str, Any]:

@@ -28,35 +28,34 @@ def points(runs: int) -> int:
     return max(FEWEST, min(MOST, POINTS // max(1, runs * USUAL)))
 
 
-def titles(runs: Sequence[dict[str, Series]]) -> dict[str, dict[str, str]]:
-    """What each split's curves are called, by their names in the lines."""
-    test = figures.names(run["test"] for run in runs)
+def titles(runs: Sequence[dict[str, Series]], split: str) -> dict[str, dict[str, str]]:
+    """What the curves are called, by their names in the lines; `split` is what was tested on."""
+    tests = figures.names(run["tests"] for run in runs)
     train = list(dict.fromkeys(name for run in runs for name in run["train"]))
     train.sort(key=lambda name: name != FIRST)
     return {
-        "test": {name: f"test {figures.heading(name)}" for name in test if name not in OTHER},
+        "tests": {name: f"{split} {figures.heading(name)}" for name in tests if name not in OTHER},
         "train": {name: name.replace("_", " ") for name in train if name not in OTHER},
     }
 
 
 def series(record: Record, most: int) -> dict[str, Series]:
-    """A run's training and test curves, ``{"train": {"step": […], "generator_loss": […]}, …}``.
+    """A run's curves, ``{"train": {"step": […], "generator_loss": […]}, "tests": {…}}``.
 
     Training lines are already means over steps, so neighbours are averaged where there are more
     than `most`, at the last one's step; of the tests every so many is kept, and the last. A curve
     without any value is left out.
     """
-    lines = record.run.metrics()
     found = {}
-    for split in ("test", "train"):
-        mine = [line for line in lines if line.get("split") == split]
+    for kind, split in (("tests", "validation"), ("train", "train")):
+        mine = record.run.metrics(split)
         names = list(dict.fromkeys(name for line in mine for name in line if name not in OTHER))
         names = ["step", *names[:MOST_NAMES]]
         values = [[_number(line.get(name)) for name in names] for line in mine]
         table = np.array(values, float).reshape(len(mine), len(names))
         table = table[np.isfinite(table[:, 0])]
         size = max(1, math.ceil(len(table) / most))
-        if split == "test":
+        if kind == "tests":
             table = np.concatenate([table[:-1:size], table[-1:]])
         else:
             padded = np.pad(table, ((0, -len(table) % size), (0, 0)), constant_values=np.nan)
@@ -65,7 +64,7 @@ def series(record: Record, most: int) -> dict[str, Series]:
                 warnings.simplefilter("ignore", RuntimeWarning)  # blocks of nothing but NaN
                 table = np.nanmean(blocks, axis=1)
             table[:, 0] = np.nanmax(blocks[:, :, 0], axis=1)
-        found[split] = {
+        found[kind] = {
             name: [_short(value) for value in column.tolist()]
             for name, column in zip(names, table.T, strict=True)
             if np.isfinite(column).any()

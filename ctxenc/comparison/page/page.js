@@ -40,7 +40,7 @@ function draw(figure, section, chips) {
   const quiet = colour("quiet");
   const traces = [];
   section.runs.forEach((run, i) => {
-    const { step, [metric]: y } = run[figure.dataset.split];
+    const { step, [metric]: y } = run[figure.dataset.kind];
     if (!Array.isArray(y) || chips[i].ariaPressed !== "true") return;
     const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / 7) % 4];
     const line = { color: colour(`c${i % 7}`), dash, width: 1.8 };
@@ -48,7 +48,7 @@ function draw(figure, section, chips) {
     traces.push({ name: run.name, x: step, y, line, ...marks, hovertemplate: hover });
   });
   const last = Math.max(1, ...traces.flatMap((found) => found.x.slice(-1)));
-  const fills = figure.dataset.split === "test" ? section.baselines : [];
+  const fills = figure.dataset.kind === "tests" ? section.baselines : [];
   const annotations = [];
   fills.filter((fill) => Object.hasOwn(fill.values, metric)).forEach((fill, i) => {
     const y = fill.values[metric];

@@ -1,6 +1,7 @@
 """The sample grids of runs cut into strips, so that a page can put one run's fills below another's.
 
-A grid has three rows, real, masked and filled; the first is the same in runs whose test images are.
+A grid has three rows, real, masked and filled; the first is the same in runs that were
+tested on the same images.
 """
 
 import base64

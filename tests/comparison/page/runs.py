@@ -19,7 +19,7 @@ def fill(folder):
     hostile = HOSTILE.replace("/", "&sol;")
     error = f"{HOSTILE} ]]> --> </style>"
     run = fake_run(folder / hostile, 8.0, state="failed", error=error, seed=f'{HOSTILE}"')
-    run.append_metrics({"split": "test", "step": 101, HOSTILE: 1, "psnr_db": 3.0})
+    run.append_metrics({"split": "validation", "step": 101, HOSTILE: 1, "psnr_db": 3.0})
     damage(fake_run(folder / "torn"), "summary.json", "{")
     damage(fake_run(folder / os.fsdecode(b"no text \xff")), "summary.json", "{")
     return folder

@@ -71,7 +71,7 @@ def click(browser, css, position=0):
 
 
 def traces(browser):
-    """The names of the curves of the first test plot, and the values of each."""
+    """The names of the curves of the first plot, and the values of each."""
     script = """return document.querySelector('.plot').data.map(t => [t.name, [...t.y]])"""
     return dict(browser.execute_script(script))
 

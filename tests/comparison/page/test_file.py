@@ -70,13 +70,15 @@ def test_curves_are_thinned_to_means_and_keep_the_last_test(tmp_path):
     damage(run, "metrics.jsonl", "")
     for step in range(1, 101):
         run.append_metrics({"split": "train", "step": step, "generator_loss": float(step)})
-        run.append_metrics({"split": "test", "step": step, "psnr_db": step, "ssim": "damaged"})
+        run.append_metrics(
+            {"split": "validation", "step": step, "psnr_db": step, "ssim": "damaged"}
+        )
     found = curves.series(read(run.path, "run"), 10)
     assert found["train"]["step"] == [10 * i for i in range(1, 11)]
     assert found["train"]["generator_loss"] == [10 * i - 4.5 for i in range(1, 11)]
-    assert found["test"]["step"][-1] == found["test"]["psnr_db"][-1] == 100
-    assert len(found["test"]["step"]) <= 11
-    assert "ssim" not in found["test"]
+    assert found["tests"]["step"][-1] == found["tests"]["psnr_db"][-1] == 100
+    assert len(found["tests"]["step"]) <= 11
+    assert "ssim" not in found["tests"]
 
 
 def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
@@ -121,6 +123,21 @@ def test_the_program_writes_the_page_and_prints_its_path(folder, tmp_path):
     assert [f.name for f in file.parent.iterdir()] == ["page.html"]
     both = subprocess.run([*command, "--format=json"], capture_output=True, text=True, check=True)
     assert json.loads(both.stdout)["tables"]
+
+
+def test_the_split_is_said_above_columns_curves_and_samples(folder, tmp_path):
+    html = made(folder)
+    for words in ("training, on validation images", "evaluation, on test images"):
+        assert f"<span>{words}</span>" in html
+    assert ">validation PSNR dB</option>" in html
+    assert "The same validation images and holes" in html
+    assert "validation PSNR 15.00 dB · step 100" in html
+    fake_samples(fake_run(tmp_path / "older", split="test"))
+    html = made(tmp_path)
+    assert "<span>training, on test images</span>" in html
+    assert ">test PSNR dB</option>" in html
+    assert "The same test images and holes" in html
+    assert "there was a validation split" in html
 
 
 def test_groups_have_a_page_too(folder):

@@ -1,0 +1,129 @@
+"""The evaluations of runs as a comparison reads them: of which images and checkpoint, and how good.
+
+Test figures are of evaluations alone. A run's own are those of its own test split and masks; where
+it has several, the checkpoint decides which stands in a table, and never the figures.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ctxenc.comparison.figures import Figures
+from ctxenc.comparison.records import Record, TestedOn, is_number, natural
+from ctxenc.errors import UserError
+from ctxenc.evaluation.folder import Evaluation
+
+ORDER = ("best", "latest")  # of a run's own evaluations, the first is shown
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One evaluation of a run.
+
+    `on` is the hash of the masks and the fingerprint of the images, `own` whether these are the
+    run's own. `saved` tells checkpoints apart; `checkpoint` names it for people: ``best``,
+    ``latest`` or a step, and ``raw`` where the run has averaged weights and these are not.
+    """
+
+    record: Record
+    evaluation: Evaluation
+    on: tuple[str, str]
+    own: bool
+    saved: tuple[str, str, str]
+    checkpoint: str
+    images: float | None
+    figures: Figures
+    intervals: Mapping[str, tuple[float, float]]
+
+    @property
+    def name(self) -> str:
+        """Of the run, with the checkpoint where that is not the usual one."""
+        label = self.record.label
+        return label if self.checkpoint == "best" else f"{label} ({self.checkpoint})"
+
+
+class Tests(NamedTuple):
+    """The test figures of runs that were trained alike, all of the same images and masks.
+
+    `elsewhere` are the runs whose own test images or masks are others, `several` says whether a
+    choice was made between a run's evaluations.
+    """
+
+    shown: Mapping[Record, Evaluated]
+    elsewhere: frozenset[Record]
+    several: bool
+
+
+def read(record: Record, evaluation: Evaluation) -> Evaluated:
+    """What an evaluation's ``metrics.json`` says.
+
+    Raises:
+        UserError: the file is damaged, or does not say what the evaluation is of.
+    """
+    metrics = evaluation.metrics
+    dataset, saved, rows = (_mapping(metrics, key) for key in ("dataset", "checkpoint", "rows"))
+    masks, images = metrics.get("mask_hash"), dataset.get("test_fingerprint")
+    if not (isinstance(masks, str) and isinstance(images, str)):
+        file = evaluation.path / "metrics.json"
+        raise UserError(f"{file}: mask_hash and dataset.test_fingerprint are not both there")
+    which, step, weights = (str(saved.get(key, ""))[:20] for key in ("which", "step", "weights"))
+    weights = weights or "raw"  # the only ones, before there were others
+    averaged = record.settings.values.get("ema_decay", "null") != "null"
+    last_of = {"best": record.best_step, "latest": record.step}.get(which)
+    went_on = last_of is not None and step not in ("", str(last_of))
+    words = [f"step {step}"] if went_on else [] if which in ("", "best") else [which]
+    words += ["raw"] if averaged and weights == "raw" else []
+    model, count = _mapping(rows, "model"), metrics.get("images")
+    figures, intervals = {}, {}
+    for name in model:
+        found: list[Any] = [_mapping(model, name).get(key) for key in ("mean", "low", "high")]
+        if is_number(found[0]):
+            figures[name] = float(found[0])
+        if all(map(is_number, found)):
+            intervals[name] = (float(found[1]), float(found[2]))
+    # Before there were overrides in the file, only what was tested during training was known.
+    own = metrics.get("overrides") == [] or record.tested_on == TestedOn("test", masks, images)
+    return Evaluated(
+        record=record,
+        evaluation=evaluation,
+        on=(masks, images),
+        own=own,
+        saved=(which, step, weights),
+        checkpoint=", ".join(words) or "best",
+        images=count if is_number(count) else None,
+        figures=figures,
+        intervals=intervals,
+    )
+
+
+def preference(found: Evaluated) -> tuple[int, Any]:
+    """A key to sort a run's evaluations by: those of `ORDER` first, whatever their figures."""
+    rank = ORDER.index(found.checkpoint) if found.checkpoint in ORDER else len(ORDER)
+    return rank, natural(found.evaluation.name)
+
+
+def tests(runs: Iterable[Record]) -> Tests:
+    """Each run's own evaluation of the test images and masks that most of the runs have.
+
+    An evaluation that is damaged is passed over: `ctxenc.comparison.paired` names it.
+    """
+    chosen: dict[Record, Evaluated] = {}
+    several = False
+    for run in runs:
+        own = []
+        for evaluation in Evaluation.all_of(run.run):
+            try:
+                own += [found] if (found := read(run, evaluation)).own else []
+            except UserError:
+                continue
+        if own:
+            chosen[run] = min(own, key=preference)
+            several |= len(own) > 1
+    most = Counter(found.on for found in chosen.values()).most_common(1)
+    shown = {run: found for run, found in chosen.items() if found.on == most[0][0]}
+    return Tests(shown, frozenset(chosen.keys() - shown.keys()), several)
+
+
+def _mapping(values: Mapping[str, Any], key: str) -> dict[str, Any]:
+    return value if isinstance(value := values.get(key), dict) else {}
