@@ -86,14 +86,14 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
         raise UserError(
             f"--config-name={config_name}: expected {sweep.config_name}, as this sweep was started"
         )
+    command = sweep.command
+    for text in command:
+        overrides.check_saved(text, sweep.path / FILE)
     if sweep.format < VALIDATED:
         raise UserError(
             f"resume={sweep.path}: its runs have no validation split, as none had before format "
             f"{VALIDATED}, and more jobs would not compare with them; expected a new sweep"
         )
-    command = sweep.command
-    for text in command:
-        overrides.check_saved(text, sweep.path / FILE)
     changed = [overrides.key_of(text) for text in changes]
     for key in changed:
         if not LAUNCHER.match(key) and key not in (TRIALS, SEARCHPATH):

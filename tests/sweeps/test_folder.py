@@ -5,7 +5,7 @@ import filelock
 import pytest
 
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import Run
+from ctxenc.runs.folder import FORMAT, Run
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import damage, fake_run, rows
 
@@ -30,7 +30,7 @@ def test_a_row_says_how_a_job_stands(sweep):
     assert (row["state"], row["error"], row["step"], row["seconds"]) == ("finished", None, 100, 61)
     assert row["last"]["psnr_db"] == 15.0
     assert (sweep.command, sweep.config_name) == (["seed=0,1"], "train")
-    assert (saved(sweep)["planned"], saved(sweep)["format"]) == (3, 1)
+    assert (saved(sweep)["planned"], saved(sweep)["format"]) == (3, FORMAT)
 
 
 def test_rows_are_replaced_and_ordered_by_number(sweep):
@@ -79,7 +79,7 @@ def test_an_update_finds_what_was_never_written_and_forgets_what_was_removed(swe
 def test_what_a_newer_version_wrote_is_kept(sweep):
     fake_run(sweep.path / "0-a")
     sweep.update()
-    newer = saved(sweep) | {"format": 2, "notes": ["x"]}
+    newer = saved(sweep) | {"format": FORMAT + 1, "notes": ["x"]}
     newer["jobs"][0]["watts"] = 3
     (sweep.path / "sweep.json").write_text(json.dumps(newer))
     sweep.update(Run(sweep.path / "0-a"))
