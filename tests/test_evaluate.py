@@ -488,7 +488,7 @@ def test_ridge_is_refused_where_masks_differ(run, program):
 def test_no_run_folder_and_no_checkpoint(run, program, tmp_path):
     status, _, error = program(tmp_path)
     assert status == 1
-    assert f"{tmp_path}: not a run folder" in error
+    assert f"{tmp_path}: no run here or below" in error
     for name in (".hydra", "dataset.json"):
         copy = shutil.copytree if (run.path / name).is_dir() else shutil.copy
         copy(run.path / name, tmp_path / name)
