@@ -1,11 +1,13 @@
 """``python -m ctxenc.evaluate RUN [OVERRIDE] …``: a run's test figures beside baselines."""
 
 import argparse
+from pathlib import Path
 
 from ctxenc.baselines import BASELINES
 from ctxenc.cli import one_line_errors
 from ctxenc.config import schema, search_path
 from ctxenc.evaluation.evaluate import evaluate
+from ctxenc.evaluation.several import evaluate_all, split
 from ctxenc.report.progress import Counting
 from ctxenc.report.scores import show
 
@@ -16,7 +18,8 @@ folder with the figures: metrics.json, per_image.csv and grid.png.
 
   python -m ctxenc.evaluate RUN                          as the run was trained
   python -m ctxenc.evaluate RUN mask=random              holes elsewhere
-  python -m ctxenc.evaluate RUN dataset=folder dataset.path=DIR     other images"""
+  python -m ctxenc.evaluate RUN dataset=folder dataset.path=DIR     other images
+  python -m ctxenc.evaluate SWEEP                        each of its runs that has not been yet"""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -27,46 +30,45 @@ def parser() -> argparse.ArgumentParser:
         epilog="What each figure can and cannot tell: docs/metrics.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    made.add_argument("path", metavar="RUN", help="a run folder")
+    add = made.add_argument
+    add("path", metavar="RUN", help="a run folder, a sweep, or a folder of runs")
     keys = ", ".join(schema.keys(lambda key: key.on_evaluate))
-    made.add_argument(
-        "overrides", metavar="OVERRIDE", nargs="*", help=f"KEY=VALUE of {keys}, or their options"
-    )
-    made.add_argument("-cd", "--config-dir", metavar="DIR", help="of masks and datasets of yours")
-    made.add_argument("--checkpoint", default="best", metavar="best|latest|STEP")
-    made.add_argument("--raw", action="store_true", help="weights without their average")
-    made.add_argument("--name", help="of the evaluation's folder (default: dataset-mask)")
-    made.add_argument("--batch-size", type=int, metavar="N", help="(default: the run's)")
-    made.add_argument(
-        "--baselines",
-        default="all",
-        metavar="all|none|A,B",
-        help=f"any of {', '.join(BASELINES)}, or package.module.name of your own",
-        dest="against",
-    )
+    overrides = f"more of them; or KEY=VALUE of {keys}, or their options"
+    add("others", metavar="RUN|OVERRIDE", nargs="*", help=overrides)
+    add("--force", action="store_true", help="of several runs, also those evaluated")
+    add("-cd", "--config-dir", metavar="DIR", help="of masks and datasets of yours")
+    add("--checkpoint", default="best", metavar="best|latest|STEP")
+    add("--raw", action="store_true", help="weights without their average")
+    add("--name", help="of the evaluation's folder (default: dataset-mask)")
+    add("--batch-size", type=int, metavar="N", help="(default: the run's)")
+    names = f"any of {', '.join(BASELINES)}, or package.module.name of your own"
+    add("--baselines", default="all", metavar="all|none|A,B", dest="against", help=names)
     slow = {baseline.title: baseline.first for baseline in BASELINES.values() if baseline.first}
-    made.add_argument(
+    add(
         "--slow-images",
         type=int,
         metavar="N",
         help=f"measure what is slow ({', '.join(slow)}) on the first N images only (default: all "
         f"where the hole is in one place, else {', '.join(map(str, slow.values()))})",
     )
-    made.add_argument("--inception", metavar="FILE", help="TorchScript network for FID and KID")
-    made.add_argument("--lpips", metavar="FILE", help="TorchScript network for LPIPS")
+    add("--inception", metavar="FILE", help="TorchScript network for FID and KID")
+    add("--lpips", metavar="FILE", help="TorchScript network for LPIPS")
     return made
 
 
 def main() -> None:
     """Read the command line, evaluate, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
-    config_dir, batch_size = asked.pop("config_dir"), asked.pop("batch_size")
-    if batch_size is not None:
+    path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
+    others, asked["overrides"] = split(asked.pop("others"))
+    if (batch_size := asked.pop("batch_size")) is not None:
         asked["overrides"].append(f"batch_size={batch_size}")
     with one_line_errors("ctxenc.evaluate"):
         search_path.add(config_dir)
+        if others or not Path(path, ".hydra", "config.yaml").expanduser().exists():
+            raise SystemExit(not evaluate_all([path, *others], force=force, **asked))
         with Counting() as counting:
-            done = evaluate(**asked, progress=counting)
+            done = evaluate(path, **asked, progress=counting)
         show(done.metrics)
         print(done.path)
 

@@ -8,7 +8,9 @@ import json
 import shutil
 import subprocess
 import sys
+from typing import Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -399,6 +401,38 @@ def test_a_newly_chosen_mask_reads_the_runs_own_sizes(run):
     assert (other.dataset.classes, other.batch_size) == (["cat"], 4)
 
 
+class AnySize(nn.Module):
+    """A generator of the user's own that takes images of any size."""
+
+    output_size: tuple[int, int]
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, *, train):
+        x = nn.Conv(3, (3, 3), dtype=self.dtype)(x)
+        return jnp.tanh(x if self.output_size == (16, 16) else x[:, :8, :8])
+
+
+@pytest.mark.parametrize(
+    ("asked", "size", "hole"),
+    [
+        ("predict=image mask_width=4", "image_size=32", (16, 4)),  # a half stays a half
+        ("predict=image", "image_size=32 mask_height=4", (4, 16)),
+        ("predict=hole", "image_size=32", (8, 8)),  # what it makes
+    ],
+)
+def test_the_hole_in_images_of_another_size(tmp_path, monkeypatch, program, asked, size, hole):
+    monkeypatch.setenv("CTXENC_PLUGINS", "tests")
+    monkeypatch.chdir(tmp_path)
+    own = ("~model.generator", f"+model.generator._target_={__name__}.AnySize")
+    sizes = ("image_size=16", "batch_size=32", "max_steps=1")
+    run = launch.run(*own, "loss=reconstruction", *sizes, *asked.split())
+    status, out, error = program(run.path, *size.split(), "--baselines=none")
+    assert status == 0, error
+    missing = Evaluation(out.splitlines()[-1]).metrics["missing"]
+    assert missing["mean"] == pytest.approx(100 * hole[0] * hole[1] / 32**2, abs=1e-4)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A model of whole images, told which pixels are missing, its weights averaged."""
@@ -517,7 +551,7 @@ def test_ridge_is_refused_where_masks_differ(run, program):
 def test_no_run_folder_and_no_checkpoint(run, program, tmp_path):
     status, _, error = program(tmp_path)
     assert status == 1
-    assert f"{tmp_path}: not a run folder" in error
+    assert f"{tmp_path}: no run here or below" in error
     for name in (".hydra", "dataset.json"):
         copy = shutil.copytree if (run.path / name).is_dir() else shutil.copy
         copy(run.path / name, tmp_path / name)

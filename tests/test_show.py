@@ -38,6 +38,12 @@ def test_it_says_what_is_missing_and_writes_the_sheet(program, tmp_path):
     assert (last_band[:, 300:] == 255).all()  # of ten images, two are in the last band
 
 
+def test_a_larger_image_has_a_larger_hole(program):
+    for size in (16, 64):
+        _, output, _ = program("mask=random", f"image_size={size}", "-n", 1)
+        assert output.startswith("missing: 25.0% to 25.0% of an image")
+
+
 REFUSED = {
     "mask=nope": "mask=nope: expected blocks, border",
     "mask=border mask.visible=2": "mask.visible=2: ",

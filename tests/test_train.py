@@ -1,6 +1,7 @@
 """The program, as a user starts it."""
 
 import json
+import operator
 import os
 import shutil
 import signal
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ctxenc.runs.folder import Run
 from tests.tiny import TINY
@@ -195,10 +197,12 @@ def test_a_resumed_sweep_does_what_is_missing_or_unfinished(swept, home):
 
 
 def test_a_sweep_without_failures_exits_with_zero(home):
-    done = ctxenc_train("--multirun", *TINY, "max_steps=2", "lambda_adv=0,1e-3", cwd=home)
+    done = ctxenc_train("--multirun", *TINY, "max_steps=2", "image_size=16,24", cwd=home)
     assert done.returncode == 0, done.stderr
     runs = jobs_of(Path(done.stdout.splitlines()[-1]))
-    assert sorted(run.config.lambda_adv for run in runs) == [0, 1e-3]
+    sizes = operator.itemgetter("image_size", "mask_height", "mask_width")
+    saved = [yaml.safe_load((run.path / ".hydra" / "config.yaml").read_text()) for run in runs]
+    assert list(map(sizes, saved)) == [(16, 8, 8), (24, 12, 12)]
     more = ctxenc_train(f"resume={runs[0].path}", "max_steps=3", cwd=home)
     assert more.returncode == 0, more.stderr
     assert runs[0].status["step"] == 3

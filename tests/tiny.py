@@ -41,9 +41,7 @@ TINY = (  # overrides for whole runs that take a second or two once compiled
     "model.generator.widths=[4,8]",
     "model.generator.decoder_widths=[8]",
     "model.discriminator.widths=[4,8]",
-    "image_size=16",
-    "mask_height=8",
-    "mask_width=8",
+    "image_size=16",  # and so the hole is 8 × 8
     "batch_size=32",
     "num_img=3",
 )

@@ -1,5 +1,6 @@
 """From overrides to a composed configuration, with one-line errors."""
 
+import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Sequence
@@ -132,4 +133,12 @@ def folder_name(number: int, overrides: str) -> str:
     return "".join(LETTERS.get(letter, letter) for letter in name)[:80]
 
 
+def half(size: Any) -> Any:
+    """Half of a size, rounded down; what is no number stays as it is, for the checks to refuse."""
+    with contextlib.suppress(TypeError, ValueError, OverflowError):
+        return int(size) // 2
+    return size
+
+
 OmegaConf.register_new_resolver("folder_name", folder_name, replace=True)
+OmegaConf.register_new_resolver("half", half, replace=True)

@@ -30,6 +30,7 @@ class Role(enum.Enum):
 
 
 UNCHANGED = object()  # of `Key.before`: runs did what the default does
+HALF = "${half:${image_size}}"  # a number in every composed configuration (`ctxenc.config.compose`)
 
 
 @dataclass(frozen=True)
@@ -177,10 +178,22 @@ class Config:
         on_evaluate=True,
     )
     mask_height: int = key(
-        16, Role.STATIC, "height of the hole in pixels", at_least=1, tested=True, on_evaluate=True
+        HALF,
+        Role.STATIC,
+        "height of the hole in pixels; by default half of image_size, rounded down",
+        at_least=1,
+        tested=True,
+        on_evaluate=True,
+        before=16,
     )
     mask_width: int = key(
-        16, Role.STATIC, "width of the hole in pixels", at_least=1, tested=True, on_evaluate=True
+        HALF,
+        Role.STATIC,
+        "width of the hole in pixels; by default half of image_size, rounded down",
+        at_least=1,
+        tested=True,
+        on_evaluate=True,
+        before=16,
     )
     fill_value: float | str = key(
         1.0,

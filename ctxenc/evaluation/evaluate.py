@@ -1,7 +1,7 @@
 """An evaluation: a trained generator and the classical fills on the same images and masks."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from ctxenc.report import extremes
 
 Progress = Callable[[str, int, int], None]  # (what, so many done, of how many)
 Row = tuple[Callable[[Batch], Array], int]  # a method's fill, and on how many of the first images
+Measured = tuple[Columns, dict[str, Any]]  # a method's values by image, its figures of all together
 
 
 def evaluate(
@@ -42,9 +43,12 @@ def evaluate(
     slow_images: int | None = None,
     inception: str | Path | None = None,
     lpips: str | Path | None = None,
+    keep: Callable[[Evaluation], bool] = lambda evaluation: False,
     progress: Progress = lambda what, done, total: None,
 ) -> Evaluation:
     """Measure a run's generator beside baselines, and write it to the run's `evaluation/` folder.
+
+    Baselines that this process has measured on the same images and masks are not measured again.
 
     Args:
         path: the run folder.
@@ -58,35 +62,21 @@ def evaluate(
             share one hole, else of as many as `BASELINES` says.
         inception: a TorchScript file, for FID and KID (`ctxenc.metrics.torchscript`).
         lpips: likewise, for LPIPS.
+        keep: asked whether an evaluation of the same weights with the same options, which is there
+            already, is left as it is and returned.
         progress: told how far each pass over images is.
 
     Raises:
         UserError: bad input, before anything is written.
     """
-    wanted = _wanted(against)
-    if name is not None and (not name.strip(". ") or Path(name).name != name):
-        raise UserError(f"--name {name}: expected the name of one folder")
-    if slow_images is not None and slow_images < 1:
-        raise UserError(f"--slow-images {slow_images}: must be 1 or more")
+    wanted = checked(against, name, slow_images)
     setup = load(path, checkpoint, overrides, raw=raw)
     test, trained, name = setup.test, setup.trained, name or setup.name
     images, size = len(test.images), test.images.image_size
     networks = Networks(inception, lpips, size)
-    rows, notes = _rows(setup, wanted, against == "all", slow_images, progress)
-    columns, patches = _measure(test, rows, networks, functools.partial(progress, "testing"))
-    seen = networks.figures(functools.partial(progress, "FID and KID"))
-    figures, best, lead = standing(columns)
-    tested, before = fingerprint(test.images), trained.run.dataset.get("test_fingerprint")
-    if before == tested and checkpoint == "best":  # of format 1, which had no validation split
-        notes.append("the best checkpoint was chosen on this test split: it flatters the model")
-    copies = near_copies(test.images, setup.dataset.train)
-    if copies:
-        notes.append(f"{copies} of the {images} test images are near copies of training images")
-    if note := networks.note(images):
-        notes.append(note)
-    written = {
+    tested = fingerprint(test.images)
+    measured_on = {
         "name": name,
-        "run": str(trained.run.path),
         "checkpoint": {"which": checkpoint, **trained.described},
         "dataset": {
             "name": setup.dataset.name,
@@ -97,23 +87,58 @@ def evaluate(
         "mask_hash": test.frozen_masks.sha256,
         "missing": test.frozen_masks.missing,
         "images": images,
-        "near_copies": copies,
         "overrides": list(overrides),
         "networks": networks.described(),
-        "rows": {row: {**figures[row], **patches[row], **seen.get(row, {})} for row in rows},
+        "options": {"baselines": sorted(wanted), "slow_images": slow_images},
+    }
+    evaluation = Evaluation.of(trained.run, name)
+    if evaluation.says(measured_on) and keep(evaluation):
+        return evaluation
+    known = _known(
+        *(tested, fingerprint(setup.dataset.train), test.frozen_masks.sha256, slow_images),
+        *(test.model.prediction.box, test.model.prediction.band),
+        *(str(networks.described()), tuple(METRICS)),
+    )
+    rows, notes = _rows(setup, wanted, against == "all", slow_images, known, progress)
+    new = {name: row for name, row in rows.items() if name not in known}
+    measured_now = _measure(test, new, networks, progress)
+    known |= {name: row for name, row in measured_now.items() if name != "model"}
+    found = {name: measured_now.get(name) or known[name] for name in rows}
+    columns = {row: values for row, (values, _) in found.items()}
+    figures, best, lead = standing(columns)
+    before = trained.run.dataset.get("test_fingerprint")
+    if before == tested and checkpoint == "best":  # of format 1, which had no validation split
+        notes.append("the best checkpoint was chosen on this test split: it flatters the model")
+    copies = near_copies(test.images, setup.dataset.train)
+    if copies:
+        notes.append(f"{copies} of the {images} test images are near copies of training images")
+    if note := networks.note(images):
+        notes.append(note)
+    written = {
+        "run": str(trained.run.path),
+        **measured_on,
+        "near_copies": copies,
+        "rows": {row: {**figures[row], **together} for row, (_, together) in found.items()},
         "best_baseline": best,
         "model_minus_best_baseline": lead,
         "verdict": sentence(best, lead, images),
         "notes": notes,
     }
-    evaluation = Evaluation.of(trained.run, name)
     _save_extremes(evaluation.grid, setup, columns["model"]["psnr"])
     evaluation.write(written, {f"{r}.{c}": v for r, of in columns.items() for c, v in of.items()})
     return evaluation
 
 
-def _wanted(against: str) -> dict[str, Baseline]:
-    """The baselines that were asked for, by their names or paths."""
+def checked(against: str, name: str | None, slow_images: int | None) -> dict[str, Baseline]:
+    """The baselines that were asked for, by their names or paths, once it is known that these fit.
+
+    Raises:
+        UserError: one of the three is bad, whatever the run.
+    """
+    if name is not None and (not name.strip(". ") or Path(name).name != name):
+        raise UserError(f"--name {name}: expected the name of one folder")
+    if slow_images is not None and slow_images < 1:
+        raise UserError(f"--slow-images {slow_images}: must be 1 or more")
     if against in ("all", "none"):
         return dict(BASELINES) if against == "all" else {}
     wanted = {}
@@ -131,11 +156,18 @@ def _wanted(against: str) -> dict[str, Baseline]:
     return wanted
 
 
+@functools.lru_cache(maxsize=4)
+def _known(*test: Hashable) -> dict[str, Measured]:
+    """The baselines that this process has measured on a test; evaluations put theirs here."""
+    return {}
+
+
 def _rows(
     setup: Setup,
     wanted: dict[str, Baseline],
     whatever_can: bool,
     slow_images: int | None,
+    known: Container[str],
     progress: Progress,
 ) -> tuple[dict[str, Row], list[str]]:
     """(the methods to measure, what to say about those left out or cut short)."""
@@ -144,8 +176,10 @@ def _rows(
     notes = []
     for name, baseline in wanted.items():
         fitting = functools.partial(progress, f"fitting {baseline.title}")
+        fill: Any = None
         try:
-            fill = prepared(baseline.target, setup.dataset.train, hole, fitting)
+            if name not in known:
+                fill = prepared(baseline.target, setup.dataset.train, hole, fitting)
         except UserError as reason:
             if not whatever_can:
                 raise UserError(f"--baselines {name}: {reason}") from None
@@ -164,12 +198,9 @@ _missing_box = jax.jit(Prediction.missing_box, static_argnums=0)
 
 
 def _measure(
-    test: HeldOutSplit,
-    rows: dict[str, Row],
-    networks: Networks,
-    progress: Callable[[int, int], None],
-) -> tuple[dict[str, Columns], dict[str, dict[str, Any]]]:
-    """Every row's values by image, NaN where it is not measured, and its `swd`.
+    test: HeldOutSplit, rows: dict[str, Row], networks: Networks, progress: Progress
+) -> dict[str, Measured]:
+    """Every row's values by image, NaN where it is not measured; and its `swd`, `fid` and others.
 
     Images are read once, whatever the number of rows. The networks, if there are any, look at
     every row that is measured on all images.
@@ -200,8 +231,12 @@ def _measure(
         if whole:
             networks.look(batch.own[:valid], whole)
         start += valid
-        progress(start, total)
-    return columns, patches.figures()
+        progress("testing", start, total)
+    seen = networks.figures(functools.partial(progress, "FID and KID"))
+    return {
+        row: (columns[row], {**patch, **seen.get(row, {})})
+        for row, patch in patches.figures().items()
+    }
 
 
 def _save_extremes(file: Path, setup: Setup, psnr: np.ndarray) -> None:

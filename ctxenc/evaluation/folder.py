@@ -1,6 +1,8 @@
 """The folder of one evaluation, ``RUN/evaluation/<name>/``: the one module that knows its files."""
 
+import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +42,13 @@ class Evaluation:
             UserError: it is missing or damaged.
         """
         return files.read_json(self.path / "metrics.json")
+
+    def says(self, known: Mapping[str, Any]) -> bool:
+        """Whether it is finished, and all of this is in its ``metrics.json``."""
+        with contextlib.suppress(UserError, OSError):
+            found = self.metrics
+            return all(found.get(key) == value for key, value in known.items())
+        return False
 
     def per_image(self, row: str | None = None) -> PerImage:
         """``per_image.csv`` by column, ``<row>.<column>``: all of them, or one row's.

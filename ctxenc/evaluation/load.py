@@ -53,7 +53,7 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
             generator.
     """
     trained = TrainedModel.load(path, checkpoint, raw=raw)
-    composed = changed(trained.saved, overrides)
+    composed = changed(_with_hole_of(trained), overrides)
     config = check(composed)
     devices.check_batch(config.batch_size)
     model = trained.model
@@ -121,6 +121,18 @@ def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
     if another and "test_fraction" in config.dataset and "dataset.test_fraction" not in given:
         config.dataset.test_fraction = 1.0
     return config
+
+
+def _with_hole_of(trained: TrainedModel) -> DictConfig:
+    """The run's configuration; where its hole is half of the image, it is so of any `image_size`.
+
+    But a generator of the hole fills boxes of its own size only, and keeps it.
+    """
+    saved, before = trained.saved.copy(), trained.config
+    for side in ("mask_height", "mask_width"):
+        if trained.model.prediction.whole and getattr(before, side) == before.image_size // 2:
+            saved[side] = schema.HALF
+    return saved
 
 
 def _check_missing(test: HeldOutSplit) -> None:

@@ -2,7 +2,7 @@
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
 from rich import box
@@ -16,24 +16,17 @@ from ctxenc.metrics.registry import MAIN, METRICS, Metric
 
 NARROWEST = 80  # characters, where the output is no terminal
 WIDEST = 9  # characters of a heading's line
+WIDEST_RUN = 28  # characters of a line of a run's name
 
 Figures = dict[str, Figure]
 
 
 def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
     """Print an evaluation's ``metrics.json`` as tables, the verdict and the notes."""
-    console = Console(file=file, highlight=False)
-    if not console.is_terminal:
-        console.width = max(console.width, NARROWEST)
-    dataset, checkpoint = metrics["dataset"], metrics["checkpoint"]
+    console, checkpoint = _console(file), metrics["checkpoint"]
     averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
-    console.print(
-        escape(
-            f"{dataset['name']}, {dataset['image_size']} × {dataset['image_size']}, "
-            f"{metrics['images']} test images; checkpoint {checkpoint['which']}, "
-            f"step {checkpoint['step']}{averaged}"
-        )
-    )
+    which = f"checkpoint {checkpoint['which']}, step {checkpoint['step']}{averaged}"
+    console.print(escape(f"{_tested_on(metrics)}; {which}"))
     for table in tables(metrics, console.width):
         console.print(table)
     verdict = metrics["verdict"]
@@ -43,29 +36,74 @@ def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
         console.print(escape(f"- {note}"))
 
 
+def show_runs(evaluations: Mapping[str, dict[str, Any]], file: TextIO | None = None) -> None:
+    """Print how the models of several runs stand: a table for each test, the best PSNR first.
+
+    The tables have as many metrics as fit the width; then come the notes of all.
+
+    Args:
+        evaluations: by the runs' names, their ``metrics.json``.
+        file: where to; None: standard output.
+    """
+    console, tests = _console(file), dict[tuple[str, str], list[tuple[str, Figures]]]()
+    titles = {}
+    for run, metrics in evaluations.items():
+        test = metrics["mask_hash"], metrics["dataset"]["test_fingerprint"]
+        name = "\n".join(textwrap.wrap(run, WIDEST_RUN, break_on_hyphens=False))
+        tests.setdefault(test, []).append((name, metrics["rows"]["model"]))
+        missing = f"{metrics['missing']['mean']:.1f} % missing"
+        titles[test] = f"{metrics['name']}: {_tested_on(metrics)}, {missing}"
+    for test, rows in tests.items():
+        console.print(escape(titles[test]))
+        console.print(_tables(rows, console.width)[0])
+    for note in dict.fromkeys(note for m in evaluations.values() for note in m["notes"]):
+        console.print(escape(f"- {note}"))
+
+
+def _console(file: TextIO | None) -> Console:
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console.width = max(console.width, NARROWEST)
+    return console
+
+
+def _tested_on(metrics: dict[str, Any]) -> str:
+    dataset = metrics["dataset"]
+    size, images = dataset["image_size"], metrics["images"]
+    return f"{dataset['name']}, {size} × {size}, {images} test images"
+
+
 def tables(metrics: dict[str, Any], width: int) -> list[Table]:
     """The metrics that any row has, in as many tables as fit `width` characters.
 
     Rows are in the order of their PSNR; those of the first images only are starred.
     """
+    images, found = metrics["images"], metrics["rows"].items()
+    return _tables([(_name(row, figures, images), figures) for row, figures in found], width)
 
-    def badness(item: tuple[str, Figures]) -> float:
-        return METRICS[MAIN].badness(item[1].get(MAIN, {}).get("mean", -math.inf))
 
-    rows = sorted(metrics["rows"].items(), key=badness)
-    names = [_name(row, figures, metrics["images"]) for row, figures in rows]
+def _tables(rows: Sequence[tuple[str, Figures]], width: int) -> list[Table]:
+    def badness(row: tuple[str, Figures]) -> float:
+        return METRICS[MAIN].badness(row[1].get(MAIN, {}).get("mean", -math.inf))
+
+    rows = sorted(rows, key=badness)
+    names = [name for name, _ in rows]
     groups: list[list[list[str]]] = []
     room = 0
-    for name, metric in METRICS.items():
-        column = [_heading(metric), *(_cell(metric, figures.get(name)) for _, figures in rows)]
+    for metric_name, metric in METRICS.items():
+        column = [_heading(metric), *(_cell(metric, found.get(metric_name)) for _, found in rows)]
         if any(column[1:]):
-            needs = 1 + max(len(line) for text in column for line in text.split("\n"))
+            needs = 1 + _width(column)
             if needs > room:
                 groups.append([])
-                room = width - max(map(len, names))
+                room = width - _width(names)
             groups[-1].append(column)
             room -= needs
     return [_table(names, group) for group in groups]
+
+
+def _width(cells: Sequence[str]) -> int:
+    return max(len(line) for text in cells for line in text.split("\n"))
 
 
 def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:

@@ -1,10 +1,12 @@
 """Every configuration composes, and every bad value is one line that names it."""
 
 import dataclasses
+import functools
 import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -249,9 +251,9 @@ def test_every_yaml_file_is_plain_and_described():
 
 def test_a_key_that_an_older_folder_lacks_has_the_value_that_stood_for_it(tmp_path, monkeypatch):
     """The default where nothing else is said; of a group, a choice."""
-    now, older = check(compose()), compose(["flip=false"])
+    now, older = check(compose()), compose(["flip=false", "mask=region", "image_size=64"])
     OmegaConf.set_struct(older, False)
-    for name in ("context_weight", "flip", "schedule"):
+    for name in ("context_weight", "flip", "schedule", "mask_height"):
         del older[name]
     fields = schema.fields()
     for name, before in (("flip", False), ("schedule", "cosine")):
@@ -260,6 +262,7 @@ def test_a_key_that_an_older_folder_lacks_has_the_value_that_stood_for_it(tmp_pa
         monkeypatch.setattr(fields[name], "metadata", {**fields[name].metadata, "key": known})
     found = check(compatible(older, tmp_path))
     assert (found.context_weight, found.flip) == (now.context_weight, False)
+    assert found.mask_height == 16  # whatever the image's size
     assert found.schedule["_target_"] == "ctxenc.optim.cosine"
 
 
@@ -272,6 +275,41 @@ def test_a_key_that_a_newer_version_wrote_is_named_and_ignored(tmp_path, caplog)
     assert "sharpening=3: this version of ctxenc has no such key" in caplog.text
     with pytest.raises(UserError, match="sharpening: no such key"):
         check(newer)  # of what somebody types, it is a slip
+
+
+@pytest.mark.parametrize(("size", "hole"), [("64", 32), ("227", 113), ("8", 4), ("'48'", 24)])
+def test_the_hole_is_half_of_the_image_as_numbers(size, hole):
+    composed = compose([f"image_size={size}"])
+    saved = OmegaConf.to_container(composed, resolve=False)
+    assert (saved["mask_height"], saved["mask_width"]) == (hole, hole)
+    config = check(composed)
+    assert (config.mask["mask_height"], config.mask["mask_width"]) == (hole, hole)
+
+
+def test_a_side_of_the_hole_that_is_given_stays_and_the_other_is_half():
+    config = check(compose(["image_size=64", "mask_height=8"]))
+    assert (config.mask_height, config.mask_width) == (8, 32)
+
+
+@pytest.mark.parametrize("size", ["abc", "null", "nan", "[1]", "1e400", "64.5", "-1"])
+def test_a_bad_image_size_is_named_and_not_the_hole(size):
+    with pytest.raises(UserError, match=r"^image_size=.*: expected a whole number from 8 to 4096"):
+        check(compose([f"image_size={size}"]))
+
+
+# Their encoders halve once more than their decoders double.
+@pytest.mark.parametrize("model", ["cifar", "tf_original", "paper_center"])
+def test_half_of_an_image_that_fits_a_model_fits_it_too(model):
+    made = build.model(check(compose([f"model={model}", "image_size=96"])))
+    assert made.prediction.window == (48, 48)
+    init = functools.partial(made.generator.init, train=False)
+    jax.eval_shape(init, jax.random.key(0), np.zeros((1, 96, 96, 3), np.float32))
+
+
+def test_a_hole_that_the_network_cannot_make_is_named():
+    config = check(compose(["model=paper_random_64", "image_size=48"]))
+    with pytest.raises(UserError, match=r"^mask_height=24: expected a multiple of 16"):
+        build.check_model(build.model(config), config)
 
 
 def test_a_group_of_ones_own_may_be_referred_to():
