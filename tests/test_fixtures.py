@@ -20,9 +20,11 @@ from ctxenc import baselines, launch, step
 from ctxenc.baselines import BASELINES, Baseline
 from ctxenc.comparison.records import load
 from ctxenc.config import build, checks, schema
+from ctxenc.config.compose import compose
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.metrics.registry import METRICS, Metric
 from ctxenc.runs.folder import Run
+from tests.make_fixtures import SMALL
 from tests.programs import program
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -62,6 +64,18 @@ def test_every_program_reads_them(folder, photo):
     shutil.rmtree(sweep / "1-lambda_adv=0.001")
     program("train", f"resume={sweep}")
     assert Run(sweep / "1-lambda_adv=0.001").state == "finished"
+
+
+def test_new_runs_begin_with_their_weights(folder):
+    ends = {"run": "step 7 (the best saved), averaged weights"}
+    ends |= {"sweep/1-lambda_adv=0.001": "step 2 (the best saved), raw weights"}
+    for name, end in ends.items():
+        _, overrides = launch.split_resume([*SMALL, f"init_from={folder / name}"])
+        assert launch.prepare(compose(overrides)).warm_start.lines == (
+            f"{folder / name}, {end}",
+            "generator: 20 of 20 arrays taken",
+            "discriminator: 14 of 14 arrays taken",
+        )
 
 
 def test_an_evaluation_of_then_is_that_of_now(folder):

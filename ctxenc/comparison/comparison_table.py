@@ -2,6 +2,7 @@
 
 import statistics
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import partial
 
 from ctxenc.comparison import figures, settings
@@ -9,6 +10,7 @@ from ctxenc.comparison.figures import MAIN
 from ctxenc.comparison.records import Record, natural
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
+from ctxenc.errors import printable
 from ctxenc.metrics.registry import METRICS
 
 CHANGE = f"change.{MAIN}"
@@ -104,7 +106,7 @@ def _section_table(section: Section, key: str, minor: set[str], everything: bool
 
 
 def _run(run: Record, baseline: Record | None) -> Row:
-    row = {key: _cell(key, value) for key, value in run.values.items()}
+    row = {key: _cell(run, key, value) for key, value in run.values.items()}
     if baseline is run:
         row[CHANGE] = Cell("baseline")
     elif baseline is not None and MAIN in run.last and MAIN in baseline.last:
@@ -113,9 +115,9 @@ def _run(run: Record, baseline: Record | None) -> Row:
     return row | {"path": Cell.of(str(run.run.path)), "problem": Cell.of(run.problem)}
 
 
-def _cell(key: str, value: float | str) -> Cell:
+def _cell(run: Record, key: str, value: float | str) -> Cell:
     if isinstance(value, str):
-        return Cell.of(value)
+        return replace(Cell.of(value), text=printable(run.shown(key, value)))
     own = {"step": "{:,}".format, "seconds": _duration}
     shown = own.get(key, partial(figures.shown, key.removeprefix("best.")))
     return Cell(shown(value), value)
@@ -142,9 +144,10 @@ def _group(members: Sequence[Record], by: str) -> tuple[figures.Figures, Row]:
     """(the mean of each metric over the finished runs, the row)."""
     finished = [run for run in members if run.state == "finished"]
     count, of = len(finished), len(members)
-    row = {key: Cell.of(value) for key, value in members[0].settings.values.items()}
+    row = {key: _cell(members[0], key, v) for key, v in members[0].settings.values.items()}
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
-    row["values"] = Cell.of(", ".join(run.settings.values.get(by, "") for run in finished))
+    of_each = (run.shown(by, run.settings.values.get(by, "")) for run in finished)
+    row["values"] = Cell.of(", ".join(of_each))
     means = {}
     for name in figures.names(run.last for run in finished):
         values = [run.last[name] for run in finished if name in run.last]

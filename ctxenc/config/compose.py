@@ -55,12 +55,26 @@ def compose(
 def with_absolute_paths(composed: DictConfig) -> DictConfig:
     """The same with absolute folders and without functions' references, to resume from anywhere."""
     references.settle(composed)
+    for name in schema.keys(lambda key: key.folder):
+        if isinstance(value := composed.get(name), str) and value:
+            composed[name] = absolute(value)
     for group, key in schema.keys(lambda key: key.folders).items():
         for node in _nodes(composed.get(group)):
             for option in key.folders:
                 if not OmegaConf.is_missing(node, option) and node.get(option):
-                    node[option] = str(Path(str(node[option])).expanduser().absolute())
+                    node[option] = absolute(str(node[option]))
     return composed
+
+
+def absolute(path: str) -> str:
+    """The path from the root, with the user's home for ``~``."""
+    return str(Path(path).expanduser().absolute())
+
+
+def quoted(path: str) -> str:
+    """A path as a value of an override that Hydra reads back the same."""
+    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _nodes(node: Any) -> Iterator[DictConfig]:

@@ -53,6 +53,7 @@ def help_text(config_name: str = PRIMARY) -> str:
         if name not in schema.groups():
             value, key = defaults[name], field.metadata["key"]
             shown = "null" if value is None else str(value)
+            shown = f"[{','.join(value)}]" if isinstance(value, list) else shown
             null = f"; null: {key.null}" if key.null else ""
             meaning = f"{key.meaning} ({schema.expected(field).removesuffix(' or null')}{null})"
             _row(section, f"{name}={shown.lower() if isinstance(value, bool) else shown}", meaning)

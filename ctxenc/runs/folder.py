@@ -175,7 +175,7 @@ class Run:
         """What the run is trained and tested on."""
         files.write_json(self.path / "dataset.json", description)
 
-    def write_environment(self) -> None:
+    def write_environment(self, more: dict[str, Any]) -> None:
         """Versions, commit, devices and command line: why two runs of one configuration differ."""
         import jax  # takes a while, which reading a run need not wait for
 
@@ -187,6 +187,7 @@ class Run:
             "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
             "processes": jax.process_count(),
             "command": sys.argv,
+            **more,
         }
         files.write_json(self.path / "env.json", environment)
 
