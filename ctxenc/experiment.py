@@ -192,8 +192,8 @@ def initial_state(
         begun = experiment.warm_start
         for line in begun.lines if begun else ():
             log.info("init_from: %s", line)
-        weights = devices.put(begun.weights, sharding) if begun else None
-        state = step.init(experiment.model, key, size, weights)
+        weights = [devices.put(begun.weights, sharding)] if begun else []
+        state = step.init(experiment.model, key, size, *weights)
         return jax.device_put(state, sharding), None
     template = devices.on_devices(
         step.init.eval_shape(experiment.model, experiment.key, size), sharding

@@ -46,28 +46,26 @@ class WarmStart:
             return None
         path, wanted = located(config.init_from)
         try:
-            run = TrainedModel.load(path, "best" if wanted is None else str(wanted))
-            weights = {p: _weights(run, model, p) for p in config.init_from_parts}
+            source = TrainedModel.load(path, "best" if wanted is None else str(wanted))
+            weights = {part: _weights(source, model, part) for part in config.init_from_parts}
         except UserError as error:
             raise UserError(f"init_from={config.init_from}: {error}") from error
-        which = "the latest" if best_step(run.run.checkpoints) is None else "the best saved"
-        which = which if wanted is None else "as asked"
-        kind = run.described["weights"]
-        first = f"{run.run.path}, step {run.step} ({which}), {kind} weights"
         found = {p: _fit(model, config.image_size, p, given) for p, given in weights.items()}
-        lines = [f"{part}: {text}" for part, (_, text) in found.items()]
+        told = [f"{part}: {text}" for part, (_, text) in found.items()]
         if not any(count for count, _ in found.values()):
-            raise UserError(f"init_from={config.init_from}: nothing fits ({'; '.join(lines)})")
-        given = {part: tree for part, tree in weights.items() if tree is not None}
+            raise UserError(f"init_from={config.init_from}: nothing fits ({'; '.join(told)})")
+        folder, given = source.run.path, {p: w for p, w in weights.items() if w is not None}
         described = {
-            "run": str(run.run.path),
-            "name": run.config.name,
-            **run.described,
+            "run": str(folder),
+            "name": source.config.name,
+            **source.described,
             "parts": list(given),
             "checksum": f"{int(checksum(given)):08x}",
         }
-        source = f"{run.run.path}@{run.step}"
-        return cls(source, jax.device_get(given), (first, *lines), described)
+        best = best_step(source.run.checkpoints)
+        which = "as asked" if wanted is not None else "the latest" if best is None else "the best"
+        first = f"{folder}, step {source.step} ({which}), {described['weights']} weights"
+        return cls(f"{folder}@{source.step}", jax.device_get(given), (first, *told), described)
 
 
 def located(text: str) -> tuple[Path, int | None]:
@@ -78,15 +76,15 @@ def located(text: str) -> tuple[Path, int | None]:
     return Path(text).expanduser(), None
 
 
-def _weights(run: TrainedModel, model: Model, part: str) -> Variables | None:
+def _weights(source: TrainedModel, model: Model, part: str) -> Variables | None:
     """A network of the other run; None where one of the two runs trains none."""
     if part == "generator":
-        return run.variables
-    if model.discriminator is None or run.model.discriminator is None:
+        return source.variables
+    if model.discriminator is None or source.model.discriminator is None:
         return None
-    template = step.init.eval_shape(run.model, jax.random.key(0), run.config.image_size)
+    template = step.init.eval_shape(source.model, jax.random.key(0), source.config.image_size)
     template = devices.on_devices(template, devices.shardings()[0])
-    return restore_discriminator(run.run.checkpoints, template, run.step)
+    return restore_discriminator(source.run.checkpoints, template, source.step)
 
 
 def _fit(model: Model, size: int, part: str, given: Variables | None) -> tuple[int, str]:

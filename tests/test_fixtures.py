@@ -67,8 +67,8 @@ def test_every_program_reads_them(folder, photo):
 
 
 def test_new_runs_begin_with_their_weights(folder):
-    ends = {"run": "step 7 (the best saved), averaged weights"}
-    ends |= {"sweep/1-lambda_adv=0.001": "step 2 (the best saved), raw weights"}
+    ends = {"run": "step 7 (the best), averaged weights"}
+    ends |= {"sweep/1-lambda_adv=0.001": "step 2 (the best), raw weights"}
     for name, end in ends.items():
         _, overrides = launch.split_resume([*SMALL, f"init_from={folder / name}"])
         assert launch.prepare(compose(overrides)).warm_start.lines == (

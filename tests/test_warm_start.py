@@ -128,7 +128,7 @@ def test_the_best_saved_step_is_taken_or_the_latest_where_none_was_tested(source
     best = checkpoints.best_step(source.checkpoints)
     ready, _ = beginning(*SHORT, f"init_from={source.path}")
     assert ready.warm_start.source == f"{source.path}@{best}"
-    assert ready.warm_start.lines[0].endswith(f"step {best} (the best saved), raw weights")
+    assert ready.warm_start.lines[0].endswith(f"step {best} (the best), raw weights")
     untested = Run(shutil.copytree(source.path, tmp_path / "x@20"))
     for step_folder in untested.checkpoints.iterdir():
         shutil.rmtree(step_folder / "metrics", ignore_errors=True)
@@ -169,7 +169,7 @@ def test_a_run_under_another_mask_and_loss_says_where_it_began(source):
     run = launch.run(*TINY, f"init_from={source.path}", "max_steps=2", *changes)
     assert (run.status["state"], run.status["step"]) == ("finished", 2)
     best, text = checkpoints.best_step(source.checkpoints), run.log_file.read_text()
-    for line in (f"{source.path}, step {best} (the best saved), raw weights", *told):
+    for line in (f"{source.path}, step {best} (the best), raw weights", *told):
         assert f"init_from: {line}\n" in text
     assert run.config.init_from == f"{source.path}@{best}"
     described = json.loads((run.path / "env.json").read_text())["init_from"]
