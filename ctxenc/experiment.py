@@ -227,7 +227,7 @@ def describe_data(experiment: Experiment, run: Run, test: TestSplit) -> None:
     }
     if experiment.config.resume is None:
         begun = experiment.warm_start
-        run.write_environment({"init_from": begun.described} if begun else {})
+        run.write_environment(begun.described if begun else None)
     elif changed := [k for k, v in run.dataset.items() if k in described and v != described[k]]:
         raise UserError(
             f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"

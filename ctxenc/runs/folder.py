@@ -175,8 +175,11 @@ class Run:
         """What the run is trained and tested on."""
         files.write_json(self.path / "dataset.json", description)
 
-    def write_environment(self, more: dict[str, Any]) -> None:
-        """Versions, commit, devices and command line: why two runs of one configuration differ."""
+    def write_environment(self, init_from: dict[str, Any] | None = None) -> None:
+        """Versions, commit, devices and command line: why two runs of one configuration differ.
+
+        And which weights of another run it began with.
+        """
         import jax  # takes a while, which reading a run need not wait for
 
         environment = {
@@ -187,7 +190,7 @@ class Run:
             "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
             "processes": jax.process_count(),
             "command": sys.argv,
-            **more,
+            "init_from": init_from,
         }
         files.write_json(self.path / "env.json", environment)
 
