@@ -268,6 +268,8 @@ def test_a_sweep_begins_with_other_runs_and_goes_on_without_them(source, tmp_pat
     printed = program("train", "--multirun", *SHORT, "max_steps=2", given, "mask=random")
     sweep = Path(printed.splitlines()[-1])
     jobs = [Run(p) for p in sorted(sweep.iterdir()) if p.is_dir()]
+    called = ["0-init_from=0-x=1,y=2", "1-init_from=null", "2-init_from=0-x=1@20"]
+    assert [job.path.name for job in jobs] == called
     begun = [f"{copies[0]}@{best}", None, f"{copies[1]}@20"]
     assert [job.config.init_from for job in jobs] == begun
     command = json.loads((sweep / "sweep.json").read_text())["command"]

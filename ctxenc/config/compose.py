@@ -142,7 +142,9 @@ LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}
 
 def folder_name(number: int, overrides: str) -> str:
     """A sweep job's number and overrides as the name of one folder, of bounded length."""
-    name = f"{number}-{overrides}".rstrip("-")
+    # Of the path of another run its last part, which leaves room for the other overrides.
+    short = re.sub(r"\binit_from='[^']*?([^'/]*)'", r"init_from=\1", overrides)
+    name = f"{number}-{short}".rstrip("-")
     return "".join(LETTERS.get(letter, letter) for letter in name)[:80]
 
 
