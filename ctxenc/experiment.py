@@ -35,6 +35,7 @@ from ctxenc.runs.run_log import Intervals, RunLog
 from ctxenc.runs.samples import Samples
 from ctxenc.runs.session import Background, Session, session
 from ctxenc.state import Logged, Model, TrainState
+from ctxenc.warm_start import WarmStart
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Experiment:
     dataset: Dataset
     sampler: Sampler
     intervals: Intervals
+    warm_start: WarmStart | None = None
 
     @classmethod
     def of(cls, config: Config) -> "Experiment":
@@ -68,7 +70,7 @@ class Experiment:
                 "images as the validation split has"
             )
         intervals = Intervals.of(config, sampler.steps_per_epoch)
-        return cls(config, model, dataset, sampler, intervals)
+        return cls(config, model, dataset, sampler, intervals, WarmStart.of(config, model))
 
     @property
     def key(self) -> jax.Array:
@@ -181,13 +183,20 @@ def initial_state(
 ) -> tuple[TrainState, Logged | None]:
     """A fresh state, or that of a checkpoint: `resume_step`, or the latest; and the running sums.
 
+    A fresh state begins with the weights of `init_from`, where there is one.
+
     Raises:
         UserError: no such checkpoint, or a damaged one; the others are named.
     """
     config, size = experiment.config, experiment.config.image_size
     key = devices.put(experiment.key, sharding)
     if config.resume is None:
-        return jax.device_put(step.init(experiment.model, key, size), sharding), None
+        begun = experiment.warm_start
+        for line in begun.lines if begun else ():
+            log.info("init_from: %s", line)
+        weights = [devices.put(begun.weights, sharding)] if begun else []
+        state = step.init(experiment.model, key, size, *weights)
+        return jax.device_put(state, sharding), None
     template = devices.on_devices(
         step.init.eval_shape(experiment.model, experiment.key, size), sharding
     )
@@ -220,7 +229,8 @@ def describe_data(experiment: Experiment, run: Run, validation: HeldOutSplit) ->
         "missing": masks.missing,
     }
     if experiment.config.resume is None:
-        run.write_environment()
+        begun = experiment.warm_start
+        run.write_environment(begun.described if begun else None)
     elif changed := [k for k, v in run.dataset.items() if k in described and v != described[k]]:
         raise UserError(
             f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"

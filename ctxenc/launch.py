@@ -1,5 +1,6 @@
 """Starting and resuming runs, from the command line and from Python alike."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,13 +9,14 @@ from omegaconf import DictConfig, open_dict
 from ctxenc import optim, runtime
 from ctxenc.config import schema, search_path
 from ctxenc.config.checks import check, compatible
-from ctxenc.config.compose import PRIMARY, compose, parse
+from ctxenc.config.compose import PRIMARY, absolute, compose, parse, quoted
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
 from ctxenc.runs.checkpoints import saved_steps
 from ctxenc.runs.folder import VALIDATED, Run, check_path, reserve
+from ctxenc.warm_start import located
 
 
 def run(*overrides: str, config_dir: str | Path | None = None, config_name: str = PRIMARY) -> Run:
@@ -69,7 +71,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     if "test_fingerprint" in trained_on:
         raise UserError(
             f"resume={path}: trained without a validation split, as runs were before format "
-            f"{VALIDATED}; it can be evaluated and compared, and a new run has one"
+            f"{VALIDATED}; init_from={path} begins a new run with its weights"
         )
     allowed = schema.keys(lambda key: key.on_resume)
     extends = [name for name, key in allowed.items() if key.on_resume == "extends"]
@@ -109,25 +111,56 @@ def has_checkpoint(run: Run) -> bool:
 
 
 def prepare(composed: DictConfig) -> Experiment:
-    """The composed configuration checked and made ready to run, in a process set up for it."""
+    """The composed configuration checked and made ready to run, in a process set up for it.
+
+    Its `init_from` is given the step that was read: saved, it means the same weights again.
+    """
     config = check(composed)
     runtime.keep_programs()
     if config.distributed:
         processes.join()  # before JAX computes anything
     runtime.keep_memory()
-    return processes.together(lambda: Experiment.of(config))
+    ready = processes.together(lambda: Experiment.of(config))
+    if ready.warm_start is not None:
+        composed.init_from = ready.warm_start.source
+    return ready
 
 
 def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
-    """(the folder of ``resume=…``, the other overrides).
+    """(the folder of ``resume=…``, the other overrides, those of ``init_from=…`` in quotes).
 
-    The folder is taken as it stands, whatever Hydra's grammar would make of its name: those of a
+    Folders are taken as they stand, whatever Hydra's grammar would make of their names: those of a
     sweep's jobs have equals signs and commas.
     """
     paths = [o.removeprefix("resume=") for o in overrides if o.startswith("resume=")]
-    rest = [o for o in overrides if not o.startswith("resume=")]
+    rest = [_quoted(o) for o in overrides if not o.startswith("resume=")]
     path = paths[-1] if paths else ""
     return (None if path in ("", "null") else path), rest
+
+
+def _quoted(override: str) -> str:
+    """``init_from=…`` with folders in quotes, one or with commas between; others as they are."""
+    key, _, text = override.partition("=")
+    if key != "init_from" or not text:
+        return override
+    if not (folders := _folders(text.split(","))):
+        with contextlib.suppress(UserError):
+            parse([override])
+            return override  # in Hydra's own grammar
+    values = (f if f == "null" else quoted(absolute(f)) for f in folders or [text])
+    return f"{key}={','.join(values)}"
+
+
+def _folders(parts: list[str]) -> list[str]:
+    """A text that was split at its commas put together to folders that exist, the longest first."""
+    for count in range(len(parts), 0, -1):
+        text, others = ",".join(parts[:count]), parts[count:]
+        if text == "null" or located(text)[0].is_dir():
+            if not others:
+                return [text]
+            if rest := _folders(others):
+                return [text, *rest]
+    return []
 
 
 def reserve_for(config: Config, wanted: Path) -> Path:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.lax import stop_gradient
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, UInt8
 
 from ctxenc import masks
 from ctxenc.errors import UserError
@@ -177,14 +177,27 @@ def train_step(
     # It runs once: optimizing it would take LLVM seconds (7.7 instead of 1.6) for nothing.
     compiler_options={"xla_backend_optimization_level": 1},
 )
-def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
-    """A fresh state: both networks' initial weights, drawn from `key`."""
+def init(
+    model: Model,
+    key: PRNGKeyArray,
+    image_size: int,
+    weights: dict[str, Variables] | None = None,
+) -> TrainState:
+    """A fresh state: both networks' weights, drawn from `key`, its optimizers and its average.
+
+    Of `weights`, another run's ``generator`` and ``discriminator``, those that fit take their place
+    (`fitting`).
+    """
     key_g, key_d = jax.random.split(key)
     geometry = model.prediction
 
     def network(part: str, module: nn.Module, key: PRNGKeyArray, *shape: int) -> NetworkState:
         blank = jnp.zeros((1, *shape))
         variables = _called(part, functools.partial(module.init, train=False), key, blank)
+        if given := (weights or {}).get(part.removeprefix("model.")):
+            fresh = {name: variables.get(name, {}) for name in ("params", "batch_stats")}
+            chosen, _ = fitting(fresh, given)
+            variables = jax.tree.map(lambda new, old: jnp.array(new, old.dtype), chosen, fresh)
         params, stats = variables["params"], variables.get("batch_stats", {})
         return NetworkState(params, stats, _called("optimizer", model.optimizer.init, params))
 
@@ -196,6 +209,30 @@ def init(model: Model, key: PRNGKeyArray, image_size: int) -> TrainState:
         discriminator = network("model.discriminator", model.discriminator, key_d, *size, 3)
     ema = jax.tree.map(jnp.copy, generator.variables) if model.averaged else None
     return TrainState(jnp.zeros((), jnp.int32), generator, discriminator, ema)
+
+
+def fitting(fresh: PyTree, given: PyTree) -> tuple[PyTree, list[str]]:
+    """What of a network's weights fits another, array by array.
+
+    Returns:
+        (`fresh` with the arrays that `given` has at the same path in the same shape, the paths of
+        those that remain).
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(given)
+    known, remaining = {_name(path): leaf for path, leaf in leaves}, []
+
+    def chosen(path: Any, leaf: Any) -> Any:
+        found = known.get(name := _name(path))
+        if found is not None and found.shape == leaf.shape:
+            return found
+        remaining.append(name)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(chosen, fresh), remaining
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 @jax.jit

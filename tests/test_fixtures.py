@@ -20,12 +20,14 @@ from ctxenc import baselines, launch, step
 from ctxenc.baselines import BASELINES, Baseline
 from ctxenc.comparison.records import load
 from ctxenc.config import build, checks, schema
+from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.metrics.registry import METRICS, Metric
 from ctxenc.runs.folder import VALIDATED, Run
 from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import Sweep
+from tests.make_fixtures import SMALL
 from tests.programs import program
 
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -86,6 +88,18 @@ def test_those_without_a_validation_split_are_not_trained_further(tmp_path, monk
         with pytest.raises(UserError, match=rf"^resume={path}: .*(without a|no) validation split"):
             launch.run(f"resume={path}") if path.name == "run" else start.resumed(Sweep(path), [])
     assert Run(folder / "run").state == "finished"
+
+
+def test_new_runs_begin_with_their_weights(folder):
+    ends = {"run": "step 7 (the best), averaged weights"}
+    ends |= {"sweep/1-lambda_adv=0.001": "step 2 (the best), raw weights"}
+    for name, end in ends.items():
+        _, overrides = launch.split_resume([*SMALL, f"init_from={folder / name}"])
+        assert launch.prepare(compose(overrides)).warm_start.lines == (
+            f"{folder / name}, {end}",
+            "generator: 20 of 20 arrays taken",
+            "discriminator: 14 of 14 arrays taken",
+        )
 
 
 def test_an_evaluation_of_then_is_that_of_now(folder):

@@ -69,6 +69,7 @@ BAD = (
     ["--multirun", "seed=0,1", "save_dir=/tmp/shared"],
     ["--multirun", "hydra/launcher=nope", "seed=0,1"],
     ["--multirun", "resume=/nowhere"],
+    ["--multirun", "init_from=/nowhere,null", "seed=0,1"],
     ["--multirun", "--config-name=nope", "seed=0,1"],
     ["--multirun", "--config-dir=/nowhere", "seed=0,1"],
     ["--config-dir=/nowhere", "seed=1"],

@@ -10,6 +10,7 @@ from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.records import Record, natural
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
+from ctxenc.errors import printable
 from ctxenc.metrics.registry import MAIN, METRICS
 
 HOW_IT_WENT = (
@@ -117,7 +118,7 @@ def _change(split: str) -> str:
 
 
 def _run(run: Record, baseline: Record | None) -> Row:
-    row = {key: _cell(key, value) for key, value in run.values.items()}
+    row = {key: _cell(run, key, value) for key, value in run.values.items()}
     if baseline is not None and baseline.tested_on is not None:
         key = _change(baseline.tested_on.split)
         if baseline is run:
@@ -128,9 +129,9 @@ def _run(run: Record, baseline: Record | None) -> Row:
     return row | {"path": Cell.of(str(run.run.path)), "problem": Cell.of(run.problem)}
 
 
-def _cell(key: str, value: float | str) -> Cell:
+def _cell(run: Record, key: str, value: float | str) -> Cell:
     if isinstance(value, str):
-        return Cell.of(value)
+        return replace(Cell.of(value), text=printable(run.shown(key, value)))
     own = {"step": "{:,}".format, "seconds": _duration}
     shown = own.get(key, partial(figures.shown, figures.metric_of(key)))
     return Cell(shown(value), value)
@@ -160,9 +161,10 @@ def _group(members: Sequence[Record], by: str, section: Section) -> tuple[figure
     """(the mean of each metric over the finished runs, the row)."""
     finished = [run for run in members if run.state == "finished"]
     count, of = len(finished), len(members)
-    row = {key: Cell.of(value) for key, value in members[0].settings.values.items()}
+    row = {key: _cell(members[0], key, v) for key, v in members[0].settings.values.items()}
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
-    row["values"] = Cell.of(", ".join(run.settings.values.get(by, "") for run in finished))
+    of_each = (run.shown(by, run.settings.values.get(by, "")) for run in finished)
+    row["values"] = Cell.of(", ".join(of_each))
     tests = [t.figures if (t := section.tests.shown.get(run)) else {} for run in finished]
     row["test.n"] = Cell("", sum(map(bool, tests)))
     means, of_last = _means(f"{section.split}.last", [run.last for run in finished])

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ctxenc.comparison.figures import Figures, metric_of
 from ctxenc.comparison.settings import Settings, read_yaml
+from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.runs.folder import FORMAT, Run
@@ -66,6 +67,17 @@ class Record:
     best_step: int | None = None
     tested_on: TestedOn | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
+
+    def shown(self, key: str, value: str) -> str:
+        """The value of a setting as people see it.
+
+        Of the path of another run that is what labels are, its part below what the runs share; of
+        one that is elsewhere, its last part.
+        """
+        if (known := schema.keys().get(key)) is None or not known.folder:
+            return value
+        shared = str(self.run.path).removesuffix(self.label)
+        return value.removeprefix(shared) if value.startswith(shared) else Path(value).name
 
     @property
     def ranked(self) -> bool:

@@ -154,7 +154,7 @@ def _holds(text: str, run: Record) -> bool:
     try:
         return float(value) == float(wanted)
     except ValueError:
-        return value == wanted
+        return wanted in (value, run.shown(key, value))
 
 
 def _ordered(runs: Sequence[Record], sort: str, tests: Tests) -> list[Record]:

@@ -120,7 +120,7 @@ def _text(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):  # the schema's own default is a tuple
         return f"[{','.join(map(_text, value))}]"
     return str(value)
 

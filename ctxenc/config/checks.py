@@ -111,6 +111,7 @@ def _checked(name: str, value: Any, field: dataclasses.Field) -> Any:
         value = float(value)  # OmegaConf reads a whole number as text where both are allowed
     try:
         value = converted(value, field.type)["value"]
+        value = tuple(value) if OmegaConf.is_list(value) else value
         if _is_allowed(value, key):
             return value
     except OmegaConfBaseException:

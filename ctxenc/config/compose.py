@@ -56,12 +56,26 @@ def compose(
 def with_absolute_paths(composed: DictConfig) -> DictConfig:
     """The same with absolute folders and without functions' references, to resume from anywhere."""
     references.settle(composed)
+    for name in schema.keys(lambda key: key.folder):
+        if isinstance(value := composed.get(name), str) and value:
+            composed[name] = absolute(value)
     for group, key in schema.keys(lambda key: key.folders).items():
         for node in _nodes(composed.get(group)):
             for option in key.folders:
                 if not OmegaConf.is_missing(node, option) and node.get(option):
-                    node[option] = str(Path(str(node[option])).expanduser().absolute())
+                    node[option] = absolute(str(node[option]))
     return composed
+
+
+def absolute(path: str) -> str:
+    """The path from the root, with the user's home for ``~``."""
+    return str(Path(path).expanduser().absolute())
+
+
+def quoted(path: str) -> str:
+    """A path as a value of an override that Hydra reads back the same."""
+    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def _nodes(node: Any) -> Iterator[DictConfig]:
@@ -129,7 +143,9 @@ LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}
 
 def folder_name(number: int, overrides: str) -> str:
     """A sweep job's number and overrides as the name of one folder, of bounded length."""
-    name = f"{number}-{overrides}".rstrip("-")
+    # Of the path of another run its last part, which leaves room for the other overrides.
+    short = re.sub(r"\binit_from='[^']*?([^'/]*)'", r"init_from=\1", overrides)
+    name = f"{number}-{short}".rstrip("-")
     return "".join(LETTERS.get(letter, letter) for letter in name)[:80]
 
 

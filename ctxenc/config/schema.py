@@ -24,11 +24,12 @@ class Role(enum.Enum):
 
     STATIC = "decides on the compiled program, as the batch size does"
     TRACED = "a number that the compiled step is given: another number recompiles nothing"
-    SAMPLING = "decides on what is seen, in which order and for how long"
+    SAMPLING = "decides on the first weights, or on what is seen, in which order and for how long"
     IDLE = "changes no result"
     PLACE = "says where something is; runs that differ in it alone are the same"
 
 
+NETWORKS = ("generator", "discriminator")
 UNCHANGED = object()  # of `Key.before`: runs did what the default does
 HALF = "${half:${image_size}}"  # a number in every composed configuration (`ctxenc.config.compose`)
 
@@ -46,6 +47,7 @@ class Key:
     valid: Callable[[Any], bool] | None = None  # where type, range and `one_of` do not say it
     expected: str | None = None  # what is `valid`, in words
     tested: bool = False  # whether it decides on the images or masks that figures are of
+    folder: bool = False  # whether it leads to a folder of the user's
     # `resume` may change it: ``extends`` makes a run longer, ``session`` concerns one process only.
     on_resume: str = ""
     on_evaluate: bool = False  # whether `ctxenc.evaluate` may change it
@@ -77,6 +79,10 @@ def _is_fill(value: Any) -> bool:
 def _is_inside(value: str) -> bool:
     path = Path(value)
     return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
+
+
+def _are_networks(value: tuple[str, ...]) -> bool:
+    return bool(value) and len(set(value)) == len(value) and {*value} <= {*NETWORKS}
 
 
 def _is_folder_of_a_run(value: str) -> bool:
@@ -112,6 +118,21 @@ class Config:
         at_least=1,
         null="the latest",
         on_resume="session",
+    )
+    init_from: str | None = key(
+        None,
+        Role.SAMPLING,
+        "run folder whose trained weights a new run begins with, where they fit: RUN, which is its "
+        "best saved step (or the latest, where none was tested), or RUN@STEP",
+        null="weights drawn anew",
+        folder=True,
+    )
+    init_from_parts: tuple[str, ...] = key(
+        NETWORKS,
+        Role.SAMPLING,
+        "the networks whose weights init_from gives",
+        valid=_are_networks,
+        expected="[generator], [discriminator] or [generator,discriminator]",
     )
     distributed: bool = key(
         False,

@@ -19,6 +19,7 @@ discriminator that judges the fill. Prints the run folder's path as its last lin
   python -m ctxenc.train mask=random lambda_adv=1e-2      change what you like
   python -m ctxenc.train --multirun lambda_adv=0,1e-3     one run a value
   python -m ctxenc.train resume=experiments/…             go on with a run that was stopped
+  python -m ctxenc.train init_from=RUN mask=random        begin with a trained run's weights
   python -m ctxenc.train --config-dir DIR mask=mine       DIR/mask/mine.yaml, a choice of your own
   python -m ctxenc.train --config-dir DIR --config-name mine      begin with DIR/mine.yaml"""
 
@@ -53,6 +54,7 @@ def help_text(config_name: str = PRIMARY) -> str:
         if name not in schema.groups():
             value, key = defaults[name], field.metadata["key"]
             shown = "null" if value is None else str(value)
+            shown = f"[{','.join(value)}]" if isinstance(value, list) else shown
             null = f"; null: {key.null}" if key.null else ""
             meaning = f"{key.meaning} ({schema.expected(field).removesuffix(' or null')}{null})"
             _row(section, f"{name}={shown.lower() if isinstance(value, bool) else shown}", meaning)

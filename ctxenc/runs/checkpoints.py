@@ -146,6 +146,12 @@ def restore_generator(
     return found["variables"], found.get("ema")
 
 
+def restore_discriminator(folder: Path, template: TrainState, step: int) -> Variables | None:
+    """The saved variables of a discriminator, None where there was none: see `restore`."""
+    found = _restored(folder, step, "training", _training_item(template)).get("discriminator")
+    return None if found is None else found.variables
+
+
 def restore_sums(folder: Path, step: int, sharding: NamedSharding) -> Logged | None:
     """The running sums that were saved with a step, whichever figures these are.
 

@@ -180,8 +180,11 @@ class Run:
         """What the run is trained and validated on."""
         files.write_json(self.path / "dataset.json", description)
 
-    def write_environment(self) -> None:
-        """Versions, commit, devices and command line: why two runs of one configuration differ."""
+    def write_environment(self, init_from: dict[str, Any] | None = None) -> None:
+        """Versions, commit, devices and command line: why two runs of one configuration differ.
+
+        And which weights of another run it began with.
+        """
         import jax  # takes a while, which reading a run need not wait for
 
         environment = {
@@ -192,6 +195,7 @@ class Run:
             "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
             "processes": jax.process_count(),
             "command": sys.argv,
+            "init_from": init_from,
         }
         files.write_json(self.path / "env.json", environment)
 

@@ -71,7 +71,9 @@ def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: li
         sweep.update(run)
         if run.metrics():
             run.keep_metrics(lambda line: False)  # of an attempt that saved nothing
-        train(launch.prepare(composed), run)
+        ready = launch.prepare(composed)
+        run.write_config(composed)  # with the step of `init_from`
+        train(ready, run)
     except KeyboardInterrupt as stop:
         if run.state == "running":  # else training has said so
             _set_state(run, "interrupted", str(stop) or "SIGINT")

@@ -13,7 +13,7 @@ from typing import Any
 from hydra.core.override_parser.types import Glob, IntervalSweep, Override
 
 from ctxenc.config import references, schema, search_path
-from ctxenc.config.compose import parse
+from ctxenc.config.compose import absolute, parse, quoted
 from ctxenc.config.instantiate import check_allowed
 from ctxenc.errors import UserError
 
@@ -66,20 +66,13 @@ def _settled(override: Override, listed: bool) -> str:
     text = str(override.input_line)
     group, _, option = override.key_or_group.partition(".")
     key = schema.keys().get(group)
-    if key is not None and option.split(".")[-1] in key.folders and "${" not in text:
-        folders = plain_values(override)
-        if all(folders):
-            paths = [quoted(Path(str(folder)).expanduser().absolute()) for folder in folders]
-            return f"{override.get_key_element()}={','.join(paths)}"
+    leads = key is not None and (option.split(".")[-1] in key.folders if option else key.folder)
+    if leads and "${" not in text and any(folders := plain_values(override)):
+        paths = [quoted(absolute(str(folder))) if folder else "null" for folder in folders]
+        return f"{override.get_key_element()}={','.join(paths)}"
     if listed and override.is_discrete_sweep():
         return f"{override.get_key_element()}={','.join(values(override))}"
     return text
-
-
-def quoted(path: Path) -> str:
-    """A path as a value that Hydra reads back the same."""
-    escaped = str(path).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def values(override: Override) -> list[str]:

@@ -40,7 +40,7 @@ def run(
     """
     folder, changes = launch.split_resume(overrides)
     if folder is None:
-        plan = start.new(overrides, config_name)
+        plan = start.new(changes, config_name)
         sweep = Sweep(reserve(Path(plan.shared.hydra.sweep.dir)))
     elif (sweep := Sweep(folder)).exists:
         plan = start.resumed(sweep, changes, config_name)

@@ -11,7 +11,7 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ctxenc import launch
-from ctxenc.config.compose import PRIMARY, compose, parse
+from ctxenc.config.compose import PRIMARY, compose, parse, quoted
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.runs.folder import VALIDATED
@@ -55,7 +55,7 @@ class Plan:
         return [
             *(f"--config-name={self.config_name}", *self.command),
             *(["hydra.sweeper.params=null"] if params else []),
-            f"hydra.sweep.dir={overrides.quoted(folder)}",
+            f"hydra.sweep.dir={quoted(str(folder))}",
             f"hydra.job.config.override_dirname.exclude_keys=[{','.join(same)}]",
         ]
 
@@ -105,10 +105,10 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
     if "hydra/launcher" in changed:  # then nothing of the old one holds
         kept = [text for text in kept if not LAUNCHER.match(overrides.key_of(text))]
     hint = f"; if the sweep was started with --config-dir or {SEARCHPATH}, give it again"
-    return _checked([*kept, *changes], config_name, hint)
+    return _checked([*kept, *changes], config_name, hint, begun=True)
 
 
-def _checked(command: list[str], config_name: str, hint: str = "") -> Plan:
+def _checked(command: list[str], config_name: str, hint: str = "", *, begun: bool = False) -> Plan:
     """The sweep, once what would fail later has been refused."""
     try:
         shared = _compose(command, config_name)
@@ -129,6 +129,8 @@ def _checked(command: list[str], config_name: str, hint: str = "") -> Plan:
                 "distributed=true: a sweep's jobs are one process each; start the processes of one "
                 "run without --multirun"
             )
+        if begun:
+            composed.init_from = None  # jobs with a checkpoint need it no more; the others will say
         config = launch.prepare(composed).config
         for key in ("samples_dir", "save_dir"):
             if Path(value := getattr(config, key)).expanduser().is_absolute():

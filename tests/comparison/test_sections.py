@@ -100,3 +100,28 @@ def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):
     means = [second[f"validation.last.psnr_db{end}"] for end in ("", ".sd")]
     assert (*means, second["n"]) == (14.0, None, 1)
     assert table.rows[1]["n"].text == "1 (of 2)"
+
+
+def test_the_runs_that_others_began_with_are_called_as_in_the_table(tmp_path):
+    """By what labels are, or by the last part of a path elsewhere; CSV and JSON have it all."""
+    source = tmp_path / "sweep" / "0-lambda_adv=0,mask=center"
+    fake_run(source, 15)
+    for name, value in {"tuned": f"{source}@30", "other": "/else/where/run@5"}.items():
+        for seed in (0, 1):
+            fake_run(tmp_path / f"{name}-{seed}", 16, seed=seed, init_from=value)
+    called = {"null", "sweep/0-lambda_adv=0,mask=center@30", "run@5"}
+    (table, *_) = comparison_table.tables(compared(tmp_path))
+    assert [column.key for column in table.columns][:3] == ["run", "seed", "init_from"]
+    assert {row["init_from"].text for row in table.rows} == called
+    assert {row["init_from"].value for row in table.rows} == {
+        *("null", f"{source}@30", "/else/where/run@5")
+    }
+    (groups, *_) = comparison_table.tables(compared(tmp_path), group_by="seed")
+    assert {(row["init_from"].text, row["n"].text) for row in groups.rows} == {
+        *(("null", "1"), ("sweep/0-lambda_adv=0,mask=center@30", "2"), ("run@5", "2"))
+    }
+    (groups, *_) = comparison_table.tables(compared(tmp_path), group_by="init_from")
+    assert "sweep/0-lambda_adv=0,mask=center@30" in groups.rows[0]["values"].text
+    for text in ("run@5", "/else/where/run@5"):
+        (section,) = compared(tmp_path, filters=[f"init_from={text}"]).sections
+        assert sorted(ranking(section)) == ["other-0", "other-1"]

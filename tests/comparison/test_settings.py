@@ -76,6 +76,8 @@ def test_only_what_tells_runs_apart_differs():
         ("ema_decay", 0.99),
         ("mask_channel", True),
         ("context_weight", 10),
+        ("init_from", "/runs/a@3"),
+        ("init_from_parts", ["generator"]),
     ],
 )
 def test_every_key_that_changes_what_is_trained_tells_runs_apart(key, value):

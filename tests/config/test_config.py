@@ -227,6 +227,8 @@ def test_a_jobs_folder_name_is_one_folder():
     assert folder_name(0, "") == "0"
     assert folder_name(1, "model.generator.widths=[4,8]") == "1-model.generator.widths=(4,8)"
     assert len(folder_name(0, "x" * 1000)) < 200
+    given = "init_from='/a/sweep/0-x=(4,8),y=1@30',seed=1"
+    assert folder_name(2, given) == "2-init_from=0-x=(4,8),y=1@30,seed=1"
 
 
 def test_the_yaml_files_are_found_from_anywhere(tmp_path):

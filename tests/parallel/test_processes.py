@@ -1,6 +1,7 @@
 """Several processes and several devices train what one trains."""
 
 import contextlib
+import json
 import os
 import random
 import shutil
@@ -162,6 +163,23 @@ def test_four_devices_as_one_process_or_two_are_the_same_and_go_on_as_two_and_on
     ends = finish(start_two(f"resume={four.path}", "max_steps=40", cwd=tmp_path))
     assert [status for status, *_ in ends] == [0, 0], ends
     assert_close(four, whole)
+
+
+@pytest.mark.slow
+def test_two_processes_begin_with_another_runs_weights_as_one_does(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    source = launch.run(*SHORT, "max_steps=2", "name=source")
+    command = [*SLOWLY, "max_steps=3", f"init_from={source.path}", "ema_decay=0.9"]
+    ends = finish(start_two(*command, "name=two", cwd=tmp_path))
+    assert [status for status, *_ in ends] == [0, 0], ends
+    two, one = the_run(tmp_path, "two"), launch.run(*command, "name=one")
+    assert_close(two, one)
+    described = [json.loads((r.path / "env.json").read_text())["init_from"] for r in (two, one)]
+    assert described[0] == described[1]
+    ends = finish(start_two(*command[:-2], "init_from=nowhere", "name=none", cwd=tmp_path))
+    assert [status for status, *_ in ends] == [1, 1], ends
+    assert "not a run folder" in ends[0][2]
+    assert not (tmp_path / "experiments" / "none").exists()
 
 
 @pytest.mark.slow

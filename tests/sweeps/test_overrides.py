@@ -37,6 +37,14 @@ def test_relative_folders_become_absolute(key, tmp_path, monkeypatch):
             assert overrides.settled([text], listed=listed) == [text]
 
 
+def test_the_folder_of_another_run_becomes_absolute_beside_null(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert overrides.settled(["init_from=null,'a=1@3'"], listed=False) == [
+        f"init_from=null,'{tmp_path}/a=1@3'"
+    ]
+    assert overrides.settled(["init_from=null"], listed=False) == ["init_from=null"]
+
+
 def test_values_that_are_listed_are_read_back_the_same():
     (parsed,) = parse(overrides.settled(["name='a b','c,d',e"], listed=True))
     assert overrides.plain_values(parsed) == ["a b", "c,d", "e"]

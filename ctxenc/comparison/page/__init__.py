@@ -84,7 +84,7 @@ def command(run: Record) -> str | None:
     if run.overrides is None:
         return None
     overrides = list(run.overrides)
-    for name in schema.keys(lambda key: key.on_resume == "extends"):
+    for name in schema.keys(lambda key: key.on_resume == "extends" or key.folder):
         value = run.settings.values.get(name)
         given = [o for o in overrides if o.startswith(f"{name}=")]
         if given and value is not None and given[-1] != f"{name}={value}":
@@ -129,7 +129,7 @@ def _names(section: Section) -> list[str]:
     keys = settings.differing([run.settings for run in section.runs])
     keys = list(filter(settings.changes_results, keys))
     names = [
-        "  ".join(f"{key}={value}" for key in keys if (value := run.settings.values.get(key)))
+        "  ".join(f"{k}={run.shown(k, v)}" for k in keys if (v := run.settings.values.get(k)))
         for run in section.runs
     ]
     apart = len(set(names)) == len(names) and len(keys) <= 4

@@ -88,6 +88,14 @@ def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
     assert page.command(read(run.path, "run")) == expected
 
 
+def test_a_command_names_the_step_of_the_weights_that_the_run_began_with(tmp_path):
+    run = fake_run(tmp_path, overrides=["init_from='/a,b'", "seed=1"], init_from="/a,b@30")
+    expected = "python -m ctxenc.train seed=1 init_from=/a,b@30"
+    assert page.command(read(run.path, "run")) == expected
+    run = fake_run(tmp_path / "fresh", overrides=["init_from=null"], init_from=None)
+    assert page.command(read(run.path, "run")) == "python -m ctxenc.train init_from=null"
+
+
 class Links(HTMLParser):
     """What a page's elements refer to, and how many scripts would run."""
 
