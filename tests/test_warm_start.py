@@ -11,12 +11,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from ctxenc.evaluation.test_split import TestSplit
 
 from ctxenc import experiment, launch, step
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
+from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.experiment import Experiment
 from ctxenc.models.generator import Generator
 from ctxenc.parallel import devices
@@ -93,9 +93,9 @@ def test_optimizers_and_average_begin_at_the_weights_that_were_taken(key):
 @pytest.mark.parametrize("wanted", [20, 24])
 def test_a_run_where_nothing_else_changes_begins_with_the_figures_of_its_source(source, wanted):
     ready, state = beginning(*SHORT, f"init_from={source.path}@{wanted}", "seed=5")
-    test = TestSplit(ready.dataset.test, ready.model, 256, devices.shardings()[1])
-    figures = experiment.test_figures(test, ready.model, state, ready.hyper["fill_value"])
-    (line,) = [line for line in source.metrics("test") if line["step"] == wanted]
+    split = HeldOutSplit(ready.dataset.validation, ready.model, 256, devices.shardings()[1])
+    figures = experiment.validate(split, ready.model, state, ready.hyper["fill_value"])
+    (line,) = [line for line in source.metrics("validation") if line["step"] == wanted]
     assert figures == {name: line[name] for name in figures}
     template = devices.on_devices(state, devices.shardings()[0])
     trained = checkpoints.restore(source.checkpoints, template, wanted)
@@ -114,9 +114,9 @@ def test_a_run_where_nothing_else_changes_begins_with_the_figures_of_its_source(
 
 def test_where_the_source_kept_an_average_it_is_taken(averaged):
     ready, state = beginning(*TINY, f"init_from={averaged.path}", "loss=reconstruction")
-    test = TestSplit(ready.dataset.test, ready.model, 32, devices.shardings()[1])
-    figures = experiment.test_figures(test, ready.model, state, ready.hyper["fill_value"])
-    line = averaged.metrics("test")[-1]
+    split = HeldOutSplit(ready.dataset.validation, ready.model, 32, devices.shardings()[1])
+    figures = experiment.validate(split, ready.model, state, ready.hyper["fill_value"])
+    line = averaged.metrics("validation")[-1]
     assert figures == {name: line[name] for name in figures}
     assert line["psnr_db"] != line["raw_psnr_db"]
     assert ready.warm_start.described["weights"] == "averaged"
@@ -148,7 +148,7 @@ CHANGES = {
         "batch_stats/BatchNorm_2/BatchNorm_0/var and 9 more",
         "discriminator: 13 of 14 arrays taken; not taken (shape): params/Dense_0/kernel",
     ),
-    ("loss=reconstruction", "optimizer=adamw", "schedule=cosine", "image_size=24"): (
+    ("loss=reconstruction", "optimizer=adamw", "image_size=24", "mask_height=8", "mask_width=8"): (
         "generator: 19 of 20 arrays taken; not taken (shape): params/ChannelwiseDense_0/kernel",
         "discriminator: not taken, as this run trains none",
     ),
