@@ -109,7 +109,8 @@ def evaluate(
     before = trained.run.dataset.get("test_fingerprint")
     if before == tested and checkpoint == "best":  # of format 1, which had no validation split
         notes.append("the best checkpoint was chosen on this test split: it flatters the model")
-    copies = near_copies(test.images, setup.dataset.train)
+    others = any(override.startswith("dataset") for override in overrides)
+    copies = None if others else near_copies(test.images, setup.dataset.train)
     if copies:
         notes.append(f"{copies} of the {images} test images are near copies of training images")
     if note := networks.note(images):
