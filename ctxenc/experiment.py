@@ -138,6 +138,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             config.num_img,
             hyper["fill_value"],
             background,
+            f"Validation images of {experiment.dataset.name}",
         )
         with RunLog(
             run=run,
@@ -271,9 +272,16 @@ def validate(
 def baseline_figures(
     dataset: Dataset, model: Model, batch_size: int, sharding: NamedSharding
 ) -> dict[str, Any]:
-    """The validation metrics of the fills that cost next to nothing."""
+    """The validation metrics of the quick fills; `images` says of how many of the first, if so."""
     validation = HeldOutSplit(dataset.validation, model, batch_size, sharding)
-    quick = {name: b.target for name, b in BASELINES.items() if b.when == "training"}
-    fixed = validation.frozen_masks.fixed
-    fills = {name: prepared(target, dataset.train, fixed) for name, target in quick.items()}
-    return {name: metrics.summary(validation.baseline(fill)) for name, fill in fills.items()}
+    count, masks, figures = len(dataset.validation), validation.frozen_masks, {}
+    for name, baseline in BASELINES.items():
+        if baseline.when == "training":
+            fill, first = prepared(baseline.target, dataset.train, masks.fixed), count
+            if masks.fixed is None and baseline.pixels is not None:
+                missing = masks.missing["mean"] / 100 * dataset.validation.image_size**2
+                first = min(count, max(1, round(baseline.pixels / missing)))
+            figures[name] = metrics.summary(validation.baseline(fill, first))
+            if first < count:
+                figures[name]["images"] = first
+    return figures

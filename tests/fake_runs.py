@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+from PIL import Image
 from omegaconf import OmegaConf
 
 from ctxenc.evaluation.folder import Evaluation
@@ -74,13 +75,18 @@ def fake_run(
     return run
 
 
-def fake_samples(run, shade=0.0, step=100):
+def fake_samples(run, shade=0.0, step=100, captioned=True):
     """Three test images, the same in every run, and their fills of one shade."""
     real = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 3))
     masked, filled = real.copy(), real.copy()
     masked[:, 8:24, 8:24] = 1.0
     filled[:, 8:24, 8:24] = shade
-    grids.save(run.sample(step), [real, masked, filled])
+    rows = {"real": real, "masked": masked, "filled": filled}
+    if captioned:
+        picture = grids.captioned("A title", rows, ["9.1 dB"] * 3)
+    else:
+        picture = Image.fromarray(grids.grid(list(rows.values())))
+    grids.save(run.sample(step), picture)
 
 
 def fake_evaluation(

@@ -26,13 +26,15 @@ class Baseline:
     """One baseline; `title` is its name in tables.
 
     One that is slow where every image has its own hole is measured on so many of the `first` images
-    there. A run measures those of ``training`` before its first step.
+    there. A run measures those of ``training`` before its first step; where every image has its own
+    hole, on as many of the first as have `pixels` missing ones, if that is not None.
     """
 
     title: str
     target: Any
     first: int | None = None
     when: Literal["training", "evaluation"] = "evaluation"
+    pixels: int | None = None
 
 
 def prepared(

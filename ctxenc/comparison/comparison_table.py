@@ -95,6 +95,7 @@ def _section_table(section: Section, key: str, minor: set[str], everything: bool
     notes = [*section.notes]
     fills = [
         f"{name.replace('_', ' ')} {figures.shown(MAIN, found[MAIN])} {METRICS[MAIN].unit}"
+        + (f" (first {found['images']:g} images)" if "images" in found else "")
         for name, found in runs[0].baselines.items()
         if MAIN in found
     ]

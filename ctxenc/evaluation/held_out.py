@@ -63,11 +63,11 @@ class HeldOutSplit:
         """What is known of its masks."""
         return _frozen_masks(self.model.mask, len(self.images), self.images.image_size)
 
-    def batches(self) -> Iterator[Batch]:
-        """Every image once, in index order."""
-        everything = np.arange(len(self.images))
-        for start in range(0, len(everything), self.batch_size):
-            yield self.batch(everything[start : start + self.batch_size])
+    def batches(self, first: int | None = None) -> Iterator[Batch]:
+        """Every image once, in index order; or the first so many."""
+        wanted = np.arange(len(self.images))[:first]
+        for start in range(0, len(wanted), self.batch_size):
+            yield self.batch(wanted[start : start + self.batch_size])
 
     def batch(self, indices: Int[np.ndarray, " n"]) -> Batch:
         """The images at some indices, at most a batch of them.
@@ -88,16 +88,19 @@ class HeldOutSplit:
             lambda b: step.fill(self.model, variables, b.images, b.mask, fill_value)
         )
 
-    def baseline(self, fill: Fill) -> Columns:
+    def baseline(self, fill: Fill, first: int | None = None) -> Columns:
         """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""
-        return self._measure(lambda batch: batch.filled(fill))
+        return self._measure(lambda batch: batch.filled(fill), first)
 
-    def _measure(self, fill: Callable[[Batch], Float[Array, "batch height width 3"]]) -> Columns:
+    def _measure(
+        self, fill: Callable[[Batch], Float[Array, "batch height width 3"]], first: int | None = None
+    ) -> Columns:
         names, parts = metrics.measured_in_training(), []
-        for batch in self.batches():
+        for batch in self.batches(first):
             parts.append(measured(batch.images, fill(batch), batch.mask, names))
             jax.block_until_ready(parts[-2:-1])  # one batch under way while the next is made
         values, count = jax.device_get(devices.whole(parts)), len(self.images)
+        count = count if first is None else min(first, count)
         return {name: np.concatenate([p[name] for p in values])[:count] for name in values[0]}
 
 

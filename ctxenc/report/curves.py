@@ -16,6 +16,15 @@ from ctxenc.runs.files import whole
 Records = list[dict[str, Any]]
 
 REFERENCE: dict[str, Any] = {"color": "grey", "lw": 0.8, "ls": ":"}
+REFERENCES = (":", "--", "-.")  # one line style a fill
+LABELS = {  # where more than the name is to be said
+    "generator_loss": "generator loss: the weighted sum",
+    "discriminator_loss": "discriminator loss: the mean",
+    "discriminator_loss_real": "on real pixels",
+    "discriminator_loss_fake": "on filled pixels",
+    "accuracy_real": "real ones taken for real",
+    "accuracy_fake": "filled ones taken for filled",
+}
 NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "waited_for_data")
 
 
@@ -23,7 +32,7 @@ def save(
     file: Path,
     train: Records,
     validation: Records,
-    context_mean_db: float,
+    to_beat: dict[str, float],
     chance_loss: float | None,
 ) -> None:
     """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all.
@@ -32,7 +41,7 @@ def save(
         file: where.
         train: lines of training.
         validation: lines of validations.
-        context_mean_db: the validation PSNR of filling with the context's mean colour.
+        to_beat: the validation PSNR of fills that need no training, by what is written of them.
         chance_loss: that of a discriminator that cannot tell real from filled.
     """
     names = list(dict.fromkeys([n for line in train for n in line if n not in NOT_DRAWN]))
@@ -56,8 +65,9 @@ def save(
             axis.axhline(chance_loss, label=label, **REFERENCE)
         axis.set(title=title)
     _lines(last, validation, ["psnr_db"], label="model", marker=".")
-    last.axhline(context_mean_db, label="context mean", **REFERENCE)
-    last.set(title="validation PSNR on the hole (dB)")
+    for number, (label, db) in enumerate(to_beat.items()):
+        last.axhline(db, label=label, **REFERENCE | {"ls": REFERENCES[number % len(REFERENCES)]})
+    last.set(title="validation PSNR of the hole, in dB (higher is better)")
     for axis in (*middle, last):
         axis.set(xlabel="step")
         axis.legend(fontsize=8)
@@ -84,5 +94,5 @@ def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> 
     for name in names:
         known = [record for record in records if record.get(name) is not None]
         steps, values = [r["step"] for r in known], [r[name] for r in known]
-        axis.plot(steps, values, lw=1, **{"label": name.replace("_", " "), **style})
+        axis.plot(steps, values, lw=1, **{"label": LABELS.get(name, name.replace("_", " ")), **style})
     axis.grid(alpha=0.2)

@@ -18,6 +18,7 @@ from typing import Any
 import jax
 
 from ctxenc import step
+from ctxenc.baselines import title
 from ctxenc.config.schema import Config
 from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 ADVICE = "the last checkpoint is from before that; try lower learning rates in a new run"
 SHORTEST = 100  # steps between validations: several epochs where they are shorter
+TO_BEAT = ("context_mean", "harmonic")  # baselines that are named beside the model
 STUCK_STEPS = 100
 STUCK_WITHIN = 0.003  # of the loss of a discriminator that cannot tell real from filled
 
@@ -157,8 +159,7 @@ class RunLog(AbstractContextManager["RunLog"]):
             n: f"{METRICS[n].heading} {METRICS[n].shown(figures[n])}"
             for n in measured_in_training()
         }
-        context_mean = METRICS[MAIN].shown(self.baselines["context_mean"][MAIN])
-        shown[MAIN] += f" (context mean {context_mean})"
+        shown[MAIN] += f" ({', '.join(self._to_beat())})"
         log.info("step %d: validation %s", at, ", ".join(shown.values()))
         self.restart_clock(at)
 
@@ -173,14 +174,23 @@ class RunLog(AbstractContextManager["RunLog"]):
         summary = {"split": "validation", "step": figures[-1]["step"]}
         summary |= {"last": figures[-1], "best": best}
         self.run.write_summary({**summary, "baselines": self.baselines})
-        self.background.submit(self._draw, self.baselines["context_mean"][MAIN])
+        self.background.submit(self._draw)
 
-    def _draw(self, context_mean_db: float) -> None:
+    def _to_beat(self) -> dict[str, float]:
+        """PSNR of the fills of `TO_BEAT`, by what is written of them."""
+        found = {}
+        for name in TO_BEAT:
+            figures = self.baselines[name]
+            of = f" (first {figures['images']} images)" if "images" in figures else ""
+            found[f"{title(name)} {METRICS[MAIN].shown(figures[MAIN])}{of}"] = figures[MAIN]
+        return found
+
+    def _draw(self) -> None:
         from ctxenc.report import curves  # matplotlib: half a second, in the background
 
         run = self.run
         lines = run.metrics("train"), run.metrics("validation")
-        curves.save(run.curves, *lines, context_mean_db, self.chance_loss)
+        curves.save(run.curves, *lines, self._to_beat(), self.chance_loss)
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from ctxenc import masks, step
-from ctxenc.evaluation.held_out import HeldOutSplit
+from ctxenc.baselines.fills import Harmonic
+from ctxenc.evaluation.held_out import HeldOutSplit, measured
+from ctxenc.metrics import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import grids
 from ctxenc.runs.folder import sample_name
@@ -18,9 +20,9 @@ from ctxenc.state import TrainState
 
 @dataclass
 class Samples:
-    """Writes the grids: real, masked, filled.
+    """Writes the grids: real, masked, filled, and below them the harmonic fill.
 
-    They go through the validation's own program, so that nothing more is compiled for them.
+    They go through the validation's own programs, so that nothing more is compiled for them.
     """
 
     folder: Path
@@ -28,6 +30,7 @@ class Samples:
     count: int  # of its images, evenly spread
     fill_value: jax.Array  # what the generator sees in a hole, in [-1, 1]
     background: Background  # where they are written
+    of: str  # whose images they are, for the title
 
     def __post_init__(self) -> None:
         shown = np.linspace(0, len(self.validation.images) - 1, self.count).round().astype(int)
@@ -39,16 +42,35 @@ class Samples:
         mask = self._joined(devices.whole([batch.mask for batch in self._batches]))
         real = masks.to_float(jnp.asarray(images))
         masked = masks.apply(real, jnp.asarray(mask), jnp.asarray(np.asarray(self.fill_value)))
-        self._rows = [np.asarray(real), np.asarray(masked)]
+        self._rows = {"real": np.asarray(real), "masked": np.asarray(masked)}
+        harmonic = Harmonic()
+        self._harmonic = self._measured([batch.filled(harmonic) for batch in self._batches])
 
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
         model, variables, fill = self.validation.model, state.evaluated, self.fill_value
-        filled = devices.whole(
+        filled, captions = self._measured(
             [step.fill(model, variables, b.images, b.mask, fill) for b in self._batches]
         )
-        file = self.folder / sample_name(at)
-        self.background.submit(lambda: grids.save(file, [*self._rows, self._joined(filled)]))
+        title, file = f"{self.of}, filled after {at} steps", self.folder / sample_name(at)
+
+        def write() -> None:
+            ours = grids.captioned(title, self._rows | {"filled": filled}, captions)
+            harmonic, its_captions = self._harmonic
+            theirs = grids.captioned("", {"harmonic": harmonic}, its_captions)
+            grids.save(file, grids.joined([ours, theirs], axis=0))
+
+        self.background.submit(write)
+
+    def _measured(self, filled: list[jax.Array]) -> tuple[np.ndarray, list[str]]:
+        """Composites and the PSNR of each, in words."""
+        names = measured_in_training()
+        columns = [
+            measured(b.images, f, b.mask, names)["psnr"]
+            for b, f in zip(self._batches, filled, strict=True)
+        ]
+        psnr = self._joined(devices.whole(columns))
+        return self._joined(devices.whole(filled)), [f"{value:.1f} dB" for value in psnr]
 
     def _joined(self, batches: list[jax.Array]) -> np.ndarray:
         """The images that are shown, of batches whose last is filled up."""

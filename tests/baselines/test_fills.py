@@ -130,6 +130,15 @@ def test_many_images_of_one_hole_are_filled_as_each_alone(photos, holes):
         np.testing.assert_allclose(found, alone, atol=1e-5)
 
 
+def test_once_a_hole_has_come_often_it_is_filled_by_a_matrix_and_the_same(photos, holes):
+    fill, first = Harmonic(), Harmonic()(photos[:1], holes[:1])
+    filled = [fill(photos[:1], holes[:1]) for _ in range(20)]
+    (system,) = fill._systems.values()
+    assert "_matrix" in vars(system)
+    np.testing.assert_array_equal(filled[0], first)
+    np.testing.assert_allclose(filled[-1], first, atol=1e-6)
+
+
 def test_more_holes_than_are_kept_are_filled_the_same(photos, holes, monkeypatch):
     expected = Harmonic()(photos, holes)
     monkeypatch.setattr(fills, "_KEPT", 100)

@@ -50,6 +50,14 @@ def test_a_baseline_is_measured_on_every_image_once_whatever_the_batch(batch_siz
         np.testing.assert_allclose(values, expected[name], rtol=1e-4)
 
 
+@pytest.mark.parametrize("first", [1, 8, 11, 100])
+def test_a_slow_baseline_is_measured_on_the_first_images_alone(first):
+    test = split(batch_size=8)
+    found, expected = test.baseline(fill("context_mean", test), first), context_means(test)
+    for name, values in found.items():
+        np.testing.assert_allclose(values, expected[name][:first], rtol=1e-4)
+
+
 def test_a_batch_holds_the_images_that_were_asked_for_and_their_own_masks():
     test = split()
     batch = test.batch(np.array([3, 20, 7]))

@@ -66,7 +66,7 @@ def takes_more_disk(run, record):
 LOG_EVERY = {"checkpoint": 5, "grid": 5, "line": 1}
 FAULTS = {
     "checkpoint": (Checkpoints, "save", lambda self, step, *_: step == 20),
-    "grid": (grids, "save", lambda file, rows: file.stem == "0000013"),
+    "grid": (grids, "save", lambda file, picture: file.stem == "0000013"),
     "line": (Run, "append_metrics", takes_more_disk),
 }
 

@@ -17,7 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ctxenc.comparison.records import Record
-from ctxenc.report.grids import GAP
+from ctxenc.report.grids import GAP, bare
 
 ROWS = 3
 WIDEST = 1024  # pixels of one strip
@@ -90,7 +90,7 @@ def _read(file: Path) -> Grid | None:
             with Image.open(file, formats=["PNG"]) as image:
                 if image.width * image.height > LARGEST:
                     return None
-                return np.asarray(image.convert("RGB"))
+                return np.asarray(bare(image).convert("RGB"))
     except Exception:  # Pillow raises many kinds for damaged files
         return None
 

@@ -15,6 +15,7 @@ from PIL import Image
 from ctxenc.comparison import comparison_table, page, sections
 from ctxenc.comparison.page import curves, samples
 from ctxenc.comparison.records import load, read
+from ctxenc.report import grids
 from tests.comparison.page.runs import fill
 from tests.fake_runs import damage, fake_run, fake_samples
 
@@ -29,9 +30,10 @@ def made(folder, **options):
     return page.html(found, comparison_table.tables(found, **options))
 
 
-def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path):
+@pytest.mark.parametrize("captioned", [True, False])  # of earlier versions they are not
+def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path, captioned):
     run = fake_run(tmp_path / "run")
-    fake_samples(run, shade=-1.0)
+    fake_samples(run, shade=-1.0, captioned=captioned)
     strips = samples.last_strips(read(run.path, "run"))
     rows = []
     for row in (strips.real, strips.masked, strips.filled):
@@ -55,11 +57,13 @@ def test_large_images_are_not_enlarged_and_odd_pictures_are_left_out(tmp_path):
     run = fake_run(tmp_path / "run")
     file = run.samples / "0000200.png"
     file.parent.mkdir()
-    for content in (b"\x89PNG\r\n\x1a\n", b"", np.zeros((7, 9, 3), np.uint8)):
+    misplaced = Image.new("RGB", (300, 300))
+    misplaced.info[grids.PLACE] = "20 20 10 ten"
+    for content in (b"\x89PNG\r\n\x1a\n", b"", Image.new("RGB", (7, 9)), misplaced):
         if isinstance(content, bytes):
             file.write_bytes(content)
         else:
-            Image.fromarray(content).save(file)
+            grids.save(file, content)
         assert samples.last_strips(read(run.path, "run")) is None
     fake_samples(run)  # an earlier step's, which is whole
     assert samples.last_strips(read(run.path, "run")).step == 100
