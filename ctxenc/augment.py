@@ -10,6 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from ctxenc.errors import UserError
 
+BEND = 1.6  # half the standard deviation of a line's curvature, in images
+
 Pixels = Float[Array, "batch size size 3"]
 
 
@@ -28,8 +30,11 @@ def colour(
     gain: float,
     offset: float,
     invert: float,
+    collage: float = 0.0,
 ) -> Pixels:
     """Images reflected in their diagonal, with other colours and contrasts, at times inverted.
+
+    And joined: few photographs have few outlines, which pieces of two of them have anew each time.
 
     Args:
         key: of the step.
@@ -39,15 +44,18 @@ def colour(
         gain: each channel is multiplied by a number from 1 - gain to 1 + gain,
         offset: and a number from -offset to offset is added; what leaves [-1, 1] is clipped.
         invert: the share of images whose sign is changed.
+        collage: the share that are the batch's next image on one side of a random straight or bent
+            line; it is drawn last.
 
     Raises:
         UserError: a share, a gain or an offset that is not 0 to 1.
     """
     shares = {"transpose": transpose, "gain": gain, "offset": offset, "invert": invert}
+    shares["collage"] = collage
     for name, share in shares.items():
         if not 0 <= share <= 1:
             raise UserError(f"augment.{name}={share}: expected a number from 0 to 1")
-    keys, count = jax.random.split(key, 5), len(images)
+    keys, count = jax.random.split(key, 7), len(images)
 
     def of_each(key: PRNGKeyArray, share: float) -> Array:
         return jax.random.bernoulli(key, share, (count, 1, 1, 1))
@@ -61,4 +69,22 @@ def colour(
         images = jnp.take_along_axis(images, order, axis=-1)
     images = images * (1 + within(keys[2], gain)) + within(keys[3], offset)
     images = jnp.where(of_each(keys[4], invert), -images, images)
-    return jnp.clip(images, -1, 1)
+    images = jnp.clip(images, -1, 1)
+    if collage:
+        side = of_each(keys[5], collage) * _beside_a_line(keys[6], *images.shape[:3])
+        images = images + side * (jnp.roll(images, 1, axis=0) - images)
+    return images
+
+
+def _beside_a_line(
+    key: PRNGKeyArray, count: int, height: int, width: int
+) -> Float[Array, "count height width 1"]:
+    """1 on one side of a line through the middle half of an image, 0 on the other; smooth edges."""
+    of_point, of_turn, of_bend = jax.random.split(key, 3)
+    point = jax.random.uniform(of_point, (2, count, 1, 1), minval=0.25, maxval=0.75)
+    turn = jax.random.uniform(of_turn, (count, 1, 1), maxval=2 * jnp.pi)
+    bend = BEND / height * jax.random.normal(of_bend, (count, 1, 1))
+    down = jnp.arange(height)[:, None] - height * point[0]
+    right = jnp.arange(width) - width * point[1]
+    distance = down * jnp.sin(turn) + right * jnp.cos(turn) + bend * (down**2 + right**2)
+    return jnp.clip(distance + 0.5, 0, 1)[..., None]

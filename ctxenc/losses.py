@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ctxenc.errors import UserError
+
 Window = Float[Array, "batch height width 3"]
 Weights = Float[Array, "batch height width 1"]
 Logits = Float[Array, " batch"]
@@ -42,6 +44,21 @@ def l2(prediction: Window, target: Window, weights: Weights) -> Scalar:
 def l1(prediction: Window, target: Window, weights: Weights) -> Scalar:
     """Mean over every pixel and channel of weight × absolute error, on the [-1, 1] scale."""
     return jnp.mean(weights * jnp.abs(prediction - target))
+
+
+def log_l2(prediction: Window, target: Window, weights: Weights, *, floor: float) -> Scalar:
+    """Mean over images of ln(`floor` + the mean of weight × squared error), [-1, 1] scale.
+
+    The PSNR averaged over images, but for the floor, which keeps images that are all but perfect
+    from counting for all: where `l2` is led by images of much contrast, here each counts alike.
+
+    Raises:
+        UserError: a floor that is not above 0.
+    """
+    if not floor > 0:
+        raise UserError(f"loss.reconstruction.floor={floor}: expected a number above 0")
+    errors = jnp.mean(weights * jnp.square(prediction - target), axis=(1, 2, 3))
+    return jnp.mean(jnp.log(floor + errors))
 
 
 def seam(composite: Window, mask: Weights) -> Scalar:

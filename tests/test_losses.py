@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from ctxenc import losses
+from ctxenc.errors import UserError
 
 
 def test_l2_is_the_mean_squared_error():
@@ -13,6 +14,14 @@ def test_l2_is_the_mean_squared_error():
     assert losses.l2(prediction, target, jnp.ones((1, 1, 1, 1))) == pytest.approx(
         (0.25 + 0 + 4) / 3
     )
+
+
+def test_the_logarithm_of_l2_is_that_of_each_image():
+    prediction = jnp.stack([jnp.full((2, 2, 3), 0.1), jnp.full((2, 2, 3), 0.5)])
+    found = losses.log_l2(prediction, jnp.zeros((2, 2, 2, 3)), jnp.ones((2, 2, 2, 1)), floor=1e-3)
+    assert found == pytest.approx((math.log(0.011) + math.log(0.251)) / 2)
+    with pytest.raises(UserError, match=r"floor=0: expected a number above 0"):
+        losses.log_l2(prediction, prediction, prediction[..., :1], floor=0)
 
 
 def test_cross_entropy_from_logits_by_hand():

@@ -156,7 +156,7 @@ class Config:
     batch_size: int = key(
         64, Role.SAMPLING, "images a step, over all devices", at_least=1, on_evaluate=True
     )
-    learning_rate_g: float = key(5e-4, Role.TRACED, "learning rate of the generator", at_least=0)
+    learning_rate_g: float = key(2e-3, Role.TRACED, "learning rate of the generator", at_least=0)
     learning_rate_d: float = key(
         1e-4, Role.TRACED, "learning rate of the discriminator", at_least=0
     )
@@ -181,7 +181,7 @@ class Config:
         term="gradient_penalty",
     )
     ema_decay: float | None = key(
-        None,
+        0.995,
         Role.TRACED,
         "decay of an exponential moving average of the generator's weights, which is measured "
         "beside the raw ones",

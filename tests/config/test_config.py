@@ -38,9 +38,19 @@ ORIGINAL_FLAGS = {
 }
 
 
-def test_the_original_projects_flags_are_keys_with_its_defaults():
+OTHERWISE = ("learning_rate_g", "lambda_adv")  # suit the default optimizer and loss
+
+
+def test_the_original_projects_flags_are_keys_with_its_defaults_but_for_two():
     config = check(compose())
-    assert {key: getattr(config, key) for key in ORIGINAL_FLAGS} == ORIGINAL_FLAGS
+    changed = [key for key, flag in ORIGINAL_FLAGS.items() if getattr(config, key) != flag]
+    assert changed == list(OTHERWISE)
+
+
+def test_training_images_are_changed_by_default_where_there_are_few():
+    assert check(compose()).augment["_target_"].endswith("colour")
+    assert check(compose(["augment=none"])).augment["_target_"].endswith("none")
+    assert check(compose(["dataset=cifar10"])).augment["_target_"].endswith("none")
 
 
 def test_the_schema_and_the_yaml_name_the_same_keys():
@@ -334,10 +344,10 @@ def test_any_optimizer_of_optax_can_be_named(images, key):
     config = check(compose([*TINY, "optimizer._target_=optax.lion", "~optimizer.eps"]))
     model = build.model(config)
     state = step.init(model, key, 16)
-    before = np.array(state.generator.params["Conv_0"]["kernel"])
+    before = np.array(state.generator.params["added"]["Conv_0"]["kernel"])
     numbers = build.hyperparameters(config, np.zeros(3), 10)
     after, _ = step.train_step(model, state, images, numbers, key)
-    moved = np.abs(np.asarray(after.generator.params["Conv_0"]["kernel"]) - before)
+    moved = np.abs(np.asarray(after.generator.params["added"]["Conv_0"]["kernel"]) - before)
     np.testing.assert_allclose(moved, config.learning_rate_g, rtol=1e-2)  # Lion's are signs
 
 

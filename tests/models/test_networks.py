@@ -47,6 +47,7 @@ def test_the_number_of_parameters_is_that_of_the_tensorflow_original():
 CHOICES = {  # image, what is predicted
     "cifar": (32, 16),
     "cifar_half": (32, 16),
+    "residual": (32, 16),
     "tf_original": (32, 16),
     "paper_center": (128, 64),
     "paper_random": (128, 128),
@@ -62,16 +63,17 @@ def test_every_choice_in_conf_is_tested_here():
 @pytest.mark.parametrize("choice", sorted(CHOICES))
 def test_every_choice_in_conf_makes_networks_that_fit(choice):
     image, size = CHOICES[choice]
-    model = check(compose([f"model={choice}"])).model
+    config = check(compose([f"model={choice}"]))
+    model = config.model
     generator = instantiate.target(model["generator"], "model.generator")(output_size=(size, size))
     discriminator = instantiate.target(model["discriminator"], "model.discriminator")()
-    for network, side, shape in (
-        (generator, image, (2, size, size, 3)),
-        (discriminator, size, (2,)),
+    for network, side, channels, shape in (
+        (generator, image, 3 + config.mask_channel, (2, size, size, 3)),
+        (discriminator, size, 3, (2,)),
     ):
         hash(network)  # or it could not be a static argument of jit
         run = partial(network.init_with_output, train=True)
-        y, _ = jax.eval_shape(run, KEY, jax.ShapeDtypeStruct((2, side, side, 3), jnp.float32))
+        y, _ = jax.eval_shape(run, KEY, jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32))
         assert y.shape == shape
     # Each option stands in the file, so that it can be set without a `+`.
     for node, network in ((model["generator"], generator), (model["discriminator"], discriminator)):
