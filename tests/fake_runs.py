@@ -3,8 +3,8 @@
 import json
 
 import numpy as np
-from PIL import Image
 from omegaconf import OmegaConf
+from PIL import Image
 
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics.registry import measured_in_training

@@ -77,3 +77,20 @@ def test_the_key_decides(pictures):
 def test_bad_options_are_named(pictures, option):
     with pytest.raises(UserError, match=rf"augment\.{option}=1\.5: expected a number from 0 to 1"):
         changed(pictures, **{option: 1.5})
+
+
+def test_a_share_is_another_image_beyond_a_line(pictures):
+    """Of a black and a white image, some of each; elsewhere one of them, but for the edge."""
+    count, size = 400, 32
+    shades = np.where(np.arange(count) % 2, 1.0, -1.0).astype(np.float32)
+    images = np.broadcast_to(shades[:, None, None, None], (count, size, size, 3))
+    found = changed(images, collage=0.4)
+    divided = (found != images).any((1, 2, 3))
+    assert 0.3 < divided.mean() < 0.5
+    others = (found[divided] == -images[divided]).all(-1)
+    own = (found[divided] == images[divided]).all(-1)
+    assert 0.3 < others.mean() < 0.7
+    assert (others | own).mean() > 0.8
+    # The line runs through the middle: what is beyond it is one piece, not single pixels.
+    alike = (others[:, 1:] == others[:, :-1]).mean()
+    assert alike > 0.9

@@ -93,7 +93,9 @@ class HeldOutSplit:
         return self._measure(lambda batch: batch.filled(fill), first)
 
     def _measure(
-        self, fill: Callable[[Batch], Float[Array, "batch height width 3"]], first: int | None = None
+        self,
+        fill: Callable[[Batch], Float[Array, "batch height width 3"]],
+        first: int | None = None,
     ) -> Columns:
         names, parts = metrics.measured_in_training(), []
         for batch in self.batches(first):

@@ -94,5 +94,7 @@ def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> 
     for name in names:
         known = [record for record in records if record.get(name) is not None]
         steps, values = [r["step"] for r in known], [r[name] for r in known]
-        axis.plot(steps, values, lw=1, **{"label": LABELS.get(name, name.replace("_", " ")), **style})
+        axis.plot(
+            steps, values, lw=1, **{"label": LABELS.get(name, name.replace("_", " ")), **style}
+        )
     axis.grid(alpha=0.2)

@@ -73,7 +73,9 @@ def test_every_choice_in_conf_makes_networks_that_fit(choice):
     ):
         hash(network)  # or it could not be a static argument of jit
         run = partial(network.init_with_output, train=True)
-        y, _ = jax.eval_shape(run, KEY, jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32))
+        y, _ = jax.eval_shape(
+            run, KEY, jax.ShapeDtypeStruct((2, side, side, channels), jnp.float32)
+        )
         assert y.shape == shape
     # Each option stands in the file, so that it can be set without a `+`.
     for node, network in ((model["generator"], generator), (model["discriminator"], discriminator)):
