@@ -158,7 +158,7 @@ class Config:
     )
     learning_rate_g: float = key(2e-3, Role.TRACED, "learning rate of the generator", at_least=0)
     learning_rate_d: float = key(
-        1e-4, Role.TRACED, "learning rate of the discriminator", at_least=0
+        2e-4, Role.TRACED, "learning rate of the discriminator", at_least=0
     )
     lambda_adv: float = key(
         1e-3, Role.TRACED, "weight of the adversarial loss", at_least=0, term="adversarial"
@@ -181,7 +181,7 @@ class Config:
         term="gradient_penalty",
     )
     ema_decay: float | None = key(
-        0.995,
+        0.99,
         Role.TRACED,
         "decay of an exponential moving average of the generator's weights, which is measured "
         "beside the raw ones",

@@ -38,10 +38,10 @@ ORIGINAL_FLAGS = {
 }
 
 
-OTHERWISE = ("learning_rate_g", "lambda_adv")  # suit the default optimizer and loss
+OTHERWISE = ("learning_rate_g", "learning_rate_d", "lambda_adv")  # suit the default optimizer and loss
 
 
-def test_the_original_projects_flags_are_keys_with_its_defaults_but_for_two():
+def test_the_original_projects_flags_are_keys_with_its_defaults_but_for_three():
     config = check(compose())
     changed = [key for key, flag in ORIGINAL_FLAGS.items() if getattr(config, key) != flag]
     assert changed == list(OTHERWISE)
@@ -101,7 +101,7 @@ RECIPES = {
     },
     "paper_features": {
         **PAPERS,
-        **{"lambda_adv": 0.0, "learning_rate_d": 1e-4, "image_size": 227},
+        **{"lambda_adv": 0.0, "image_size": 227},
         **{"window": (227, 227), "band": 0, "whole": True, "resize": 256},
     },
 }
