@@ -67,7 +67,7 @@ def save(
     _lines(last, validation, ["psnr_db"], label="model", marker=".")
     for number, (label, db) in enumerate(to_beat.items()):
         last.axhline(db, label=label, **REFERENCE | {"ls": REFERENCES[number % len(REFERENCES)]})
-    last.set(title="validation PSNR of the hole, in dB (higher is better)")
+    last.set(title="validation PSNR of the hole (dB)")
     for axis in (*middle, last):
         axis.set(xlabel="step")
         axis.legend(fontsize=8)
