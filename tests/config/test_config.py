@@ -38,7 +38,11 @@ ORIGINAL_FLAGS = {
 }
 
 
-OTHERWISE = ("learning_rate_g", "learning_rate_d", "lambda_adv")  # suit the default optimizer and loss
+OTHERWISE = (
+    "learning_rate_g",
+    "learning_rate_d",
+    "lambda_adv",
+)  # suit the default optimizer and loss
 
 
 def test_the_original_projects_flags_are_keys_with_its_defaults_but_for_three():
