@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
+from ctxenc.errors import UserError
+
 Window = Float[Array, "batch height width 3"]
 Weights = Float[Array, "batch height width 1"]
 Logits = Float[Array, " batch"]
@@ -42,6 +44,27 @@ def l2(prediction: Window, target: Window, weights: Weights) -> Scalar:
 def l1(prediction: Window, target: Window, weights: Weights) -> Scalar:
     """Mean over every pixel and channel of weight × absolute error, on the [-1, 1] scale."""
     return jnp.mean(weights * jnp.abs(prediction - target))
+
+
+def psnr(prediction: Window, target: Window, weights: Weights, *, eps: float) -> Scalar:
+    """Mean over images of log(MSE + eps), MSE an image's mean of weight × squared error.
+
+    What a PSNR averaged over images measures, up to a factor (Chen et al., HINet, 2021): an image
+    that is filled twice as well as another counts as much, where `l2` is for the worst ones.
+
+    Args:
+        prediction: in [-1, 1].
+        target: likewise.
+        weights: of each pixel.
+        eps: keeps the gradient of a perfect fill finite; on the scale of squared errors.
+
+    Raises:
+        UserError: an `eps` that is not above 0.
+    """
+    if not eps > 0:
+        raise UserError(f"loss.reconstruction.eps={eps}: expected a number above 0")
+    squared = weights * jnp.square(prediction - target)
+    return jnp.mean(jnp.log(jnp.mean(squared, axis=(1, 2, 3)) + eps))
 
 
 def seam(composite: Window, mask: Weights) -> Scalar:
