@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from ctxenc import masks
 from ctxenc.errors import UserError
 
 BEND = 1.6  # half the standard deviation of a line's curvature, in images
@@ -19,6 +20,20 @@ def none(key: PRNGKeyArray, images: Pixels) -> Pixels:
     """The images as they are."""
     del key
     return images
+
+
+def shift(key: PRNGKeyArray, images: Pixels, *, pixels: int) -> Pixels:
+    """Images moved by up to `pixels` each way; what comes into view is their mirror image.
+
+    Raises:
+        UserError: fewer pixels than 1, or not fewer than an image has.
+    """
+    if not 1 <= pixels < images.shape[1]:
+        raise UserError(f"augment.pixels={pixels}: expected 1 to {images.shape[1] - 1}")
+    corner = jax.random.randint(key, (len(images), 2), 0, 2 * pixels + 1)
+    margin = (pixels, pixels)
+    wide = jnp.pad(images, ((0, 0), margin, margin, (0, 0)), mode="reflect")
+    return masks.crop(wide, corner, (images.shape[1], images.shape[2]))
 
 
 def colour(

@@ -46,19 +46,25 @@ def l1(prediction: Window, target: Window, weights: Weights) -> Scalar:
     return jnp.mean(weights * jnp.abs(prediction - target))
 
 
-def log_l2(prediction: Window, target: Window, weights: Weights, *, floor: float) -> Scalar:
-    """Mean over images of ln(`floor` + the mean of weight × squared error), [-1, 1] scale.
+def psnr(prediction: Window, target: Window, weights: Weights, *, eps: float) -> Scalar:
+    """Mean over images of log(MSE + eps), MSE an image's mean of weight × squared error.
 
-    The PSNR averaged over images, but for the floor, which keeps images that are all but perfect
-    from counting for all: where `l2` is led by images of much contrast, here each counts alike.
+    What a PSNR averaged over images measures, up to a factor (Chen et al., HINet, 2021): an image
+    that is filled twice as well as another counts as much, where `l2` is for the worst ones.
+
+    Args:
+        prediction: in [-1, 1].
+        target: likewise.
+        weights: of each pixel.
+        eps: keeps the gradient of a perfect fill finite; on the scale of squared errors.
 
     Raises:
-        UserError: a floor that is not above 0.
+        UserError: an `eps` that is not above 0.
     """
-    if not floor > 0:
-        raise UserError(f"loss.reconstruction.floor={floor}: expected a number above 0")
-    errors = jnp.mean(weights * jnp.square(prediction - target), axis=(1, 2, 3))
-    return jnp.mean(jnp.log(floor + errors))
+    if not eps > 0:
+        raise UserError(f"loss.reconstruction.eps={eps}: expected a number above 0")
+    squared = weights * jnp.square(prediction - target)
+    return jnp.mean(jnp.log(jnp.mean(squared, axis=(1, 2, 3)) + eps))
 
 
 def seam(composite: Window, mask: Weights) -> Scalar:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
+from optax.contrib import MuonDimensionNumbers
 
 from ctxenc.errors import UserError
 
@@ -33,9 +34,50 @@ def adamw(
     Kernels decay; biases and batch normalisation's scales do not.
     """
     _check_moments(b1, b2, eps)
+    _check_weight_decay(weight_decay)
+    return optax.adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=_kernels)
+
+
+def muon(
+    learning_rate: optax.ScalarOrSchedule, *, beta: float, weight_decay: float, steps: int
+) -> optax.GradientTransformation:
+    """Muon (Jordan et al., 2024) on kernels, Adam on all else: momentum with equal singular values.
+
+    Its updates are as large as Adam's (Liu et al., 2025), so that it takes Adam's learning rates. A
+    convolution's kernel is the matrix from all of a window's channels to its features, a
+    channel-wise layer's one matrix for each channel. `steps` are Newton and Schulz's, whose
+    products cost the same for any batch.
+    """
+    if not 0 <= beta < 1:
+        raise UserError(f"optimizer.beta={beta}: expected a number from 0 up to below 1")
+    _check_weight_decay(weight_decay)
+    if steps < 1:
+        raise UserError(f"optimizer.steps={steps}: expected 1 or more")
+    return optax.contrib.muon(
+        learning_rate,
+        ns_steps=steps,
+        beta=beta,
+        weight_decay=weight_decay,
+        muon_weight_dimension_numbers=_matrices,
+        consistent_rms=0.2,
+    )
+
+
+def _matrices(params: Any) -> Any:
+    """Which axes of kernels are a matrix's rows and columns; others count many matrices."""
+
+    def axes(is_kernel: bool, leaf: Any) -> MuonDimensionNumbers | None:
+        if not is_kernel or leaf.ndim < 2:
+            return None
+        rows = (0, 1, 2) if leaf.ndim == 4 else leaf.ndim - 2
+        return MuonDimensionNumbers(rows, leaf.ndim - 1)
+
+    return jax.tree.map(axes, _kernels(params), params)
+
+
+def _check_weight_decay(weight_decay: float) -> None:
     if not 0 <= weight_decay < float("inf"):
         raise UserError(f"optimizer.weight_decay={weight_decay}: expected a number of at least 0")
-    return optax.adamw(learning_rate, b1, b2, eps, weight_decay=weight_decay, mask=_kernels)
 
 
 def _check_moments(b1: float, b2: float, eps: float) -> None:

@@ -94,3 +94,25 @@ def test_a_share_is_another_image_beyond_a_line(pictures):
     # The line runs through the middle: what is beyond it is one piece, not single pixels.
     alike = (others[:, 1:] == others[:, :-1]).mean()
     assert alike > 0.9
+
+
+def test_images_are_moved_alike_in_every_direction_and_mirrored_at_their_edges(pictures):
+    found = np.asarray(augment.shift(jax.random.key(0), jnp.asarray(pictures), pixels=2))
+    wide = np.pad(pictures, ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    moves = [
+        next(
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if (one == whole[top : top + 6, left : left + 6]).all()
+        )
+        for one, whole in zip(found, wide, strict=True)
+    ]
+    assert len(set(moves)) == 25
+    assert np.abs(np.mean(moves, axis=0) - 2).max() < 0.3
+
+
+@pytest.mark.parametrize("pixels", [0, 6])
+def test_a_bad_shift_is_named(pictures, pixels):
+    with pytest.raises(UserError, match=rf"augment\.pixels={pixels}: expected 1 to 5"):
+        augment.shift(jax.random.key(0), jnp.asarray(pictures), pixels=pixels)

@@ -25,6 +25,7 @@ SMALL = {
     "paper_center": (16, 8, "4,8", "8", "4,8"),
     "paper_random": (16, 8, "4,8", "8,4", "4,8"),
     "paper_random_64": (16, 8, "4,8", "8,4", "4,8"),
+    "unet": (16, 8, "4,8", "8,4", "4,8"),
     "alexnet": (99, 48, "4,4,4,4,4", "4,4,4,4", "4,4,8"),
 }
 NETWORKS = sorted(choices("model").keys() - {"cifar_half"})  # here it would be cifar once more
@@ -52,7 +53,9 @@ def small(mask, loss, model, label_maps):
     overrides += [f"mask_height={hole}", f"mask_width={hole}", "batch_size=2"]
     overrides += [f"model.generator.widths=[{widths}]", f"model.discriminator.widths=[{judging}]"]
     overrides += [f"model.generator.decoder_widths=[{decoder}]"]
-    if model not in ("cifar", "cifar_half", "alexnet"):
+    if model == "unet":
+        overrides.append("predict=image")
+    elif model not in ("cifar", "cifar_half", "alexnet"):
         overrides.append("model.generator.bottleneck=8")
     if mask == "segments":
         overrides.append(f"mask.folder={label_maps}")

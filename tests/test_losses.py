@@ -1,3 +1,4 @@
+import functools
 import math
 
 import jax
@@ -14,14 +15,6 @@ def test_l2_is_the_mean_squared_error():
     assert losses.l2(prediction, target, jnp.ones((1, 1, 1, 1))) == pytest.approx(
         (0.25 + 0 + 4) / 3
     )
-
-
-def test_the_logarithm_of_l2_is_that_of_each_image():
-    prediction = jnp.stack([jnp.full((2, 2, 3), 0.1), jnp.full((2, 2, 3), 0.5)])
-    found = losses.log_l2(prediction, jnp.zeros((2, 2, 2, 3)), jnp.ones((2, 2, 2, 1)), floor=1e-3)
-    assert found == pytest.approx((math.log(0.011) + math.log(0.251)) / 2)
-    with pytest.raises(UserError, match=r"floor=0: expected a number above 0"):
-        losses.log_l2(prediction, prediction, prediction[..., :1], floor=0)
 
 
 def test_cross_entropy_from_logits_by_hand():
@@ -52,6 +45,27 @@ def test_weights_multiply_and_are_not_divided_by():
     target = jnp.zeros_like(prediction)
     assert losses.l2(prediction, target, weights) == pytest.approx((1 + 10 * 4) / 2)
     assert losses.l1(prediction, target, weights) == pytest.approx((1 + 10 * 2) / 2)
+
+
+def test_the_psnr_loss_is_the_mean_logarithm_of_each_images_error():
+    """Errors of 1 and 0.1 everywhere, one pixel of two of no weight: PSNR differs by 20 dB."""
+    prediction = jnp.array([[[[1.0] * 3] * 2], [[[0.1] * 3] * 2]])
+    weights = jnp.array([[[[1.0], [0.0]]]] * 2)
+    loss = functools.partial(losses.psnr, target=jnp.zeros_like(prediction), eps=1e-9)
+    assert loss(prediction, weights=weights) == pytest.approx(
+        (math.log(0.5) + math.log(0.005)) / 2, rel=1e-5
+    )
+    # Both images are as important, however large their errors are.
+    slope = jax.grad(loss)(prediction, weights=jnp.ones_like(weights))
+    assert slope[0, 0, 0, 0] * 1.0 == pytest.approx(float(slope[1, 0, 0, 0] * 0.1), rel=1e-5)
+    exact = jax.grad(loss)(jnp.zeros_like(prediction), weights=weights)
+    assert jnp.isfinite(exact).all()
+
+
+def test_a_psnr_loss_without_eps_is_refused():
+    pixels = jnp.zeros((1, 1, 1, 3))
+    with pytest.raises(UserError, match=r"loss\.reconstruction\.eps=0: expected a number above 0"):
+        losses.psnr(pixels, pixels, jnp.ones((1, 1, 1, 1)), eps=0)
 
 
 def test_the_seams_variation_is_over_pairs_of_which_one_is_missing():

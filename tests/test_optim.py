@@ -60,6 +60,36 @@ def test_weight_decay_is_apart_from_the_gradient_and_on_kernels_only():
     assert updates["Conv_0"]["bias"] == 0
 
 
+MUON = {"beta": 0.9, "weight_decay": 0.0, "steps": 5}
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (5, 4, 6), (2, 2, 3, 8)])
+def test_muon_gives_a_kernels_update_equal_singular_values(shape):
+    """A dense, a channel-wise and a convolution's kernel; the last is one matrix of 12 × 8."""
+    gradient = jax.random.normal(jax.random.key(0), shape) * jnp.logspace(-1, 1, shape[-1])
+    params = {"kernel": jnp.zeros(shape), "bias": jnp.zeros(4)}
+    muon = optim.muon(1.0, **MUON)
+    grads = {"kernel": gradient, "bias": jnp.array([3.0, -3.0, 0.1, -0.1])}
+    updates, _ = muon.update(grads, muon.init(params), params)
+
+    def spread(kernel):
+        matrices = kernel.reshape(-1, shape[-1]) if len(shape) == 4 else kernel
+        values = jnp.linalg.svd(matrices, compute_uv=False)
+        return float((values.max(-1) / values.min(-1)).max())
+
+    assert spread(gradient) > 10
+    assert spread(updates["kernel"]) < 2
+    assert 0.1 < float(jnp.sqrt(jnp.mean(updates["kernel"] ** 2))) < 0.3  # as Adam's are
+    bias = np.asarray(updates["bias"])  # Adam's first step, with Nesterov's momentum
+    np.testing.assert_allclose(bias / np.abs(bias[0]), [-1, 1, -1, 1], rtol=1e-4)
+
+
+@pytest.mark.parametrize(("key", "value"), [("beta", 1.0), ("steps", 0), ("weight_decay", -1.0)])
+def test_bad_options_of_muon_are_named(key, value):
+    with pytest.raises(UserError, match=rf"optimizer\.{key}={value}: expected"):
+        optim.muon(1.0, **{**MUON, key: value})
+
+
 @pytest.mark.parametrize(("key", "value"), [("b1", 1.0), ("eps", 0.0), ("weight_decay", -1.0)])
 def test_bad_options_of_an_optimizer_are_named(key, value):
     with pytest.raises(UserError, match=rf"optimizer\.{key}={value}: expected"):

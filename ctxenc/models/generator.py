@@ -102,29 +102,48 @@ class Generator(EncoderDecoder):
         mix_channels: Whether a 1×1 convolution follows the channel-wise layer, which carries
             nothing from channel to channel (section 3.1 of the paper); `decoder_widths` may then
             start with any number.
+        skips: Whether the decoder's maps are given the encoder's of their size through a 1×1
+            convolution (a U-Net, Ronneberger et al., 2015), so that the fill meets its border.
+            The whole image must be predicted.
+        self_ensemble: Whether, outside of training, an image's prediction is the mean of its own
+            and the mirrored image's, mirrored back (Timofte et al., 2016): twice the time.
     """
 
     widths: tuple[int, ...] = (128, 256, 512)
     decoder_widths: tuple[int, ...] = (512, 256)
     bottleneck: int | None = None
     mix_channels: bool = False
+    skips: bool = False
+    self_ensemble: bool = False
 
     @nn.compact
     def __call__(self, x: Maps, *, train: bool) -> Pixels:
         """Predicts the hole, as `ctxenc.models` says.
 
         Raises:
-            UserError: The image or the hole has a size that these widths cannot work with.
+            UserError: The image or the hole has a size that these widths cannot work with, or
+                options do not fit together.
         """
         self._check((x.shape[1], x.shape[2]))
+        if train or not self.self_ensemble:
+            return self._predict(x, train)
+        both = self._predict(jnp.concatenate([x, x[:, :, ::-1]]), train)
+        as_it_is, mirrored = jnp.split(both, 2)
+        return (as_it_is + mirrored[:, :, ::-1]) / 2
+
+    def _predict(self, x: Maps, train: bool) -> Pixels:
+        encoded = []
         for width in self.widths:
             x = nn.relu(Conv(width, dtype=self.dtype)(x))
             x = BatchNorm(dtype=self.dtype)(x, train=train)
+            encoded.append(x)
         x = self._join(x)
         x = nn.leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train), 0.2)
-        for width in self.decoder_widths[1:]:
-            x = nn.leaky_relu(self.up(width)(x), 0.2)
-            x = BatchNorm(dtype=self.dtype)(x, train=train)
+        for n, width in enumerate(self.decoder_widths[1:]):
+            x = self.up(width)(x)
+            if self.skips:
+                x = x + nn.Dense(width, dtype=self.dtype)(encoded[-2 - n])
+            x = BatchNorm(dtype=self.dtype)(nn.leaky_relu(x, 0.2), train=train)
         x = self.up(RGB)(x)
         return jnp.tanh(x.astype(jnp.float32))
 
@@ -151,6 +170,16 @@ class Generator(EncoderDecoder):
             raise UserError(
                 "model.generator.mix_channels=true: must be false with a bottleneck, which joins "
                 "the channels already"
+            )
+        if self.skips and self.output_size != image:
+            raise UserError(
+                "model.generator.skips=true: must be false where the hole alone is predicted; "
+                "predict=image allows them"
+            )
+        if self.skips and len(self.decoder_widths) != len(self.widths):
+            raise UserError(
+                f"model.generator.decoder_widths={list(self.decoder_widths)}: expected "
+                f"{len(self.widths)} numbers, as there are widths, for skips"
             )
         keeps_channels = self.bottleneck is None and not self.mix_channels
         if keeps_channels and self.decoder_widths[0] != self.widths[-1]:

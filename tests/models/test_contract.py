@@ -20,6 +20,7 @@ SMALL = {"output_size": (8, 8), "widths": (4, 6), "decoder_widths": (6, 5)}
     ("network", "size"),
     [
         (Generator(**SMALL), 16),
+        (Generator((16, 16), (4, 6), (6, 4), skips=True), 16),
         (PaperGenerator(**SMALL, bottleneck=6), 16),
         (Discriminator(widths=(4, 6)), 8),
         (PaperDiscriminator(widths=(3, 4)), 8),
@@ -71,6 +72,12 @@ REFUSED = {
     "model.generator.bottleneck=0: expected null, or 1 or more": generator(bottleneck=0),
     "model.generator.mix_channels=true: must be false with a bottleneck": generator(
         bottleneck=1, mix_channels=True
+    ),
+    "model.generator.skips=true: must be false where the hole alone is predicted": generator(
+        skips=True
+    ),
+    "model.generator.decoder_widths=[512, 256]: expected 3 numbers": generator(
+        skips=True, output_size=(32, 32)
     ),
     "model.generator.upsample=up: expected deconv or resize_conv": generator(upsample="up"),
     "image_size=120: expected a multiple of 32": paper((120, 128)),

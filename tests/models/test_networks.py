@@ -53,6 +53,7 @@ CHOICES = {  # image, what is predicted
     "paper_random": (128, 128),
     "paper_random_64": (64, 64),
     "alexnet": (227, 227),
+    "unet": (32, 32),
 }
 
 
@@ -112,6 +113,35 @@ def test_decoders_resize_and_convolve():
         (3, 3, 256, 3),
     ]
     assert "ConvTranspose_0" not in params
+
+
+def test_skips_carry_what_the_bottleneck_does_not():
+    """With a channel-wise layer of zeros nothing else leads from the input to the output."""
+    x = images(16, 16)
+    for skips in (False, True):
+        generator = Generator((16, 16), (4, 6), (6, 4), skips=skips)
+        variables = generator.init(KEY, x, train=False)
+        joining = jax.tree.map(jnp.zeros_like, variables["params"]["ChannelwiseDense_0"])
+        closed = variables | {"params": variables["params"] | {"ChannelwiseDense_0": joining}}
+        slope = jax.grad(lambda x, g=generator, v=closed: g.apply(v, x, train=False)[0].sum())(x)
+        assert (float(jnp.abs(slope[0]).max()) > 0) == skips
+
+
+def test_a_self_ensemble_is_the_mean_of_both_ways_round_outside_of_training():
+    x, plain = images(16, 16), Generator((8, 8), **SMALL)
+    variables = plain.init(KEY, x, train=False)
+    variables["params"] = jax.tree.map(lambda leaf: 10 * leaf, variables["params"])
+    ensemble = plain.clone(self_ensemble=True)
+
+    def predicted(network, x, **options):
+        return network.apply(variables, x, **options)
+
+    as_it_is, mirrored = (predicted(plain, x, train=False) for x in (x, x[:, :, ::-1]))
+    assert float(jnp.abs(as_it_is - mirrored[:, :, ::-1]).max()) > 0.1
+    found = predicted(ensemble, x, train=False)
+    np.testing.assert_allclose(found, (as_it_is + mirrored[:, :, ::-1]) / 2, atol=1e-6)
+    training = [predicted(n, x, train=True, mutable=["batch_stats"])[0] for n in (plain, ensemble)]
+    np.testing.assert_array_equal(*training)
 
 
 @pytest.mark.parametrize("bottleneck", [None, 7])
