@@ -246,11 +246,11 @@ def test_a_jobs_folder_name_is_one_folder():
 
 
 def test_the_yaml_files_are_found_from_anywhere(tmp_path):
-    code = "from ctxenc.config.compose import compose; print(compose().n_epoch)"
+    code = "from ctxenc.config.compose import compose; print(compose().batch_size)"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout.strip() == "20"
+    assert done.stdout.strip() == "64"
 
 
 def test_masks_that_are_not_the_box_the_generator_fills_are_refused():
