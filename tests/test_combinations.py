@@ -25,6 +25,7 @@ SMALL = {
     "paper_center": (16, 8, "4,8", "8", "4,8"),
     "paper_random": (16, 8, "4,8", "8,4", "4,8"),
     "paper_random_64": (16, 8, "4,8", "8,4", "4,8"),
+    "residual": (16, 8, "4,8", "8", "4,8"),
     "unet": (16, 8, "4,8", "8,4", "4,8"),
     "alexnet": (99, 48, "4,4,4,4,4", "4,4,4,4", "4,4,8"),
 }
@@ -55,7 +56,7 @@ def small(mask, loss, model, label_maps):
     overrides += [f"model.generator.decoder_widths=[{decoder}]"]
     if model == "unet":
         overrides.append("predict=image")
-    elif model not in ("cifar", "cifar_half", "alexnet"):
+    elif model not in ("cifar", "cifar_half", "residual", "alexnet"):
         overrides.append("model.generator.bottleneck=8")
     if mask == "segments":
         overrides.append(f"mask.folder={label_maps}")

@@ -139,7 +139,9 @@ def on_validation(monkeypatch):
 @pytest.mark.usefixtures("on_validation")
 def test_the_model_and_the_simple_fills_measure_as_in_training(run, program):
     """Training's own validations go another way: no baselines beside, other programs."""
-    status, _, error = program(run.path, "--baselines=mean-colour,context-mean", "--name=same")
+    status, _, error = program(
+        run.path, "--baselines=mean-colour,context-mean,harmonic", "--name=same"
+    )
     assert status == 0, error
     metrics = Evaluation.of(run, "same").metrics
     assert metrics["mask_hash"] == run.dataset["mask_hash"]

@@ -278,7 +278,7 @@ def test_a_sweep_begins_with_other_runs_and_goes_on_without_them(source, tmp_pat
     assert {row["run"][0]: row["init_from"] for row in table["rows"]} == {
         **{"0": begun[0], "1": "null", "2": begun[2]}
     }
-    assert f"  0-x=1,y=2@{best}  " in program("compare", sweep)
+    assert f"init_from=0-x=1,y=2@{best}\n" in program("compare", sweep)
 
     for copy in copies:
         shutil.rmtree(copy)

@@ -38,6 +38,8 @@ def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate
 
 
 TINY = (  # overrides for whole runs that take a second or two once compiled
+    *("model=cifar", "loss=joint", "optimizer=adam", "ema_decay=null"),
+    *("learning_rate_g=5e-4", "learning_rate_d=1e-4"),
     "model.generator.widths=[4,8]",
     "model.generator.decoder_widths=[8]",
     "model.discriminator.widths=[4,8]",

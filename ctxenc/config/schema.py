@@ -156,9 +156,11 @@ class Config:
     batch_size: int = key(
         64, Role.SAMPLING, "images a step, over all devices", at_least=1, on_evaluate=True
     )
-    learning_rate_g: float = key(2e-3, Role.TRACED, "learning rate of the generator", at_least=0)
+    learning_rate_g: float = key(
+        2e-3, Role.TRACED, "learning rate of the generator", at_least=0, before=5e-4
+    )
     learning_rate_d: float = key(
-        2e-4, Role.TRACED, "learning rate of the discriminator", at_least=0
+        2e-4, Role.TRACED, "learning rate of the discriminator", at_least=0, before=1e-4
     )
     lambda_adv: float = key(
         1e-3, Role.TRACED, "weight of the adversarial loss", at_least=0, term="adversarial"
@@ -188,6 +190,7 @@ class Config:
         at_least=0,
         at_most=0.999999,
         null="no average",
+        before=None,
     )
 
     image_size: int = key(
@@ -314,10 +317,20 @@ class Config:
         on_evaluate=True,
         folders=("folder",),
     )
-    loss: Any = group(Role.STATIC, "the terms of both networks' losses", package="ctxenc.losses")
-    model: Any = group(Role.STATIC, "the generator and the discriminator", package="ctxenc.models")
+    loss: Any = group(
+        Role.STATIC, "the terms of both networks' losses", package="ctxenc.losses", before="joint"
+    )
+    model: Any = group(
+        Role.STATIC,
+        "the generator and the discriminator",
+        package="ctxenc.models",
+        before="cifar",
+    )
     optimizer: Any = group(
-        Role.STATIC, "how both networks' weights are updated", package="ctxenc.optim"
+        Role.STATIC,
+        "how both networks' weights are updated",
+        package="ctxenc.optim",
+        before="adam",
     )
     schedule: Any = group(
         Role.STATIC, "how the learning rates change over a run", package="ctxenc.optim"

@@ -348,10 +348,10 @@ def test_any_optimizer_of_optax_can_be_named(images, key):
     config = check(compose([*TINY, "optimizer._target_=optax.lion", "~optimizer.eps"]))
     model = build.model(config)
     state = step.init(model, key, 16)
-    before = np.array(state.generator.params["added"]["Conv_0"]["kernel"])
+    before = np.array(state.generator.params["Conv_0"]["kernel"])
     numbers = build.hyperparameters(config, np.zeros(3), 10)
     after, _ = step.train_step(model, state, images, numbers, key)
-    moved = np.abs(np.asarray(after.generator.params["added"]["Conv_0"]["kernel"]) - before)
+    moved = np.abs(np.asarray(after.generator.params["Conv_0"]["kernel"]) - before)
     np.testing.assert_allclose(moved, config.learning_rate_g, rtol=1e-2)  # Lion's are signs
 
 

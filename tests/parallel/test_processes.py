@@ -100,7 +100,7 @@ def assert_close(found, expected):
 def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
     """A signal to one stops both, a step later; one process goes on from what they saved."""
     monkeypatch.chdir(tmp_path)
-    many = [*SLOWLY, "num_img=257"]  # in the grid: more than a batch of the test
+    many = [*SLOWLY, "batch_size=128", "num_img=130"]  # in the grid: more than a batch
     command = [*many, "max_steps=100000", "name=two"]
     both = start_two(*command, cwd=tmp_path, second=("-c", STOPPED))
     (status, out, err), (status_1, out_1, err_1) = finish(both)
