@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import flax.linen as nn
+import jax
 import optax
 from flax import struct
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ctxenc import augment, masks
 from ctxenc.losses import Loss
@@ -78,3 +79,27 @@ class TrainState(struct.PyTreeNode):
     def evaluated(self) -> Variables:
         """The generator that is measured and shown: the average where there is one."""
         return self.generator.variables if self.ema is None else self.ema
+
+
+def fitting(fresh: PyTree, given: PyTree) -> tuple[PyTree, list[str]]:
+    """What of a network's weights fits another, array by array.
+
+    Returns:
+        (`fresh` with the arrays that `given` has at the same path in the same shape, the paths of
+        those that remain).
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(given)
+    known, remaining = {_name(path): leaf for path, leaf in leaves}, []
+
+    def chosen(path: Any, leaf: Any) -> Any:
+        found = known.get(name := _name(path))
+        if found is not None and found.shape == leaf.shape:
+            return found
+        remaining.append(name)
+        return leaf
+
+    return jax.tree_util.tree_map_with_path(chosen, fresh), remaining
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -12,11 +12,19 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.lax import stop_gradient
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, PyTree, UInt8
+from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
 
 from ctxenc import masks
 from ctxenc.errors import UserError
-from ctxenc.state import Hyperparameters, Logged, Model, NetworkState, TrainState, Variables
+from ctxenc.state import (
+    Hyperparameters,
+    Logged,
+    Model,
+    NetworkState,
+    TrainState,
+    Variables,
+    fitting,
+)
 
 Images = UInt8[Array, "batch height width 3"]
 Pixels = Float[Array, "batch height width 3"]
@@ -186,7 +194,7 @@ def init(
     """A fresh state: both networks' weights, drawn from `key`, its optimizers and its average.
 
     Of `weights`, another run's ``generator`` and ``discriminator``, those that fit take their place
-    (`fitting`).
+    (`ctxenc.state.fitting`).
     """
     key_g, key_d = jax.random.split(key)
     geometry = model.prediction
@@ -209,30 +217,6 @@ def init(
         discriminator = network("model.discriminator", model.discriminator, key_d, *size, 3)
     ema = jax.tree.map(jnp.copy, generator.variables) if model.averaged else None
     return TrainState(jnp.zeros((), jnp.int32), generator, discriminator, ema)
-
-
-def fitting(fresh: PyTree, given: PyTree) -> tuple[PyTree, list[str]]:
-    """What of a network's weights fits another, array by array.
-
-    Returns:
-        (`fresh` with the arrays that `given` has at the same path in the same shape, the paths of
-        those that remain).
-    """
-    leaves = jax.tree_util.tree_leaves_with_path(given)
-    known, remaining = {_name(path): leaf for path, leaf in leaves}, []
-
-    def chosen(path: Any, leaf: Any) -> Any:
-        found = known.get(name := _name(path))
-        if found is not None and found.shape == leaf.shape:
-            return found
-        remaining.append(name)
-        return leaf
-
-    return jax.tree_util.tree_map_with_path(chosen, fresh), remaining
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
 
 
 @jax.jit

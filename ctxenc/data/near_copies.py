@@ -26,8 +26,8 @@ def near_copies(images: Images, others: Images) -> int | None:
     if not len(others):
         return 0
     key = f"near copies of {fingerprint(images)} in {fingerprint(others)}"
-    if (kept := cache.load(key)) is not None:
-        return int(kept)
+    if isinstance(kept := cache.load(key), int):
+        return kept
     found, thumbnails = 0, _standardised(_thumbnails(others.array))
     for start in range(0, len(images), AT_ONCE):
         part = images.array[start : start + AT_ONCE]

@@ -44,8 +44,9 @@ class Sweep:
 
     @property
     def format(self) -> int:
-        """The format of its folders: see `ctxenc.runs.folder.FORMAT`."""
-        return int(files.read_json(self.path / FILE).get("format", 0))
+        """The format of its folders (`ctxenc.runs.folder.FORMAT`); 0 where the file says none."""
+        found = files.read_json(self.path / FILE).get("format")
+        return found if isinstance(found, int) else 0
 
     @property
     def config_name(self) -> str:

@@ -92,6 +92,13 @@ def test_hostile_sweeps_start_nothing(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["sweep.json"]
 
 
+@pytest.mark.parametrize("found", [None, 1, "two", [2], {"format": 2}])
+def test_sweeps_of_another_or_no_format_are_refused(tmp_path, found):
+    (tmp_path / "sweep.json").write_text(json.dumps({"command": ["seed=1,2"], "format": found}))
+    with pytest.raises(UserError, match=r"^resume=.*: its runs have no validation split, as none"):
+        start.resumed(Sweep(tmp_path), [])
+
+
 def test_only_the_launcher_and_the_length_of_a_search_change_with_resume(tmp_path):
     sweep = saved(start.new(["seed=1,2", "n_epoch=3"]), tmp_path)
     for change in ("n_epoch=4", "seed=1,2,3", "hydra.sweep.dir=x"):
