@@ -1,5 +1,6 @@
 """What is trained, and the state that training changes."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,7 @@ class Model:
         flip: Whether training images are flipped at random.
         augment: What else is changed in them: a function of (key, images).
         averaged: Whether the generator's weights are averaged along the way.
+        bfloat16_products: Whether networks of another dtype multiply matrices in bfloat16.
     """
 
     generator: nn.Module
@@ -48,6 +50,13 @@ class Model:
     flip: bool = False
     augment: Callable[[PRNGKeyArray, Array], Array] = augment.none
     averaged: bool = False
+    bfloat16_products: bool = False
+
+    def products(self) -> contextlib.AbstractContextManager[None]:
+        """Within it, networks that are traced multiply matrices as `bfloat16_products` says."""
+        if not self.bfloat16_products:
+            return contextlib.nullcontext()
+        return jax.default_matmul_precision("bfloat16")
 
 
 class NetworkState(struct.PyTreeNode):

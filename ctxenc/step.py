@@ -159,9 +159,10 @@ def train_step(
     mask = _called("mask", model.mask, key_mask, *pixels.shape[:3])
     _expect((*pixels.shape[:3], 1), mask, "mask")
     params = Params(state.generator.params, getattr(state.discriminator, "params", None))
-    grads, (stats, logged) = jax.grad(objectives, has_aux=True)(
-        params, model, state, pixels, mask, hyper
-    )
+    with model.products():
+        grads, (stats, logged) = jax.grad(objectives, has_aux=True)(
+            params, model, state, pixels, mask, hyper
+        )
     factor = _called("schedule", model.schedule, state.step, hyper["total_steps"])
 
     def updated(network: NetworkState, grads: Any, stats: Any, rate: str) -> NetworkState:
@@ -245,7 +246,8 @@ def fill(
     """
     real, geometry = masks.to_float(images), model.prediction
     given = geometry.generator_input(real, mask, fill_value)
-    predicted: Any = model.generator.apply(generator, given, train=False)
+    with model.products():
+        predicted: Any = model.generator.apply(generator, given, train=False)
     # Over the masked image: were a missing pixel outside of the window, it would show as missing.
     composite = geometry.composite(masks.apply(real, mask, fill_value), predicted, mask)
     return jnp.where(mask > 0, composite, real)

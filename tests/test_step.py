@@ -34,9 +34,10 @@ def gradients(model, state, images, weights, key):
     pixels = step.random_flip(key_flip, pixels) if model.flip else pixels
     mask = model.mask(key_mask, *pixels.shape[:3])
     params = step.Params(state.generator.params, state.discriminator.params)
-    grads, found = jax.grad(step.objectives, has_aux=True)(
-        params, model, state, pixels, mask, weights
-    )
+    with model.products():
+        grads, found = jax.grad(step.objectives, has_aux=True)(
+            params, model, state, pixels, mask, weights
+        )
     return grads, *found
 
 
@@ -307,13 +308,13 @@ def test_flips_are_left_to_right_and_for_about_half():
 
 
 FOUR_DEVICES = """
-import json, sys
+import dataclasses, json, sys
 sys.path.insert(0, sys.argv[1])
 import jax, numpy as np, jax.numpy as jnp
 from tests.tiny import hyper, tiny_model
 from ctxenc import step
 from ctxenc.parallel import devices
-model = tiny_model()
+model = dataclasses.replace(tiny_model(), bfloat16_products=bool(sys.argv[2]))
 everywhere, divided = devices.shardings()
 key = jax.random.key(0)
 state = jax.device_put(step.init(model, key, 16), everywhere)
@@ -332,10 +333,10 @@ print(json.dumps({
 """
 
 
-def run_on(devices):
+def run_on(devices, bfloat16_products):
     environment = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
     done = subprocess.run(
-        [sys.executable, "-c", FOUR_DEVICES, str(Path(__file__).parents[1])],
+        [sys.executable, "-c", FOUR_DEVICES, str(Path(__file__).parents[1]), bfloat16_products],
         env={"PATH": "", "JAX_PLATFORMS": "cpu", **environment},
         capture_output=True,
         text=True,
@@ -344,12 +345,13 @@ def run_on(devices):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_one_and_four_devices_agree():
-    one, four = run_on(1), run_on(4)
+@pytest.mark.parametrize(("bfloat16_products", "rtol"), [("", 2e-3), ("yes", 2e-2)])
+def test_one_and_four_devices_agree(bfloat16_products, rtol):
+    one, four = (run_on(devices, bfloat16_products) for devices in (1, 4))
     assert (one["devices"], four["devices"]) == (1, 4)
     assert four["replicated"]
     assert one["compiled"] == four["compiled"] == 1
-    np.testing.assert_allclose(four["values"], one["values"], rtol=2e-3, atol=2e-4)
+    np.testing.assert_allclose(four["values"], one["values"], rtol=rtol, atol=rtol / 10)
 
 
 def test_loss_terms_satisfy_the_protocol():
@@ -357,8 +359,12 @@ def test_loss_terms_satisfy_the_protocol():
     assert loss.discriminator_real(jnp.zeros(2)) == pytest.approx(np.log(2))
 
 
-def test_bfloat16_agrees_with_float32_and_keeps_its_state_in_float32(model, state, images, key):
-    half = tiny_model(dtype=jnp.bfloat16)
+@pytest.mark.parametrize("products_alone", [False, True])
+def test_bfloat16_agrees_with_float32_and_keeps_its_state_in_float32(
+    model, state, images, key, products_alone
+):
+    half = tiny_model(dtype=jnp.float32 if products_alone else jnp.bfloat16)
+    half = dataclasses.replace(half, bfloat16_products=products_alone)
     grads = flat(gradients(model, state, images, hyper(), key)[0].generator)
     grads_half = flat(gradients(half, state, images, hyper(), key)[0].generator)
     cosine = grads @ grads_half / np.linalg.norm(grads) / np.linalg.norm(grads_half)

@@ -260,7 +260,8 @@ class Config:
     precision: str = key(
         "float32",
         Role.STATIC,
-        "precision of the networks' arithmetic; parameters, statistics and losses are float32",
+        "precision of the networks' arithmetic; parameters, statistics and losses are float32, and "
+        "on CPU all but the operands of the convolutions' products",
         one_of=("float32", "bfloat16"),
     )
     flip: bool = key(True, Role.STATIC, "flip training images left to right at random")

@@ -3,6 +3,7 @@
 On a GPU or TPU they are `lax`'s own. On CPU, where XLA's convolutions are several times slower
 than its matrix products, they become matrix products, in `matmul`. The choice is made when a
 program is lowered for its platform, so checkpoints and code move freely between platforms.
+There, under ``jax.default_matmul_precision("bfloat16")``, the products' operands are rounded.
 """
 
 from collections.abc import Sequence
@@ -34,7 +35,8 @@ def conv_general_dilated(
     """`lax.conv_general_dilated`, as Flax's `nn.Conv(conv_general_dilated=…)` calls it.
 
     The products of the CPU are for two-dimensional convolutions in `LAYOUT` without dilation; all
-    others are `lax`'s there too. They are computed in float32 whatever the `precision`.
+    others are `lax`'s there too. They are computed in float32 whatever the `precision`, unless
+    JAX's default one is bfloat16.
 
     Args:
         lhs: The images, (batch, height, width, channels).

@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
+from ctxenc.ops import bfloat16
+
 Images = Float[Array, "batch height width channels"]
 Outputs = Float[Array, "batch out_height out_width features"]
 Kernel = Float[Array, "rows columns channels features"]
@@ -57,9 +59,9 @@ def conv_transpose(x: Images, kernel: Kernel, *, strides: Strides, pads: Pads) -
         for size, stride, taps, pad in zip(x.shape[1:3], strides, window, back, strict=True)
     ]
     turned = lax.rev(kernel.astype(jnp.float32), (0, 1))
-    like = jax.ShapeDtypeStruct((x.shape[0], *size, kernel.shape[3]), jnp.float32)
-    transposed = jax.linear_transpose(lambda y: _conv(y, turned, strides, back, flip=True), like)
-    return transposed(x.astype(jnp.float32))[0].astype(x.dtype)
+    anywhere = jnp.zeros((x.shape[0], *size, kernel.shape[3]))
+    _, transpose = jax.vjp(lambda y: _conv(y, turned, strides, back, flip=True), anywhere)
+    return transpose(x.astype(jnp.float32))[0].astype(x.dtype)
 
 
 def _conv(
@@ -112,8 +114,12 @@ def _product(
     x: Float[Array, "batch height width from"], matrix: Float[Array, "_ _"], flip: bool
 ) -> Float[Array, "batch height width to"]:
     """Every pixel times the matrix, or times its transpose."""
-    flat, contracted = x.reshape(-1, x.shape[-1]), ((1,), (1 if flip else 0,))
-    return lax.dot_general(flat, matrix, (contracted, ((), ()))).reshape(*x.shape[:-1], -1)
+    flat = x.reshape(-1, x.shape[-1])
+    if jax.config.jax_default_matmul_precision == "bfloat16":  # type: ignore[attr-defined]
+        y = bfloat16.product(flat, matrix, flip)
+    else:
+        y = lax.dot_general(flat, matrix, (((1,), (1 if flip else 0,)), ((), ())))
+    return y.reshape(*x.shape[:-1], -1)
 
 
 def _winograd(

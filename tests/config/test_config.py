@@ -236,6 +236,18 @@ def test_equal_configurations_share_one_model_and_so_one_compilation():
     assert one is not build.model(check(compose(["mask=random"])))
 
 
+@pytest.mark.parametrize(
+    ("platform", "dtype"), [("cpu", jnp.float32), ("gpu", jnp.bfloat16), ("tpu", jnp.bfloat16)]
+)
+def test_bfloat16_is_of_the_products_alone_on_cpu(platform, dtype, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    build._model.cache_clear()  # which knows one platform a process
+    model = build.model(check(compose(["precision=bfloat16"])))
+    build._model.cache_clear()
+    assert (model.generator.dtype, model.discriminator.dtype) == (dtype, dtype)
+    assert model.bfloat16_products == (platform == "cpu")
+
+
 def test_a_jobs_folder_name_is_one_folder():
     assert folder_name(3, "dataset.path=/a/b,seed=1") == "3-dataset.path=_a_b,seed=1"
     assert folder_name(0, "") == "0"

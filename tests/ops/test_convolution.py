@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import flax.linen as nn
@@ -206,6 +207,61 @@ def test_second_derivatives_agree_with_lax(name, size, strides):
 
     ours, theirs = (gradient_of_penalty(f) for f in PAIRS[name])
     assert_agree(ours, theirs, 1e-4)
+
+
+def gradients_twice(function, x, kernel, strides):
+    """The output, the gradients, and those of the squared gradient by the image."""
+
+    def loss(x, kernel):
+        return jnp.sin(function(x, kernel, strides, "SAME")).sum()
+
+    def penalty(x, kernel):
+        return jnp.square(jax.grad(loss)(x, kernel)).sum()
+
+    @jax.jit
+    def run(x, kernel):
+        first, second = (jax.grad(f, (0, 1))(x, kernel) for f in (loss, penalty))
+        return function(x, kernel, strides, "SAME"), *first, *second
+
+    return run(x, kernel)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("strides", [(2, 2), (1, 1)], ids=str)  # with Winograd's products, without
+def test_bfloat16_products_are_as_exact_as_bfloat16_operands(name, strides):
+    x, kernel = normal(0, (3, 4, 8, 32)), 0.05 * normal(1, (4, 4, 32, 32))
+    function, reference = PAIRS[name]
+    exact = gradients_twice(reference, x, kernel, strides)
+    with jax.default_matmul_precision("bfloat16"):
+        found = gradients_twice(function, x, kernel, strides)
+    for a, b in zip(found, exact, strict=True):
+        assert a.dtype == jnp.float32
+        assert 1e-4 < jnp.linalg.norm(a - b) / jnp.linalg.norm(b) < 2**-6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_products_have_bfloat16_operands_and_float32_sums_in_all_gradients(name):
+    function = PAIRS[name][0]
+    shapes = jnp.zeros((2, 8, 8, 64)), jnp.zeros((4, 4, 64, 32))
+    with jax.default_matmul_precision("bfloat16"):
+        text = gradient_of_sum(function).lower(*shapes).as_text()
+    products = [line for line in text.splitlines() if "dot_general" in line]
+    assert len(products) == 27  # Winograd's nine, of the output and of each gradient
+    kinds = [re.findall(r"x(bf16|f32)>", line.split(" : ")[-1]) for line in products]
+    assert all(kind == ["bf16", "bf16", "f32"] for kind in kinds)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bfloat16_products_of_many_at_once_are_those_of_each(name):
+    x, kernel = normal(0, (2, 3, 4, 8, 32)), normal(1, (2, 4, 4, 32, 32))
+
+    def both(x, kernel):
+        return outputs_and_gradients(lambda *a: PAIRS[name][0](*a, (2, 2), "SAME"), x, kernel)
+
+    with jax.default_matmul_precision("bfloat16"):
+        ours = jax.vmap(both)(x, kernel)
+        one_by_one = [jnp.stack(parts) for parts in zip(*map(both, x, kernel), strict=True)]
+    assert_agree(ours, one_by_one, 2e-3)
 
 
 def gradient_of_sum(function):
