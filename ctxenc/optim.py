@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int
-from optax.contrib import MuonDimensionNumbers
 
 from ctxenc.errors import UserError
 
@@ -45,34 +44,52 @@ def muon(
 
     Its updates are as large as Adam's (Liu et al., 2025), so that it takes Adam's learning rates. A
     convolution's kernel is the matrix from all of a window's channels to its features, a
-    channel-wise layer's one matrix for each channel. `steps` are Newton and Schulz's, whose
-    products cost the same for any batch.
+    channel-wise layer's one matrix for each channel. `steps` are Newton and Schulz's.
     """
     if not 0 <= beta < 1:
         raise UserError(f"optimizer.beta={beta}: expected a number from 0 up to below 1")
     _check_weight_decay(weight_decay)
     if steps < 1:
         raise UserError(f"optimizer.steps={steps}: expected 1 or more")
-    return optax.contrib.muon(
-        learning_rate,
-        ns_steps=steps,
-        beta=beta,
-        weight_decay=weight_decay,
-        muon_weight_dimension_numbers=_matrices,
-        consistent_rms=0.2,
+    on_kernels = optax.chain(
+        optax.trace(beta, nesterov=True),
+        optax.stateless_with_tree_map(lambda update, _: _muon_update(update, steps)),
+        optax.add_decayed_weights(weight_decay),
+        optax.scale_by_learning_rate(learning_rate),
+    )
+    return optax.partition(
+        {True: on_kernels, False: optax.nadam(learning_rate)},
+        lambda params: jax.tree.map(lambda yes, x: yes and x.ndim > 1, _kernels(params), params),
     )
 
 
-def _matrices(params: Any) -> Any:
-    """Which axes of kernels are a matrix's rows and columns; others count many matrices."""
+def _muon_update(kernel: Float[Array, "..."], steps: int) -> Float[Array, "..."]:
+    """A kernel's update, with a root mean square of 0.2 where all singular values are equal."""
+    matrices = kernel.reshape(-1, kernel.shape[-1]) if kernel.ndim == 4 else kernel
+    update = orthogonalized(matrices, steps) * 0.2 * max(matrices.shape[-2:]) ** 0.5
+    return update.reshape(kernel.shape)
 
-    def axes(is_kernel: bool, leaf: Any) -> MuonDimensionNumbers | None:
-        if not is_kernel or leaf.ndim < 2:
-            return None
-        rows = (0, 1, 2) if leaf.ndim == 4 else leaf.ndim - 2
-        return MuonDimensionNumbers(rows, leaf.ndim - 1)
 
-    return jax.tree.map(axes, _kernels(params), params)
+def orthogonalized(
+    matrices: Float[Array, "*many rows columns"], steps: int
+) -> Float[Array, "*many rows columns"]:
+    """Matrices whose singular values are brought near 1, within about 0.7 and 1.2.
+
+    Newton and Schulz's iteration with Jordan's coefficients, from X over its Frobenius norm: X
+    becomes 3.4445 X + (-4.775 A + 2.0315 A²) X with A = X Xᵀ. Each step multiplies X by a
+    polynomial of A, so here the steps are taken on A and on the product of these polynomials,
+    which have the shorter side of X only, and X is multiplied once at the end.
+    """
+    wide = matrices if matrices.shape[-2] <= matrices.shape[-1] else matrices.mT
+    norm = jnp.linalg.norm(wide, axis=(-2, -1), keepdims=True)
+    wide = wide / (norm + 1e-8)
+    square = wide @ wide.mT
+    product = identity = jnp.eye(square.shape[-1])
+    for _ in range(steps):
+        factor = 3.4445 * identity - 4.775 * square + 2.0315 * square @ square
+        product, square = factor @ product, factor @ square @ factor
+    wide = product @ wide
+    return wide if wide.shape == matrices.shape else wide.mT
 
 
 def _check_weight_decay(weight_decay: float) -> None:

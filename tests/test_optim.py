@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from optax.contrib import _muon
 
 from ctxenc import optim
 from ctxenc.errors import UserError
@@ -82,6 +83,33 @@ def test_muon_gives_a_kernels_update_equal_singular_values(shape):
     assert 0.1 < float(jnp.sqrt(jnp.mean(updates["kernel"] ** 2))) < 0.3  # as Adam's are
     bias = np.asarray(updates["bias"])  # Adam's first step, with Nesterov's momentum
     np.testing.assert_allclose(bias / np.abs(bias[0]), [-1, 1, -1, 1], rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(40, 6), (6, 40), (7, 7)])
+@pytest.mark.parametrize("steps", [1, 5])
+def test_the_iteration_on_the_shorter_side_is_newton_and_schulzs(shape, steps):
+    matrix = jax.random.normal(jax.random.key(1), shape) * jnp.logspace(-3, 1, shape[1])
+    coefficients = jnp.array([3.4445, -4.775, 2.0315])
+    expected = _muon.orthogonalize_via_newton_schulz(matrix, coefficients, steps)
+    np.testing.assert_allclose(optim.orthogonalized(matrix, steps), expected, atol=2e-4)
+
+
+def test_muons_updates_are_optaxs_once_the_momentum_is_full():
+    options = {"beta": 0.5, "weight_decay": 0.1}
+    theirs = optax.contrib.muon(0.1, consistent_rms=0.2, **options)
+    ours = optim.muon(0.1, steps=5, **options)
+    params = {"kernel": jnp.ones((6, 4)), "bias": jnp.ones(4)}
+    states, found = [ours.init(params), theirs.init(params)], []
+    for step in range(30):
+        keys = jax.random.split(jax.random.key(step))
+        drawn = [
+            jax.random.normal(key, p.shape) for key, p in zip(keys, params.values(), strict=True)
+        ]
+        grads = dict(zip(params, drawn, strict=True))
+        found = [f.update(grads, s, params) for f, s in zip((ours, theirs), states, strict=True)]
+        states = [state for _, state in found]
+    for name in params:
+        np.testing.assert_allclose(found[0][0][name], found[1][0][name], rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(("key", "value"), [("beta", 1.0), ("steps", 0), ("weight_decay", -1.0)])
