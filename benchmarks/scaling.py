@@ -1,12 +1,13 @@
 """How the cost of a step grows with batch, width, image size, precision and devices.
 
-    python benchmarks/scaling.py
+    python benchmarks/scaling.py [--base OVERRIDES] [--rows NAME…]
 
-The default is batch 64, 32 × 32 pixels, widths 128, 256 and 512, float32, one device.
-Each row is a process of its own: bare steps, see `bare_step.py`. Devices are virtual ones, which
-share this machine's cores: their row shows what sharing a batch costs, not what it gains.
+The default, or the configuration that --base makes, is of one device. Each row is a process of its
+own: bare steps, see `bare_step.py`. Devices are virtual ones, which share this machine's cores:
+their row shows what sharing a batch costs, not what it gains.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -26,6 +27,9 @@ ROWS = {
     "64 pixels, hole 32": "image_size=64 mask_height=32 mask_width=32",
     "loss=reconstruction": "loss=reconstruction",
     "precision=bfloat16": "precision=bfloat16",
+    "precision=float32": "precision=float32",
+    "optimizer=adamw": "optimizer=adamw",
+    "optimizer=muon": "optimizer=muon",
     "model=tf_original": "model=tf_original",
     "2 virtual devices": "devices=2",
     "4 virtual devices": "devices=4",
@@ -49,10 +53,15 @@ def seconds_a_step(overrides: list[str]) -> float:
 
 def main() -> None:
     """Measure each row and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--base", default="", help="overrides of every row, in one argument")
+    parser.add_argument("--rows", nargs="+", default=list(ROWS), choices=ROWS, metavar="NAME")
+    options = parser.parse_args()
+    base = options.base.split()
     table = Table("", "ms a step", "× the default")
-    for name, overrides in ROWS.items():
+    for name in options.rows:
         # The default again beside every row: a machine's speed drifts within minutes.
-        default, seconds = seconds_a_step([]), seconds_a_step(overrides.split())
+        default, seconds = seconds_a_step(base), seconds_a_step([*base, *ROWS[name].split()])
         table.add_row(name, f"{1e3 * seconds:.0f}", f"{seconds / default:.2f}")
     Console(width=100).print(table)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from ctxenc import ops
-from ctxenc.ops import LAYOUT
+from ctxenc.ops import LAYOUT, bfloat16
 
 # Most of the time here goes into compiling, so LLVM is told not to optimize.
 QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
@@ -228,7 +228,9 @@ def gradients_twice(function, x, kernel, strides):
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("strides", [(2, 2), (1, 1)], ids=str)  # with Winograd's products, without
-def test_bfloat16_products_are_as_exact_as_bfloat16_operands(name, strides):
+@pytest.mark.parametrize("units", [True, False])
+def test_bfloat16_products_are_as_exact_as_bfloat16_operands(name, strides, units, monkeypatch):
+    monkeypatch.setattr(bfloat16, "has_matrix_units", lambda: units)
     x, kernel = normal(0, (3, 4, 8, 32)), 0.05 * normal(1, (4, 4, 32, 32))
     function, reference = PAIRS[name]
     exact = gradients_twice(reference, x, kernel, strides)
@@ -240,7 +242,8 @@ def test_bfloat16_products_are_as_exact_as_bfloat16_operands(name, strides):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bfloat16_products_have_bfloat16_operands_and_float32_sums_in_all_gradients(name):
+def test_matrix_units_get_bfloat16_operands_and_float32_sums_in_all_gradients(name, monkeypatch):
+    monkeypatch.setattr(bfloat16, "has_matrix_units", lambda: True)
     function = PAIRS[name][0]
     shapes = jnp.zeros((2, 8, 8, 64)), jnp.zeros((4, 4, 64, 32))
     with jax.default_matmul_precision("bfloat16"):
@@ -249,6 +252,20 @@ def test_bfloat16_products_have_bfloat16_operands_and_float32_sums_in_all_gradie
     assert len(products) == 27  # Winograd's nine, of the output and of each gradient
     kinds = [re.findall(r"x(bf16|f32)>", line.split(" : ")[-1]) for line in products]
     assert all(kind == ["bf16", "bf16", "f32"] for kind in kinds)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_without_matrix_units_the_products_are_of_the_same_rounded_numbers(name, monkeypatch):
+    x, kernel = normal(0, (3, 4, 8, 32)), normal(1, (4, 4, 32, 32))
+    found = []
+    for units in (True, False):
+        monkeypatch.setattr(bfloat16, "has_matrix_units", lambda units=units: units)
+        with jax.default_matmul_precision("bfloat16"):
+            # A function of its own, so that neither finds the other's trace.
+            found.append(
+                outputs_and_gradients(lambda *a: PAIRS[name][0](*a, (2, 2), "SAME"), x, kernel)
+            )
+    assert_agree(*found, 1e-5)
 
 
 @pytest.mark.parametrize("name", NAMES)
