@@ -32,9 +32,13 @@ def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Ta
     baselines = (section.baseline for section in comparison.sections if section.baseline)
     sides: dict[Any, dict[Any, Evaluated]] = {}
     left_out: list[str] = []
+    without: list[str] = []
     for record in dict.fromkeys([*baselines, *comparison.ranked]):
         mine: list[Evaluated] = []
         for evaluation in Evaluation.all_of(record.run):
+            if not evaluation.has_images:
+                without.append(f"{record.label}/evaluation/{evaluation.name}")
+                continue
             with _noted(left_out, record):
                 mine.append(evaluated.read(record, evaluation))
         for side in sorted(mine, key=evaluated.preference):
@@ -42,6 +46,9 @@ def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Ta
             split = record.tested_on and record.tested_on.split
             same = sides.setdefault((split, side.on), {})
             same.setdefault((record, side.saved), side)  # one checkpoint twice is the same
+    if without:  # as in an archive of small files: one line, whatever its size
+        others = f" and {len(without) - 1} more" if len(without) > 1 else ""
+        left_out.append(f"{without[0]}{others}: no per_image.csv, so no paired differences")
     found: list[Table] = []
     for same in sides.values():
         if len(same) > 1:

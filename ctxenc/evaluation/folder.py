@@ -43,6 +43,11 @@ class Evaluation:
         """
         return files.read_json(self.path / "metrics.json")
 
+    @property
+    def has_images(self) -> bool:
+        """Whether the figures of each image are there, and not only their means."""
+        return (self.path / "per_image.csv").exists()
+
     def says(self, known: Mapping[str, Any]) -> bool:
         """Whether it is finished, and all of this is in its ``metrics.json``."""
         with contextlib.suppress(UserError, OSError):

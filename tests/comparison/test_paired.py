@@ -65,6 +65,15 @@ def test_evaluations_that_cannot_be_paired_are_named_with_the_reason(tmp_path):
     assert any("e/evaluation/test/per_image.csv" in line for line in left_out)
 
 
+def test_evaluations_without_the_figures_of_each_image_are_one_line(tmp_path):
+    for name in "abcd":
+        fake_evaluation(run := fake_run(tmp_path / name), [10, 12])
+        if name != "d":
+            (run.path / "evaluation/test/per_image.csv").unlink()
+    expected = "a/evaluation/test and 2 more: no per_image.csv, so no paired differences"
+    assert paired_rows(tmp_path) == ([], [expected])
+
+
 def test_every_metric_whose_columns_both_have_is_paired(tmp_path):
     rng = np.random.default_rng(2)
     thin = np.arange(50) % 5 == 0  # holes without a gradient
