@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
 
-    experiment = launch.prepare(compose(["model=tf_original", "mask=random"]))
+    experiment = launch.prepare(compose(["+experiment=tf_original", "dataset=photos", "augment=none"]))
     state = step.init(experiment.model, experiment.key, 32)
     numbers, key = experiment.hyper, experiment.key
     images = np.stack([experiment.dataset.train[i] for i in experiment.sampler.indices(0)])

@@ -39,6 +39,7 @@ from ctxenc.runtime import keep_memory
 Step = Callable[[], object]
 
 MATRIX = 2048
+AS_TORCHS = ("loss=joint", "optimizer=adam", "ema_decay=null")
 SLOW = ("lax",)  # taken once in four rounds: they are several times slower and need fewer samples
 
 
@@ -54,7 +55,7 @@ def elsewhere(*operands: jax.Array, cpu: object, default: Callable[..., jax.Arra
 
 def ours(model: str, batch: int, *, plain: bool) -> Step:
     """A function that takes one step, with our convolutions or with plain `lax` ones."""
-    config = check(compose([f"model={model}", f"batch_size={batch}"]))
+    config = check(compose([f"model={model}", f"batch_size={batch}", *AS_TORCHS]))
     built = build.model(config)
     hyper = build.hyperparameters(config, np.ones(3, np.float32), 1000)
     key, pixels = jax.random.key(0), jnp.asarray(images(batch))

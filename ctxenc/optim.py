@@ -16,6 +16,8 @@ from jaxtyping import Array, Float, Int
 
 from ctxenc.errors import UserError
 
+LARGEST = 1024  # the shorter side of a matrix for which Muon costs less than the step itself
+
 
 def adam(
     learning_rate: optax.ScalarOrSchedule, *, b1: float, b2: float, eps: float
@@ -44,7 +46,8 @@ def muon(
 
     Its updates are as large as Adam's (Liu et al., 2025), so that it takes Adam's learning rates. A
     convolution's kernel is the matrix from all of a window's channels to its features, a
-    channel-wise layer's one matrix for each channel. `steps` are Newton and Schulz's.
+    channel-wise layer's one matrix for each channel. Matrices whose sides are both above
+    `LARGEST` are left to Adam. `steps` are Newton and Schulz's.
     """
     if not 0 <= beta < 1:
         raise UserError(f"optimizer.beta={beta}: expected a number from 0 up to below 1")
@@ -59,13 +62,21 @@ def muon(
     )
     return optax.partition(
         {True: on_kernels, False: optax.nadam(learning_rate)},
-        lambda params: jax.tree.map(lambda yes, x: yes and x.ndim > 1, _kernels(params), params),
+        lambda params: jax.tree.map(_is_small_matrix, _kernels(params), params),
     )
+
+
+def _is_small_matrix(is_kernel: bool, leaf: Array) -> bool:
+    return is_kernel and leaf.ndim > 1 and min(_matrices(leaf).shape[-2:]) <= LARGEST
+
+
+def _matrices(kernel: Float[Array, "..."]) -> Float[Array, "..."]:
+    return kernel.reshape(-1, kernel.shape[-1]) if kernel.ndim == 4 else kernel
 
 
 def _muon_update(kernel: Float[Array, "..."], steps: int) -> Float[Array, "..."]:
     """A kernel's update, with a root mean square of 0.2 where all singular values are equal."""
-    matrices = kernel.reshape(-1, kernel.shape[-1]) if kernel.ndim == 4 else kernel
+    matrices = _matrices(kernel)
     update = orthogonalized(matrices, steps) * 0.2 * max(matrices.shape[-2:]) ** 0.5
     return update.reshape(kernel.shape)
 

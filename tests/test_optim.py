@@ -85,6 +85,16 @@ def test_muon_gives_a_kernels_update_equal_singular_values(shape):
     np.testing.assert_allclose(bias / np.abs(bias[0]), [-1, 1, -1, 1], rtol=1e-4)
 
 
+def test_muon_leaves_what_is_large_both_ways_to_adam():
+    shapes = {"kernel": jax.ShapeDtypeStruct((2, 2, 300, 1100), jnp.float32)}  # 1,200 × 1,100
+    wide = {"kernel": jax.ShapeDtypeStruct((2, 2, 250, 1100), jnp.float32)}  # 1,000 × 1,100
+    moments = [
+        len(jax.tree.leaves(jax.eval_shape(optim.muon(1.0, **MUON).init, s)))
+        for s in (shapes, wide)
+    ]
+    assert moments == [3, 2]  # Adam has two and a count; beside the momentum there is Adam's count
+
+
 @pytest.mark.parametrize("shape", [(40, 6), (6, 40), (7, 7)])
 @pytest.mark.parametrize("steps", [1, 5])
 def test_the_iteration_on_the_shorter_side_is_newton_and_schulzs(shape, steps):
