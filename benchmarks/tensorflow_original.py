@@ -28,7 +28,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10)
     options = parser.parse_args()
 
-    experiment = launch.prepare(compose(["+experiment=tf_original", "dataset=photos", "augment=none"]))
+    recipe = ["+experiment=tf_original", "dataset=photos", "augment=none"]
+    experiment = launch.prepare(compose(recipe))
     state = step.init(experiment.model, experiment.key, 32)
     numbers, key = experiment.hyper, experiment.key
     images = np.stack([experiment.dataset.train[i] for i in experiment.sampler.indices(0)])
