@@ -85,9 +85,10 @@ def _section_table(section: Section, key: str, minor: set[str], everything: bool
     trained: list[Column] = []
     for name in figures.names(run.last for run in runs):
         heading, best = figures.heading(name), everything or name == MAIN
+        best_heading = f"best {METRICS[name].unit if name == MAIN else heading}"
         key_of = f"{split}.{{}}.{name}".format
         trained.append(Column(key_of("last"), heading, True, name in minor, metric=name))
-        trained.append(Column(key_of("best"), f"best {heading}", True, not best, metric=name))
+        trained.append(Column(key_of("best"), best_heading, True, not best, metric=name))
         if name == MAIN and against is not None:
             trained.append(Column(_change(split), f"change {METRICS[name].unit}", True))
     columns += _of_training(split, [*trained, *HOW_IT_WENT])

@@ -154,14 +154,14 @@ def _names(runs: Sequence[Cell], settings: Sequence[Visible]) -> tuple[list[str]
 
 
 def _parts(columns: Iterable[Visible], width: int) -> list[list[Visible]]:
-    """The columns, as many at a time as fit."""
+    """The columns, as many at a time as fit; where they do not all, each group begins anew."""
     parts: list[list[Visible]] = []
-    left = 0
+    left, group = 0, ""
     for column in columns:
         needed = _width(column)
-        if needed > left:
+        if needed > left or column[0].group != group:
             parts.append([])
-            left = width
+            left, group = width + GAP, column[0].group  # no gap after the last
         parts[-1].append(column)
         left -= needed
     return parts

@@ -155,6 +155,7 @@ METRICS: dict[str, Metric] = {
         "nearer 1",
         {"gradient": gradient, "real_gradient": real_gradient},
         np.divide,
+        when="training",
     ),
     "swd": Metric("SWD", "", 1, "lower", {}),
     "fid": Metric("FID", "", 2, "lower", {}),

@@ -158,6 +158,7 @@ class RunLog(AbstractContextManager["RunLog"]):
         shown = {
             n: f"{METRICS[n].heading} {METRICS[n].shown(figures[n])}"
             for n in measured_in_training()
+            if n in figures  # no thin hole has a sharpness
         }
         shown[MAIN] += f" ({', '.join(self._to_beat())})"
         log.info("step %d: validation %s", at, ", ".join(shown.values()))

@@ -13,6 +13,7 @@ from ctxenc.comparison import records
 from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
 from ctxenc.experiment import train
+from ctxenc.metrics.registry import METRICS
 from ctxenc.runs.folder import LockedError, Run
 from ctxenc.runs.session import log_to
 from ctxenc.sweeps import gpu_assignment
@@ -31,7 +32,8 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     Hydra's own configuration, `hydra`, names the job's and the sweep's folders.
 
     Returns:
-        The monitored metric of the last validation, for a search; None where the job did not end.
+        What a search optimises: the monitored metric of the last validation, or how far it is from
+        1 where that is best. None where the job did not end.
     """
     run, sweep = Run(hydra.runtime.output_dir), Sweep(hydra.sweep.dir)
     is_grid = "basic_sweeper" in hydra.sweeper._target_
@@ -53,7 +55,11 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
         line = f"{run.path.name}: {status['state'] or 'not begun'}{why}"
         print(printable(line), file=sys.stderr)
     done = records.read(run.path, run.path.name)
-    return done.last.get(composed.monitor) if done.state == "finished" else None
+    value = done.last.get(composed.monitor) if done.state == "finished" else None
+    metric = METRICS.get(composed.monitor)
+    if value is None or metric is None or metric.better != "nearer 1":
+        return value
+    return metric.badness(value)
 
 
 def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:

@@ -67,6 +67,7 @@ def do(run, sweeper="basic", monitor="psnr_db"):
 def test_a_new_job_is_begun_and_gives_the_monitored_metric(run, trained):
     assert do(run) == 15.0
     assert do(run, monitor="l1_percent") == figures(15.0)["l1_percent"]
+    assert do(run, monitor="sharpness") == figures(15.0)["sharpness"] - 1  # how far from the best
     assert do(run, monitor="of_a_newer_version") is None
     assert trained == ["begun"]  # once: a finished job is left alone
     assert list(run.config.keys()) == ["seed", "monitor", "save_dir", "dataset"]
