@@ -183,7 +183,7 @@ class Config:
         term="gradient_penalty",
     )
     ema_decay: float | None = key(
-        0.99,
+        0.995,
         Role.TRACED,
         "decay of an exponential moving average of the generator's weights, which is measured "
         "beside the raw ones",
