@@ -16,7 +16,7 @@ from jaxtyping import Array, Float, Int
 
 from ctxenc.errors import UserError
 
-LARGEST = 1024  # the shorter side of a matrix for which Muon costs less than the step itself
+LARGEST = 1024  # the shorter side of Muon's matrices: the cost grows with its cube
 
 
 def adam(

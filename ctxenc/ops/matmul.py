@@ -59,6 +59,8 @@ def conv_transpose(x: Images, kernel: Kernel, *, strides: Strides, pads: Pads) -
         for size, stride, taps, pad in zip(x.shape[1:3], strides, window, back, strict=True)
     ]
     turned = lax.rev(kernel.astype(jnp.float32), (0, 1))
+    # Not by `linear_transpose`, which `bfloat16.product` has no rule for. Being linear, it has the
+    # same transpose anywhere.
     anywhere = jnp.zeros((x.shape[0], *size, kernel.shape[3]))
     _, transpose = jax.vjp(lambda y: _conv(y, turned, strides, back, flip=True), anywhere)
     return transpose(x.astype(jnp.float32))[0].astype(x.dtype)
