@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 import os
 import shutil
@@ -154,16 +155,20 @@ def _names(runs: Sequence[Cell], settings: Sequence[Visible]) -> tuple[list[str]
 
 
 def _parts(columns: Iterable[Visible], width: int) -> list[list[Visible]]:
-    """The columns, as many at a time as fit; where they do not all, each group begins anew."""
+    """The columns, as many at a time as fit; a group that does not fit as a whole begins anew."""
     parts: list[list[Visible]] = []
-    left, group = 0, ""
-    for column in columns:
-        needed = _width(column)
-        if needed > left or column[0].group != group:
-            parts.append([])
-            left, group = width + GAP, column[0].group  # no gap after the last
-        parts[-1].append(column)
-        left -= needed
+    left = 0
+    for _, group in itertools.groupby(columns, key=lambda visible: visible[0].group):
+        members = list(group)
+        if sum(map(_width, members)) > left:
+            left = 0
+        for column in members:
+            needed = _width(column)
+            if needed > left:
+                parts.append([])
+                left = width + GAP  # none after the last
+            parts[-1].append(column)
+            left -= needed
     return parts
 
 

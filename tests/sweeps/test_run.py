@@ -1,6 +1,13 @@
+import pytest
+
 from ctxenc.sweeps.folder import Sweep
 from ctxenc.sweeps.run import closing
 from tests.fake_runs import fake_run
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")  # a row a run, on one line
 
 
 def shown(folder, planned, monitor="psnr_db", again=()):
