@@ -4,7 +4,7 @@ XLA reaches a CPU's matrix units (Intel's AMX) where both operands are bfloat16,
 float32, and the first operand's rows, along which is summed, are contiguous in memory. JAX's own
 gradients of such a product multiply a float32 matrix, and for the weights' sum along columns, which
 takes several times as long; so they are written out here. A CPU without these units multiplies the
-same rounded numbers as float32, which it does faster.
+same rounded numbers as float32.
 """
 
 from functools import cache, partial
