@@ -5,7 +5,8 @@ import sys
 
 from ctxenc.cli import one_line_errors
 from ctxenc.comparison import comparison_table, paired, records, sections
-from ctxenc.comparison.tables import FORMATS, render
+from ctxenc.comparison.formats import FORMATS, render
+from ctxenc.comparison.pivot import pivot
 from ctxenc.errors import printable
 from ctxenc.metrics.registry import MAIN, METRICS
 
@@ -21,18 +22,15 @@ def main() -> None:
             top=options.top,
             filters=options.filter,
             baseline=options.baseline,
-            group_by=options.group_by,
+            group_by=_keys(options.group_by),
         )
         pairs, left_out = paired.tables(compared, everything=options.all)
         for line in left_out:
             print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
-        tables = comparison_table.tables(
-            compared,
-            pairs,
-            group_by=options.group_by,
-            top=options.top,
-            everything=options.all,
-        )
+        tables = comparison_table.tables(compared, pairs, everything=options.all)
+        if options.pivot:
+            own = pivot(compared, tuple(options.pivot), options.metric)
+            tables = [own] if options.html is None else [own, *tables]
         if options.html is not None:
             from ctxenc.comparison import page  # Jinja, Pillow and plotly, half a second
 
@@ -60,13 +58,35 @@ def _options() -> argparse.Namespace:
         f"{', '.join(records.OWN_KEYS)}, or a key of the configuration; --sort=-KEY reverses",
     )
     add("--top", type=int, metavar="N", help="only the first N of each table")
-    add("--filter", action="append", default=[], metavar="KEY=VALUE", help="only such runs; repeat")
+    add(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="only such runs, also with !=, <, <=, > or >=; may be repeated",
+    )
     add("--all", action="store_true", help="every key and every metric")
-    add("--group-by", metavar="KEY", help="mean ± standard deviation over this key, e.g. seed")
+    add(
+        "--group-by",
+        metavar="KEY,…",
+        help="runs that differ in nothing but these keys are one setting, with mean ± standard "
+        "deviation (default: seed, where runs differ in it alone; none: every run by itself)",
+    )
+    add(
+        "--pivot",
+        nargs=2,
+        metavar=("ROWS", "COLUMNS"),
+        help="one metric by two keys, e.g. --pivot mask lambda_adv, instead of the tables",
+    )
+    add("--metric", default=MAIN, help="that --pivot shows; as for --sort (default: %(default)s)")
     add("--baseline", metavar="RUN", help="what changes are against (default: the first run)")
     add("--format", choices=FORMATS, help="how the table is printed (default: table)")
     add("--html", metavar="FILE", help="write one self-contained page instead of the table")
     return parser.parse_args()
+
+
+def _keys(group_by: str | None) -> list[str] | None:
+    return None if group_by is None else [] if group_by == "none" else group_by.split(",")
 
 
 if __name__ == "__main__":

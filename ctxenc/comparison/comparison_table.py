@@ -5,14 +5,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from ctxenc.comparison import figures, settings
+import numpy as np
+
+from ctxenc.comparison import figures, groups, settings
+from ctxenc.comparison.answer import sentence
 from ctxenc.comparison.evaluated import Evaluated
-from ctxenc.comparison.records import Record, natural
+from ctxenc.comparison.groups import Group
+from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison, Section
-from ctxenc.comparison.tables import Cell, Column, Row, Table
+from ctxenc.comparison.tables import Cell, Column, Row, Table, shared_decimals, spread, with_best
 from ctxenc.errors import printable
+from ctxenc.metrics import bootstrap
 from ctxenc.metrics.registry import MAIN, METRICS
 
+ENDS = ("low", "high")
 HOW_IT_WENT = (
     Column("state", "status"),
     Column("step", "step", True),
@@ -24,8 +30,6 @@ def tables(
     comparison: Comparison,
     pairs: Sequence[Table] = (),
     *,
-    group_by: str | None = None,
-    top: int | None = None,
     everything: bool = False,
     monitor: str = MAIN,
 ) -> list[Table]:
@@ -34,19 +38,15 @@ def tables(
     Args:
         comparison: the sections and the runs without figures.
         pairs: paired differences, as `ctxenc.comparison.paired.tables` gives them.
-        group_by: a key of the configuration to take means over, instead of a row a run.
-        top: how many groups of a section are kept; None for all.
         everything: every key and every metric, not only those that differ or matter most.
-        monitor: a metric that is shown in any case, and by which groups are ordered.
+        monitor: a metric that is shown in any case, and by which the best is named.
     """
     minor = {n for n, metric in METRICS.items() if metric.minor and n != monitor and not everything}
     found = []
     for number, section in enumerate(comparison.sections):
-        key = f"section-{number}"
-        if group_by is None:
-            found.append(_section_table(section, key, minor, everything))
-        else:
-            found.append(_group_table(section, key, minor, group_by, top, monitor))
+        key, table = f"section-{number}", _group_table if section.by else _run_table
+        made = table(section, key, minor, everything)
+        found.append(replace(made, answer=sentence(section, monitor), rows=_with_best(made)))
     found += pairs
     troubled = [*comparison.unranked, *(run for run in comparison.ranked if run.problem)]
     if troubled:
@@ -56,25 +56,17 @@ def tables(
     return found
 
 
-def grouped(runs: Sequence[Record], key: str) -> list[list[Record]]:
-    """Comparable runs, put together where they are the same but for `key`.
-
-    Keys that change no result, such as ``num_workers``, do not keep runs apart.
-    """
-    apart = _decisive((k for run in runs for k in run.settings.values), key)
-    groups: dict[tuple[str | None, ...], list[Record]] = {}
-    for run in sorted(runs, key=lambda run: natural(run.label)):
-        groups.setdefault(tuple(map(run.settings.values.get, apart)), []).append(run)
-    return list(groups.values())
+def _with_best(table: Table) -> list[Row]:
+    rows = [dict(row) for row in table.rows]
+    for column in table.columns:
+        there = [row for row in rows if column.key in row]
+        marked = with_best([row[column.key] for row in there], column.metric)
+        for row, cell in zip(there, marked, strict=True):
+            row[column.key] = cell
+    return rows
 
 
-def _decisive(keys: Iterable[str], by: str) -> list[str]:
-    """Those that change results, without `by` and its options."""
-    apart = dict.fromkeys(k for k in keys if k != by and not k.startswith(f"{by}."))
-    return list(filter(settings.changes_results, apart))
-
-
-def _section_table(section: Section, key: str, minor: set[str], everything: bool) -> Table:
+def _run_table(section: Section, key: str, minor: set[str], everything: bool) -> Table:
     """The runs of a section: what differs in them, how they went, and their figures."""
     runs, against, split = section.runs, section.baseline, section.split
     found = [run.settings for run in runs]
@@ -133,73 +125,113 @@ def _run(run: Record, baseline: Record | None) -> Row:
 
 def _cell(run: Record, key: str, value: float | str) -> Cell:
     if isinstance(value, str):
-        return replace(Cell.of(value), text=printable(run.shown(key, value)))
+        cell = replace(Cell.of(value), text=printable(run.shown(key, value)))
+        number = settings.typed(key, value) if key in run.settings.values else value
+        return cell if isinstance(number, str) else replace(cell, value=number)
     own = {"step": "{:,}".format, "seconds": _duration}
     shown = own.get(key, partial(figures.shown, figures.metric_of(key)))
     return Cell(shown(value), value)
 
 
-def _group_table(
-    section: Section, key: str, minor: set[str], by: str, top: int | None, monitor: str
-) -> Table:
-    """The runs of a section put together: mean ± standard deviation over the key `by`."""
-    keys = _decisive(settings.differing([run.settings for run in section.runs]), by)
-    columns = [*(Column(k, k) for k in keys), Column("n", "n", True), Column("values", by)]
-    for name in figures.names(run.last for run in section.runs):
-        mean = Column(f"{section.split}.last.{name}", figures.heading(name), True, name in minor)
-        deviation = Column(f"{mean.key}.sd", "", True, hidden=True)
-        columns += _of_training(section.split, [mean, deviation])
+def _group_table(section: Section, key: str, minor: set[str], everything: bool) -> Table:
+    """The groups of a section: mean ± standard deviation over what their runs differ in."""
+    runs, split = section.runs, section.split
+    keys = groups.decisive(settings.differing([run.settings for run in runs]), section.by)
+    columns = [Column("setting", "setting"), *(Column(k, k, hidden=True) for k in keys)]
+    columns += [Column("n", "n", True), Column("values", "", hidden=True)]
+    trained: list[Column] = []
+    baseline = next((g for g in section.groups if section.baseline in g.runs), None)
+    for name in figures.names(run.last for run in runs):
+        hidden = name in minor
+        mean = Column(f"{split}.last.{name}", figures.heading(name), True, hidden, metric=name)
+        trained += [mean, Column(f"{mean.key}.sd", "", True, hidden=True)]
+        if name == MAIN and baseline is not None and len(section.groups) > 1:
+            change = Column(_change(split), f"change {METRICS[name].unit}", True)
+            ends = [Column(f"{change.key}.{end}", "", True, hidden=True) for end in ENDS]
+            trained += [change, *ends]
+    columns += _of_training(split, trained)
     columns += [*_test_columns(section, minor, ("sd",))[1:], Column("test.n", "", True, True)]
+    over = ", ".join(section.by)
     notes = [*section.notes]
-    figures_of = f"the finished runs' last {section.split} figures"
-    notes.append(f"Mean ± standard deviation over {by} of {figures_of}.")
+    notes.append(f"Mean ± standard deviation over {over} of the finished runs' last figures.")
+    called = dict(zip(section.groups, groups.names(section.groups, section.by), strict=True))
+    if baseline is not None and len(called) > 1:
+        notes.append(
+            f"Change: {split} {METRICS[MAIN].title} against {called[baseline]}, seed by seed, with "
+            f"a {bootstrap.LEVEL} % interval where there are {bootstrap.FEWEST_SEEDS} or more. "
+            "≈: zero is inside."
+        )
     notes += _test_notes(section)
-    groups = [_group(members, by, section) for members in grouped(section.runs, by)]
-    groups.sort(key=lambda group: figures.badness(group[0], monitor))
-    return Table(key, section.title, notes, columns, [row for _, row in groups[:top]])
+    if repeated := sum(group.repeated for group in section.groups):
+        notes.append(f"{repeated} more that repeat another's {over} are left out of the means.")
+    if section.hidden:
+        notes.append(f"{section.hidden} more not shown.")
+    prefix, last = f"{split}.last", [[r.last for r in g.draws.values()] for g in section.groups]
+    tests = [[_tested(section, r) for r in g.draws.values()] for g in section.groups]
+    rows = [
+        {"setting": Cell.of(called[group])} | _group(group, section, baseline) | trained | tested
+        for group, trained, tested in zip(
+            section.groups, _means(prefix, last), _means("test", tests), strict=True
+        )
+    ]
+    return Table(key, section.title, notes, columns, rows)
 
 
-def _group(members: Sequence[Record], by: str, section: Section) -> tuple[figures.Figures, Row]:
-    """(the mean of each metric over the finished runs, the row)."""
-    finished = [run for run in members if run.state == "finished"]
-    count, of = len(finished), len(members)
-    row = {key: _cell(members[0], key, v) for key, v in members[0].settings.values.items()}
+def _group(group: Group, section: Section, baseline: Group | None) -> Row:
+    first, draws = group.runs[0], list(group.draws.values())
+    count, of = len(draws), len(group.runs) - group.repeated
+    row = {key: _cell(first, key, value) for key, value in first.settings.values.items()}
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
-    of_each = (run.shown(by, run.settings.values.get(by, "")) for run in finished)
-    row["values"] = Cell.of(", ".join(of_each))
-    tests = [t.figures if (t := section.tests.shown.get(run)) else {} for run in finished]
-    row["test.n"] = Cell("", sum(map(bool, tests)))
-    means, of_last = _means(f"{section.split}.last", [run.last for run in finished])
-    return means, row | of_last | _means("test", tests)[1]
+    shown = ("/".join(map(first.shown, section.by, draw)) for draw in group.draws)
+    row["values"] = Cell.of(", ".join(shown))
+    row["test.n"] = Cell("", sum(run in section.tests.shown for run in draws))
+    if baseline is not None:
+        row |= _changed(group, baseline, section.split)
+    return row
 
 
-def _means(prefix: str, found: Sequence[figures.Figures]) -> tuple[dict[str, float], Row]:
-    """(the mean of each metric, its cells, which say how many runs have it where not all do)."""
-    means: dict[str, float] = {}
-    row: Row = {}
-    for name in figures.names(found):
-        values = [of_run[name] for of_run in found if name in of_run]
-        means[name] = statistics.fmean(values)
-        text, deviation = figures.shown(name, means[name]), None
-        if len(values) > 1:
-            deviation = statistics.stdev(values)
-            text += f" ± {figures.shown(name, deviation)}"
-        text += f" ({len(values)} of {len(found)})" if len(values) < len(found) else ""
-        row[f"{prefix}.{name}"] = Cell(text, means[name])
-        row[f"{prefix}.{name}.sd"] = Cell("", deviation)
-    return means, row
+def _tested(section: Section, run: Record) -> figures.Figures:
+    return section.tests.shown[run].figures if run in section.tests.shown else {}
 
 
-def _test_columns(
-    section: Section, minor: set[str], beside: Sequence[str] = ("low", "high")
-) -> list[Column]:
+def _changed(group: Group, baseline: Group, split: str) -> Row:
+    """The difference to the baseline's figures, of the seeds that both have."""
+    if group is baseline:
+        return {_change(split): Cell("baseline")}
+    pairs = [
+        (r.last, baseline.draws[d].last) for d, r in group.draws.items() if d in baseline.draws
+    ]
+    found = [[a[MAIN] - b[MAIN]] for a, b in pairs if MAIN in a and MAIN in b]
+    if not found:
+        return {}
+    change, key = bootstrap.over_seeds(np.array(found)), _change(split)
+    ends = {f"{key}.{end}": Cell("", change.get(end)) for end in ENDS}
+    return {key: Cell(figures.difference(MAIN, change), change["mean"])} | ends
+
+
+def _means(prefix: str, found: Sequence[Sequence[figures.Figures]]) -> list[Row]:
+    """For each group, of its runs' figures, the mean of each metric; not all runs may have it."""
+    rows: list[Row] = [{} for _ in found]
+    for name in figures.names(of_run for group in found for of_run in group):
+        values = [[of_run[name] for of_run in group if name in of_run] for group in found]
+        decimals = shared_decimals(name, values)
+        for row, group, known in zip(rows, found, values, strict=True):
+            cell = spread(name, known, decimals)
+            count = f" ({len(known)} of {len(group)})" if 0 < len(known) < len(group) else ""
+            row[f"{prefix}.{name}"] = replace(cell, text=cell.text + count)
+            deviation = statistics.stdev(known) if len(known) > 1 else None
+            row[f"{prefix}.{name}.sd"] = Cell("", deviation)
+    return rows
+
+
+def _test_columns(section: Section, minor: set[str], beside: Sequence[str] = ENDS) -> list[Column]:
     """Those of the test split, where any run has figures of it; `beside` each, hidden ones."""
     found = section.evaluated
     alike = len({test.checkpoint for test in found}) < 2
     columns = [Column("test.checkpoint", "checkpoint", hidden=alike)] if found else []
     for name in figures.names(test.figures for test in found):
         title = f"test {figures.heading(name)}"
-        columns.append(Column(f"test.{name}", title, True, name in minor))
+        columns.append(Column(f"test.{name}", title, True, name in minor, metric=name))
         columns += [Column(f"test.{name}.{end}", "", True, hidden=True) for end in beside]
     return [replace(column, group="evaluation, on test images") for column in columns]
 

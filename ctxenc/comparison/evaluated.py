@@ -17,7 +17,7 @@ from ctxenc.evaluation.folder import Evaluation
 ORDER = ("best", "latest")  # of a run's own evaluations, the first is shown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluated:
     """One evaluation of a run.
 

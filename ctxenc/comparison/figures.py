@@ -32,8 +32,10 @@ def heading(name: str) -> str:
     return METRICS[name].heading if name in METRICS else name
 
 
-def shown(name: str, value: float) -> str:
-    """A figure with its metric's decimals."""
+def shown(name: str, value: float, decimals: int | None = None) -> str:
+    """A figure with its metric's decimals, or others."""
+    if decimals is not None:
+        return f"{value:.{decimals}f}"
     return METRICS[name].shown(value) if name in METRICS else f"{value:.4g}"
 
 
@@ -42,6 +44,15 @@ def signed(name: str, difference: float) -> str:
     text = shown(name, abs(difference))
     sign = "−" if difference < 0 else "+"
     return text if float(text) == 0 else sign + text
+
+
+def difference(metric: str, found: Mapping[str, float]) -> str:
+    """A mean difference, with its interval and ≈ where zero is inside, if there is one."""
+    mean = signed(metric, found["mean"])
+    if "low" not in found:
+        return mean
+    low, high = (signed(metric, found[end]) for end in ("low", "high"))
+    return f"{'≈ ' if found['low'] <= 0 <= found['high'] else ''}{mean} [{low}, {high}]"
 
 
 def badness(found: Figures, name: str = MAIN) -> float:

@@ -1,13 +1,15 @@
-"""Two runs image by image: how much better one fills the very same test images' holes."""
+"""Two settings image by image, and seed by seed: how much better one fills the very same holes."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
-from ctxenc.comparison import evaluated, figures
+from ctxenc.comparison import evaluated, figures, groups
 from ctxenc.comparison.evaluated import Evaluated
+from ctxenc.comparison.groups import Draw, Group
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison
 from ctxenc.comparison.tables import Cell, Column, Row, Table
@@ -19,106 +21,187 @@ from ctxenc.metrics.registry import METRICS
 
 DIFFERENCE = "test.difference"  # begins the keys of columns
 
+Setting = tuple[Group, str]  # and which checkpoint of its runs
+Samples = Float[np.ndarray, "..."]  # of all images, then of resamples where each image's are known
+Sampled = Mapping[Draw, tuple[Evaluated, dict[str, Samples]]]  # the figures of a setting's runs
+
 
 def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Table], list[str]]:
-    """Every run's evaluation minus that of a baseline with the same masks and images.
+    """Every setting's evaluations minus those of a baseline with the same masks and images.
 
-    The first run stands in where no section's baseline has such an evaluation. Minor metrics are
-    shown with `everything`.
+    The first setting stands in where no section's baseline has such an evaluation. Minor metrics
+    are shown with `everything`.
 
     Returns:
         (a table for each set of masks and images, best first; what could not be used, and why).
     """
-    baselines = (section.baseline for section in comparison.sections if section.baseline)
     sides: dict[Any, dict[Any, Evaluated]] = {}
     left_out: list[str] = []
     without: list[str] = []
-    for record in dict.fromkeys([*baselines, *comparison.ranked]):
+    for record, place in _places(comparison).items():
         mine: list[Evaluated] = []
         for evaluation in Evaluation.all_of(record.run):
-            if not evaluation.has_images:
-                without.append(f"{record.label}/evaluation/{evaluation.name}")
-                continue
             with _noted(left_out, record):
                 mine.append(evaluated.read(record, evaluation))
+            if not evaluation.has_images:
+                without.append(f"{record.label}/evaluation/{evaluation.name}")
         for side in sorted(mine, key=evaluated.preference):
             # Of older runs the test split chose the best: they have tables of their own.
             split = record.tested_on and record.tested_on.split
             same = sides.setdefault((split, side.on), {})
-            same.setdefault((record, side.saved), side)  # one checkpoint twice is the same
+            same.setdefault((*place, side.saved), side)  # one checkpoint twice is the same
     if without:  # as in an archive of small files: one line, whatever its size
         others = f" and {len(without) - 1} more" if len(without) > 1 else ""
-        left_out.append(f"{without[0]}{others}: no per_image.csv, so no paired differences")
+        left_out.append(f"{without[0]}{others}: no per_image.csv, so images are not paired")
     found: list[Table] = []
     for same in sides.values():
         if len(same) > 1:
-            whole = _whole(same.values(), left_out)
-            found += _table(f"paired-{len(found)}", whole, everything)
+            settings = _sampled(same.values(), comparison, left_out)
+            found += _table(f"paired-{len(found)}", settings, comparison, everything)
     return found, left_out
 
 
-def _whole(sides: Iterable[Evaluated], left_out: list[str]) -> list[tuple[Evaluated, Columns]]:
+def _places(comparison: Comparison) -> dict[Record, tuple[Group, Draw]]:
+    """Each run that counts with its setting and what is averaged over; the baselines' first."""
+    every = [
+        (section.baseline, group) for section in comparison.sections for group in section.groups
+    ]
+    every.sort(key=lambda pair: pair[0] not in pair[1].runs)
+    return {run: (group, draw) for _, group in every for draw, run in group.draws.items()}
+
+
+def _sampled(
+    sides: Iterable[Evaluated], comparison: Comparison, left_out: list[str]
+) -> Mapping[Setting, Sampled]:
+    """Each setting's figures by run: of all images and, where each one's are known, resamples."""
+    places, sides = _places(comparison), list(sides)
+    whole = _whole((side for side in sides if side.evaluation.has_images), left_out)
+    resampled = bootstrap.resampled_figures([*whole.values()]) if whole else []
+    samples = dict(zip(whole, resampled, strict=True))
+    for side in sides:
+        if not side.evaluation.has_images:
+            samples[side] = {m: np.array([figure]) for m, figure in side.figures.items()}
+    found: dict[Setting, dict[Draw, tuple[Evaluated, dict[str, Samples]]]] = {}
+    for side in sides:
+        if side in samples:
+            group, draw = places[side.record]
+            of_setting = found.setdefault((group, side.checkpoint), {})
+            of_setting.setdefault(draw, (side, samples[side]))
+    return found
+
+
+def _whole(sides: Iterable[Evaluated], left_out: list[str]) -> dict[Evaluated, Columns]:
     """Those that can be read and have as many images as the first, with each image's values."""
-    whole: list[tuple[Evaluated, Columns]] = []
+    whole: dict[Evaluated, Columns] = {}
     for side in sides:
         with _noted(left_out, side.record):
             columns = _columns(side.evaluation)
-            first, of_first = whole[0] if whole else (side, columns)
+            first, of_first = next(iter(whole.items()), (side, columns))
             count, expected = (len(next(iter(c.values()))) for c in (columns, of_first))
             if count != expected:
                 raise UserError(
                     f"{side.name}: evaluation {side.evaluation.name} has {count} images "
                     f"and that of {first.name} {expected}"
                 )
-            whole.append((side, columns))
+            whole[side] = columns
     return whole
 
 
-def _table(key: str, whole: list[tuple[Evaluated, Columns]], everything: bool) -> list[Table]:
+def _table(
+    key: str, found: Mapping[Setting, Sampled], comparison: Comparison, everything: bool
+) -> list[Table]:
     """All but the first minus the first: a baseline, since they come first, or its stand-in."""
-    if len(whole) < 2:
+    if len(found) < 2:
         return []
-    first, images = whole[0][0], len(next(iter(whole[0][1].values())))
-    baseline, *others = bootstrap.resampled_figures([columns for _, columns in whole])
+    names = _names(found, comparison)
+    (first, baseline), *others = found.items()
     rows: list[tuple[dict[str, float], Row]] = []
-    for (side, _), own in zip(whole[1:], others, strict=True):
-        means: dict[str, float] = {}
-        row: Row = {"images": Cell(str(images), images), "baseline": Cell.of(first.name)}
-        row |= {"run": Cell.of(side.name), "evaluation": Cell.of(side.evaluation.name)}
-        for metric in own.keys() & baseline.keys():
-            difference = own[metric] - baseline[metric]
-            if np.isfinite(difference).all():
-                found = bootstrap.figure(difference)
-                means[metric] = found["mean"]
-                row |= _cells(metric, found)
-        if means:
-            rows.append((means, row))
+    for setting, own in others:
+        differences = _differences(own, baseline)
+        side = next(iter(own.values()))[0]
+        row: Row = {"run": Cell.of(names[setting]), "baseline": Cell.of(names[first])}
+        row["evaluation"] = Cell.of(side.evaluation.name)
+        row["images"] = Cell(f"{side.images or 0:.0f}", side.images)
+        shared = len(own.keys() & baseline.keys())
+        row["n"] = Cell(str(shared), shared)
+        for metric, difference in differences.items():
+            row |= _cells(metric, difference)
+        if differences:
+            rows.append(({metric: d["mean"] for metric, d in differences.items()}, row))
     if not rows:
         return []
     rows.sort(key=lambda pair: figures.badness(pair[0]))
-    names = {row["evaluation"].text for _, row in rows}
-    columns = [Column("run", "run"), Column("evaluation", "evaluation", hidden=len(names) == 1)]
+    evaluations = sorted({row["evaluation"].text for _, row in rows})
+    seeds = any(() not in own for own in found.values())
+    columns = [Column("run", "setting" if seeds else "run")]
+    columns += [Column("evaluation", "evaluation", hidden=len(evaluations) == 1)]
+    columns += [Column("n", "n", True, hidden=not seeds)]
     columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
     for name in figures.names(means for means, _ in rows):
         minor = METRICS[name].minor and not everything
         mean = Column(f"{DIFFERENCE}.{name}", figures.heading(name), True, minor, metric=name)
         ends = [Column(f"{mean.key}.{end}", "", True, hidden=True) for end in ("low", "high")]
         columns += [mean, *ends]
-    note = (
-        f"Evaluation {', '.join(sorted(names))}: mean difference over the same {images} test "
-        f"images and masks, with a {bootstrap.LEVEL} % bootstrap interval over the images; what "
-        "another seed would change is not in it. ≈: zero is inside."
+    notes = [_note(", ".join(evaluations), rows[0][1]["images"].text, seeds)]
+    title = f"Paired differences on test images from {names[first]}"
+    sides = [side for own in found.values() for side, _ in own.values()]
+    masks = {side.record.settings.values.get("mask") for side in sides}
+    if len(masks) == 1 and all(side.own for side in sides):
+        title += f", mask={masks.pop()}"
+    return [Table(key, title, notes, columns, [row for _, row in rows])]
+
+
+def _names(found: Mapping[Setting, Sampled], comparison: Comparison) -> dict[Setting, str]:
+    """What a setting is called among those of a table, with a checkpoint that is not the best."""
+    by = next((section.by for section in comparison.sections if section.by), ())
+    every = list(dict.fromkeys(group for group, _ in found))
+    called = dict(zip(every, groups.names(every, by), strict=True))
+    names = {}
+    for (group, checkpoint), runs in found.items():
+        name = called[group] if by else next(iter(runs.values()))[0].record.label
+        names[group, checkpoint] = name if checkpoint == "best" else f"{name} ({checkpoint})"
+    return names
+
+
+def _differences(own: Sampled, baseline: Sampled) -> dict[str, dict[str, float]]:
+    """By metric, the mean of own minus baseline, of the runs that both have, with its interval.
+
+    Of one run each the interval is over the images, where what is averaged over is nothing at all.
+    """
+    pairs = [(own[draw][1], baseline[draw][1]) for draw in own if draw in baseline]
+    found = {}
+    for metric in set.intersection(*({*a} & {*b} for a, b in pairs)) if pairs else ():
+        if metric not in METRICS:
+            continue
+        least = min(len(side[metric]) for pair in pairs for side in pair)
+        samples = np.array([a[metric][:least] - b[metric][:least] for a, b in pairs])
+        if np.isfinite(samples).all():
+            alone = () in own and least > 1
+            found[metric] = bootstrap.figure(samples[0]) if alone else bootstrap.over_seeds(samples)
+    return found
+
+
+def _note(evaluations: str, images: str, seeds: bool) -> str:
+    level = f"{bootstrap.LEVEL} %"
+    begin = (
+        f"Evaluation {evaluations}: mean difference over the same {images} test images and masks"
     )
-    title = f"Paired differences on test images from {first.name}"
-    return [Table(key, title, [note], columns, [row for _, row in rows])]
+    if not seeds:
+        return (
+            f"{begin}, with a {level} bootstrap interval over the images; what another seed would "
+            "change is not in it. ≈: zero is inside."
+        )
+    return (
+        f"{begin}, and over the n seeds that both have. Of {bootstrap.FEWEST_SEEDS} or more, with "
+        f"a {level} interval over seeds and images; fewer do not tell. ≈: zero is inside."
+    )
 
 
-def _cells(metric: str, found: dict[str, float]) -> Row:
-    low, mean, high = (figures.signed(metric, found[key]) for key in ("low", "mean", "high"))
-    around = "≈ " if found["low"] <= 0 <= found["high"] else ""
-    cell = Cell(f"{around}{mean} [{low}, {high}]", found["mean"], (found["low"], found["high"]))
-    key = f"{DIFFERENCE}.{metric}"
-    return {key: cell} | {f"{key}.{end}": Cell("", found[end]) for end in ("low", "high")}
+def _cells(metric: str, found: Mapping[str, float]) -> Row:
+    key, ends = f"{DIFFERENCE}.{metric}", ("low", "high")
+    interval = (found["low"], found["high"]) if "low" in found else ()
+    cell = Cell(figures.difference(metric, found), found["mean"], interval)
+    return {key: cell} | {f"{key}.{end}": Cell("", found.get(end)) for end in ends}
 
 
 @contextlib.contextmanager

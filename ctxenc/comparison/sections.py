@@ -5,13 +5,16 @@ alike, so runs are first parted by that, and nothing is ever ranked or subtracte
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ctxenc.comparison import evaluated, figures, settings
+from ctxenc.comparison import evaluated, figures, groups, settings
 from ctxenc.comparison.evaluated import Evaluated, Tests
+from ctxenc.comparison.filters import Filter
+from ctxenc.comparison.groups import Group
 from ctxenc.comparison.records import OWN_KEYS, Record, TestedOn, natural
 from ctxenc.config import schema
 from ctxenc.errors import UserError
@@ -23,17 +26,30 @@ class Section:
     """Runs whose figures can be compared, in order; `baseline` is what changes are against.
 
     `title` says what they were tested on while they trained, which was `split`; `notes` why they
-    stand apart. `tests` has the figures of the test split. `hidden` counts the runs that ``top``
-    cut off.
+    stand apart. `groups` are those that are the same but for the keys `by`, or each run alone where
+    there are none. `tests` has the figures of the test split. `hidden` counts the groups that
+    ``top`` cut off.
     """
 
     title: str
     notes: tuple[str, ...]
     split: str
-    runs: tuple[Record, ...]
+    groups: tuple[Group, ...]
+    by: tuple[str, ...]
     baseline: Record | None
     tests: Tests
     hidden: int
+
+    @property
+    def runs(self) -> tuple[Record, ...]:
+        """All runs of the groups."""
+        return tuple(run for group in self.groups for run in group.runs)
+
+    def value(self, run: Record, name: str) -> Any:
+        """A run's value of a key, as ``test.psnr_db`` of its test; None where it has none."""
+        if name.startswith("test.") and run in self.tests.shown:
+            return self.tests.shown[run].figures.get(name.removeprefix("test."))
+        return run.values.get(name)
 
     @property
     def evaluated(self) -> list[Evaluated]:
@@ -62,7 +78,7 @@ def compare(
     top: int | None = None,
     filters: Sequence[str] = (),
     baseline: str | None = None,
-    group_by: str | None = None,
+    group_by: Sequence[str] | None = None,
 ) -> Comparison:
     """Sort the runs into sections of comparable ones.
 
@@ -71,27 +87,26 @@ def compare(
         sort: a key of `Record.values`, or as ``test.psnr_db`` a figure of `Section.tests`; a
             leading minus reverses. Metrics sort best first, the rest upwards, and runs without the
             value come last.
-        top: how many runs of each section are kept; None for all.
-        filters: ``KEY=VALUE`` that all hold for the runs that are kept.
+        top: how many groups of each section are kept; None for all.
+        filters: as ``KEY=VALUE`` or ``KEY<VALUE``, which all hold for the runs that are kept.
         baseline: label, folder name or path of the run that changes are against; None for the
             first run of each section.
-        group_by: a key of the configuration that runs will be put together over: `top` is then of
-            the groups, and cuts off no run.
+        group_by: keys of the configuration that runs are put together over; none for each run
+            alone; None for the seed, in sections where runs differ in it alone.
 
     Raises:
         UserError: an unknown key, filters that leave nothing, or no such baseline.
     """
-    if group_by is not None:
-        _check_key(group_by, records, "--group-by", sorts=False)
-    _check_key(sort.removeprefix("-"), records, "--sort")
+    for key in group_by or ():
+        check_key(key, records, "--group-by", sorts=False)
+    check_key(sort.removeprefix("-"), records, "--sort")
     if top is not None and top < 1:
         raise UserError(f"--top={top}: expected a whole number of at least 1")
     against = None if baseline is None else _named(baseline, records)
-    for text in filters:
-        if "=" not in text:
-            raise UserError(f"--filter={text}: expected KEY=VALUE")
-        _check_key(text.split("=")[0], records, "--filter")
-    kept = [run for run in records if all(_holds(text, run) for text in filters)]
+    wanted = [Filter.of(text) for text in filters]
+    for each in wanted:
+        check_key(each.key, records, "--filter")
+    kept = [run for run in records if all(each.holds(run) for each in wanted)]
     if not kept:
         raise UserError(f"{' '.join(filters)}: none of the {len(records)} runs is like that")
     parts: dict[TestedOn, list[Record]] = {}
@@ -101,25 +116,26 @@ def compare(
     ordered = sorted(parts.items(), key=lambda item: len(item[1]), reverse=True)
     sections = []
     for tested_on, part in ordered:
-        tests, first = evaluated.tests(part), against or part[0]
-        runs = _ordered(part, sort, tests)
-        runs = runs if group_by is not None else runs[:top]
-        sections.append(
-            Section(
-                title=_title(tested_on.split, part, [others for _, others in ordered]),
-                notes=tuple(_notes(tested_on, ordered[0][0])),
-                split=tested_on.split,
-                runs=tuple(runs),
-                baseline=first if first.tested_on == tested_on else None,
-                tests=tests,
-                hidden=len(part) - len(runs),
-            )
+        first = against or part[0]
+        by = groups.usual(part) if group_by is None else tuple(group_by)
+        section = Section(
+            title=_title(tested_on.split, part, [others for _, others in ordered]),
+            notes=tuple(_notes(tested_on, ordered[0][0])),
+            split=tested_on.split,
+            groups=tuple(groups.grouped(part, by)),
+            by=by,
+            baseline=first if first.tested_on == tested_on else None,
+            tests=evaluated.tests(part),
+            hidden=0,
         )
+        found = _ordered(section, sort)
+        hidden = len(found[top:]) if top else 0
+        sections.append(replace(section, groups=tuple(found[:top]), hidden=hidden))
     unranked = tuple(record for record in kept if not record.ranked)
     return Comparison(tuple(sections), unranked, len(records))
 
 
-def _check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool = True) -> None:
+def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool = True) -> None:
     """Refuse a key that no run has; with `sorts` those that are no settings are keys too."""
     known = list(dict.fromkeys(k for r in records for k in r.settings.values))
     if sorts:
@@ -145,34 +161,25 @@ def _named(name: str, records: Sequence[Record]) -> Record:
     return found[0]
 
 
-def _holds(text: str, run: Record) -> bool:
-    """Whether a run's value is that of ``KEY=VALUE``; 1e-3 is 0.001."""
-    key, _, wanted = text.partition("=")
-    if key not in run.values:
-        return False
-    value = str(run.values[key])
-    try:
-        return float(value) == float(wanted)
-    except ValueError:
-        return wanted in (value, run.shown(key, value))
-
-
-def _ordered(runs: Sequence[Record], sort: str, tests: Tests) -> list[Record]:
+def _ordered(section: Section, sort: str) -> list[Group]:
     name = sort.removeprefix("-")
     metric = METRICS.get(figures.metric_of(name))
-    values: dict[Record, Mapping[str, Any]] = {run: run.values for run in runs}
-    for run, test in tests.shown.items():
-        values[run] = run.values | {f"test.{n}": v for n, v in test.figures.items()}
+    values: dict[Group, Any] = {}
+    for group in section.groups:
+        of_each = [section.value(run, name) for run in group.draws.values() or group.runs]
+        if known := [value for value in of_each if value is not None]:
+            text = any(isinstance(value, str) for value in known)
+            values[group] = known[0] if text else statistics.fmean(known)
 
-    def key(run: Record) -> Any:
-        value = values[run][name]
+    def key(group: Group) -> Any:
+        value = values[group]
         try:
-            return metric.badness(float(value)) if metric else (0, float(value), [])
+            return metric.badness(value) if metric else (0, float(value), [])
         except ValueError:
             return (1, 0.0, natural(str(value)))
 
-    known = sorted((r for r in runs if name in values[r]), key=key, reverse=sort.startswith("-"))
-    return known + [run for run in runs if name not in values[run]]
+    known = sorted(values, key=key, reverse=sort.startswith("-"))
+    return known + [group for group in section.groups if group not in values]
 
 
 def _title(split: str, part: Sequence[Record], parts: Sequence[Sequence[Record]]) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,8 @@ from ctxenc.config import schema, search_path
 from ctxenc.config.schema import Role
 from ctxenc.errors import UserError
 from ctxenc.runs import files
+
+NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?(e[+-]?\d{1,2})?")  # as `_text` writes it
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,14 @@ def differing(runs: Sequence[Settings]) -> list[str]:
 def changes_results(key: str) -> bool:
     """Whether runs that differ in this key alone may end differently."""
     return _role(key) not in (Role.IDLE, Role.PLACE)
+
+
+def typed(key: str, text: str) -> float | str:
+    """A value as a number, where it is one and its key is not for text."""
+    field = schema.fields().get(key)
+    if NUMBER.fullmatch(text) is None or (field is not None and str in schema.types(field)):
+        return text
+    return float(text) if set(text) & set(".e") else int(text)
 
 
 def read_yaml(file: Path) -> Any:

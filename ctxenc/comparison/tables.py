@@ -1,28 +1,12 @@
-"""Tables of text and numbers, shown in a terminal, as Markdown, as CSV and as JSON."""
+"""Tables of text and numbers, to be shown in a terminal, in a file, or on a page."""
 
-import csv
-import io
-import itertools
-import json
-import os
-import shutil
-import sys
-from collections import Counter
+import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import compress
-from typing import Literal
+from dataclasses import dataclass, replace
 
-from rich.cells import cell_len
-from rich.console import Console
-from rich.table import Table as RichTable
-from rich.text import Text
-
+from ctxenc.comparison import figures
 from ctxenc.errors import printable
-
-FORMATS = ("table", "md", "csv", "json")
-NARROWEST, WITHOUT_TERMINAL = 60, 2000  # columns of text
-GAP, INDENT = 2, 2  # columns between columns, and before those below a name
+from ctxenc.metrics.registry import METRICS
 
 Value = float | str | None
 
@@ -46,11 +30,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """What is shown, the value behind it, by which one sorts, and (low, high) around it."""
+    """What is shown, the value behind it, by which one sorts, and (low, high) around it.
+
+    `best` says that no other that it compares with is better.
+    """
 
     text: str = ""
     value: Value = None
     interval: tuple[float, float] | tuple[()] = ()
+    best: bool = False
 
     @classmethod
     def of(cls, value: str | None) -> "Cell":
@@ -69,13 +57,14 @@ Visible = tuple[Column, list[Cell]]  # a column that people see
 
 @dataclass(frozen=True)
 class Table:
-    """One table with its notes."""
+    """One table with its notes, and with what it says in a sentence."""
 
     key: str
     title: str
     notes: Sequence[str]
     columns: Sequence[Column]
     rows: Sequence[Row]
+    answer: str = ""
 
     def visible(self) -> list[Visible]:
         """The columns that are not hidden, each with its cells."""
@@ -87,128 +76,28 @@ class Table:
         return [{c.key: row.get(c.key, Cell()).value for c in self.columns} for row in self.rows]
 
 
-def render(tables: Sequence[Table], form: str) -> str:
-    """All tables in one of `FORMATS`."""
-    forms = {"table": _terminal, "md": _markdown, "csv": _csv, "json": _json}
-    return forms[form](tables)
+def shared_decimals(metric: str, found: Iterable[Sequence[float]]) -> int | None:
+    """As many as show the largest of several standard deviations, at most two more than usual."""
+    if metric not in METRICS:
+        return None
+    largest = max((statistics.stdev(values) for values in found if len(values) > 1), default=0.0)
+    usual = METRICS[metric].decimals
+    return next((d for d in range(usual, usual + 3) if round(largest, d) or not largest), usual)
 
 
-def _terminal(tables: Sequence[Table]) -> str:
-    inside = sys.stdout.isatty()
-    width = WITHOUT_TERMINAL
-    if inside or "COLUMNS" in os.environ:
-        width = max(NARROWEST, shutil.get_terminal_size().columns)
-    file = io.StringIO()
-    console = Console(file=file, width=width, force_terminal=inside, highlight=False)
-    for table in tables:
-        columns = table.visible()
-        settings = [c for c in columns if c[0].setting]
-        others = [c for c in columns[1:] if not c[0].setting]
-        needed = INDENT + max(map(_width, others), default=width)
-        stacked = sum(map(_width, columns)) > width >= needed
-        names, note = _names(columns[0][1], settings)
-        console.print(Text(printable(table.title), style="bold"))
-        for line in (*table.notes, *([note] if stacked and note else ())):
-            console.print(Text(printable(line), style="dim"))
-        if stacked:
-            for part in _parts(others, width - INDENT):
-                rows = zip(*(cells for _, cells in part), strict=True)
-                there = [any(cell.text for cell in row) for row in rows]
-                with console.capture() as captured:
-                    console.print(_drawn([(c, [*compress(cells, there)]) for c, cells in part]))
-                heads = [printable(columns[0][0].title), *compress(names, there)]
-                for name, line in zip(heads, captured.get().splitlines(), strict=True):
-                    console.print(Text(name), end="\n" if name else "")
-                    file.write(f"{' ' * INDENT}{line}\n")
-        else:
-            console.print(_drawn(columns))
-        console.print()
-    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
+def spread(metric: str, values: Sequence[float], decimals: int | None = None) -> Cell:
+    """The mean ± standard deviation; the mean alone of one value."""
+    if not values:
+        return Cell()
+    found = [statistics.fmean(values), *([statistics.stdev(values)] if len(values) > 1 else ())]
+    texts = (figures.shown(metric, value, decimals) for value in found)
+    return Cell(" ± ".join(texts), found[0])
 
 
-def _drawn(columns: Sequence[Visible]) -> RichTable:
-    drawn = RichTable(box=None, padding=(0, GAP, 0, 0), header_style="dim")
-    for column, _ in columns:
-        justify: Literal["left", "right"] = "right" if column.number else "left"
-        title = Text(printable(column.title))
-        drawn.add_column(title, justify=justify, overflow="fold", no_wrap=column.number)
-    for row in zip(*(cells for _, cells in columns), strict=True):
-        drawn.add_row(*(Text(cell.text) for cell in row))
-    return drawn
-
-
-def _width(visible: Visible) -> int:
-    """Of a column in which nothing is folded."""
-    column, cells = visible
-    return GAP + max(map(cell_len, [printable(column.title), *(cell.text for cell in cells)]))
-
-
-def _names(runs: Sequence[Cell], settings: Sequence[Visible]) -> tuple[list[str], str]:
-    """Each run with the settings in which it is not like most; what most have, as a note."""
-    names, most = [run.text for run in runs], []
-    for column, cells in settings:
-        texts = [cell.text for cell in cells]
-        key, usual = printable(column.key), Counter(texts).most_common(1)[0][0]
-        names = [f"{n}  {key}={t}" if t != usual else n for n, t in zip(names, texts, strict=True)]
-        most += [f"{key}={usual}"] if usual else []
-    return names, f"Where not said otherwise: {'  '.join(most)}" if most else ""
-
-
-def _parts(columns: Iterable[Visible], width: int) -> list[list[Visible]]:
-    """The columns, as many at a time as fit; a group that does not fit as a whole begins anew."""
-    parts: list[list[Visible]] = []
-    left = 0
-    for _, group in itertools.groupby(columns, key=lambda visible: visible[0].group):
-        members = list(group)
-        if sum(map(_width, members)) > left:
-            left = 0
-        for column in members:
-            needed = _width(column)
-            if needed > left:
-                parts.append([])
-                left = width + GAP  # none after the last
-            parts[-1].append(column)
-            left -= needed
-    return parts
-
-
-def _markdown(tables: Sequence[Table]) -> str:
-    lines = []
-    for table in tables:
-        lines += [f"### {_md(table.title)}", ""]
-        lines += [line for note in table.notes for line in (_md(note), "")]
-        columns = table.visible()
-        rows = [
-            [_md(column.title) for column, _ in columns],
-            ["---:" if column.number else "---" for column, _ in columns],
-            *zip(*([_md(cell.text) for cell in cells] for _, cells in columns), strict=True),
-        ]
-        lines += [f"| {' | '.join(row)} |" for row in rows]
-        lines.append("")
-    return "\n".join(lines).rstrip()
-
-
-def _md(text: str) -> str:
-    """Text that Markdown shows as it is."""
-    escaped = "".join(f"\\{c}" if c in "\\|`*_<>[]" else c for c in printable(text))
-    return escaped.replace("&", "&amp;")
-
-
-def _csv(tables: Sequence[Table]) -> str:
-    """One CSV for all tables: ``table`` tells them apart, columns that one lacks are blank."""
-    keys = list(dict.fromkeys(column.key for table in tables for column in table.columns))
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(map(printable, ["table", *keys]))
-    for table in tables:
-        for row in table.values():
-            values = [table.title, *map(row.get, keys)]
-            writer.writerow(printable(v) if isinstance(v, str) else v for v in values)
-    return file.getvalue().rstrip("\n")
-
-
-def _json(tables: Sequence[Table]) -> str:
-    found = [
-        {"key": t.key, "title": t.title, "notes": list(t.notes), "rows": t.values()} for t in tables
-    ]
-    return json.dumps({"tables": found}, indent=2, allow_nan=False)
+def with_best(cells: Sequence[Cell], metric: str) -> list[Cell]:
+    """The cells of one metric, the best marked; none of fewer than two numbers."""
+    found = [cell for cell in cells if isinstance(cell.value, int | float)]
+    if metric not in METRICS or len(found) < 2:
+        return list(cells)
+    best = min(found, key=lambda cell: METRICS[metric].badness(float(cell.value or 0)))
+    return [replace(cell, best=True) if cell is best else cell for cell in cells]

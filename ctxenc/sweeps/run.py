@@ -10,15 +10,13 @@ from pathlib import Path
 
 from ctxenc import launch
 from ctxenc.comparison import comparison_table, sections
+from ctxenc.comparison.formats import render
 from ctxenc.comparison.records import Record
-from ctxenc.comparison.tables import render
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.runs.folder import reserve
 from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import FILE, Sweep
-
-SEED = "seed"  # means are taken over runs that differ in nothing else
 
 
 def run(
@@ -89,15 +87,11 @@ def closing(
         lines.append(f"to go on with the others: python -m ctxenc.train {resume}")
     if not jobs:
         return "\n".join(lines)
-    several = len({job.settings.values.get(SEED) for job in jobs}) > 1
-    by_seed = f" --group-by {SEED}" if several else ""
-    command = f"python -m ctxenc.compare {shlex.quote(str(folder))}{by_seed}"
-    lines.append(f"to compare them:          {command}")
-    compared = sections.compare(jobs, sort=monitor)
+    lines.append(f"to compare them:          python -m ctxenc.compare {shlex.quote(str(folder))}")
+    compared = sections.compare(jobs, sort=monitor, group_by=())
     tables = comparison_table.tables(compared, monitor=monitor)
-    groups = [g for s in compared.sections for g in comparison_table.grouped(s.runs, SEED)]
-    if any(len(group) > 1 for group in groups):
-        means = comparison_table.tables(compared, group_by=SEED, monitor=monitor)
+    means = sections.compare(jobs, sort=monitor)
+    if any(section.by for section in means.sections):
         count = len(compared.sections)
-        tables[count:count] = means[:count]
+        tables[count:count] = comparison_table.tables(means, monitor=monitor)[:count]
     return "\n".join([render(tables, "table"), "", *lines])

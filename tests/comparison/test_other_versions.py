@@ -7,9 +7,9 @@ import json
 import pytest
 
 from ctxenc.comparison import comparison_table, page, paired, sections
+from ctxenc.comparison.formats import FORMATS, render
 from ctxenc.comparison.records import load, read
 from ctxenc.comparison.settings import Settings, differing
-from ctxenc.comparison.tables import FORMATS, render
 from ctxenc.metrics import registry
 from ctxenc.metrics.registry import METRICS, Metric
 from tests.fake_runs import CONFIG, damage, fake_evaluation, fake_run
@@ -105,10 +105,10 @@ def test_a_new_metric_is_one_entry_in_the_registry(folder, monkeypatch):
 
 def test_a_run_without_its_configuration_does_not_make_every_key_differ(tmp_path):
     for name in ("a", "b", "c"):
-        fake_run(tmp_path / name, seed=ord(name))
+        fake_run(tmp_path / name, mask_height=ord(name))
     damage(read(tmp_path / "c", "c").run, ".hydra/config.yaml", None)
     found, tables = compared(tmp_path)
-    assert [column.key for column in tables[0].columns if column.setting] == ["seed"]
+    assert [column.key for column in tables[0].columns if column.setting] == ["mask_height"]
     assert tables[-1].rows[0]["problem"].text == ".hydra/config.yaml: missing"
     assert len(found.ranked) == 3
 
@@ -120,4 +120,5 @@ def test_a_key_named_like_a_metric_is_not_taken_for_its_figure(tmp_path):
     found, tables = compared(tmp_path, sort="psnr_db")
     assert [run.label for run in found.ranked] == ["a", "b"]
     assert [row["validation.last.psnr_db"] for row in tables[0].values()] == [15.0, None]
-    assert "0.500" in render(comparison_table.tables(found, group_by="seed"), "table")
+    _, tables = compared(tmp_path, group_by=["seed"])
+    assert "0.500" in render(tables, "table")

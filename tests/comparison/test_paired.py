@@ -70,8 +70,10 @@ def test_evaluations_without_the_figures_of_each_image_are_one_line(tmp_path):
         fake_evaluation(run := fake_run(tmp_path / name), [10, 12])
         if name != "d":
             (run.path / "evaluation/test/per_image.csv").unlink()
-    expected = "a/evaluation/test and 2 more: no per_image.csv, so no paired differences"
-    assert paired_rows(tmp_path) == ([], [expected])
+    rows, left_out = paired_rows(tmp_path)
+    assert left_out == ["a/evaluation/test and 2 more: no per_image.csv, so images are not paired"]
+    assert {row["test.difference.psnr_db"] for row in rows} == {0.0}
+    assert {row["test.difference.psnr_db.low"] for row in rows} == {None}  # of no known spread
 
 
 def test_every_metric_whose_columns_both_have_is_paired(tmp_path):

@@ -49,7 +49,7 @@ def test_the_order_is_that_of_the_key(tmp_path):
         fake_run(tmp_path / name, psnr, seed=seed)
 
     def order(**options):
-        (section,) = compared(tmp_path, **options).sections
+        (section,) = compared(tmp_path, group_by=(), **options).sections
         return "".join(ranking(section))
 
     assert order() == "yzx"
@@ -61,7 +61,7 @@ def test_the_order_is_that_of_the_key(tmp_path):
     assert order(top=2) == "yz"
     assert order(filters=["seed=1e1"]) == "x"
     assert order(filters=["mask=center", "state=finished", "seed=2"]) == "y"
-    assert compared(tmp_path, top=1).sections[0].hidden == 2
+    assert compared(tmp_path, group_by=(), top=1).sections[0].hidden == 2
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_the_order_is_that_of_the_key(tmp_path):
         ({"baseline": "c"}, "no such run"),
         ({"baseline": "b"}, "no figures"),
         ({"top": 0}, "at least 1"),
-        ({"top": 0, "group_by": "seed"}, "at least 1"),
-        ({"group_by": "psnr_db"}, "no such key"),
+        ({"top": 0, "group_by": ["seed"]}, "at least 1"),
+        ({"group_by": ["psnr_db"]}, "no such key"),
     ],
 )
 def test_what_cannot_be_asked_is_a_user_error(tmp_path, options, message):
@@ -92,7 +92,7 @@ def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):
             where = tmp_path / f"{weight}-{seed}"
             fake_run(where, psnr, lambda_adv=weight, seed=seed, num_workers=seed)
     fake_run(tmp_path / "failed", 1.0, state="failed", lambda_adv=1e-2, seed=9)
-    table, _ = comparison_table.tables(compared(tmp_path), group_by="seed")
+    table, _ = comparison_table.tables(compared(tmp_path, group_by=["seed"]))
     first, second = table.values()
     assert first["validation.last.psnr_db"] == pytest.approx(statistics.mean(psnrs[0]))
     assert first["validation.last.psnr_db.sd"] == pytest.approx(statistics.stdev(psnrs[0]))
@@ -110,17 +110,17 @@ def test_the_runs_that_others_began_with_are_called_as_in_the_table(tmp_path):
         for seed in (0, 1):
             fake_run(tmp_path / f"{name}-{seed}", 16, seed=seed, init_from=value)
     called = {"null", "sweep/0-lambda_adv=0,mask=center@30", "run@5"}
-    (table, *_) = comparison_table.tables(compared(tmp_path))
+    (table, *_) = comparison_table.tables(compared(tmp_path, group_by=()))
     assert [column.key for column in table.columns][:3] == ["run", "seed", "init_from"]
     assert {row["init_from"].text for row in table.rows} == called
     assert {row["init_from"].value for row in table.rows} == {
         *("null", f"{source}@30", "/else/where/run@5")
     }
-    (groups, *_) = comparison_table.tables(compared(tmp_path), group_by="seed")
+    (groups, *_) = comparison_table.tables(compared(tmp_path, group_by=["seed"]))
     assert {(row["init_from"].text, row["n"].text) for row in groups.rows} == {
         *(("null", "1"), ("sweep/0-lambda_adv=0,mask=center@30", "2"), ("run@5", "2"))
     }
-    (groups, *_) = comparison_table.tables(compared(tmp_path), group_by="init_from")
+    (groups, *_) = comparison_table.tables(compared(tmp_path, group_by=["init_from"]))
     assert "sweep/0-lambda_adv=0,mask=center@30" in groups.rows[0]["values"].text
     for text in ("run@5", "/else/where/run@5"):
         (section,) = compared(tmp_path, filters=[f"init_from={text}"]).sections

@@ -66,3 +66,29 @@ def test_values_that_an_image_does_not_have_are_left_out():
     assert some.mean() == pytest.approx(alone.mean(), abs=0.02)
     assert some.std() == pytest.approx(alone.std(), rel=0.1)
     assert np.isnan(means(np.full((3, 1), np.nan))).all()
+
+
+@pytest.mark.parametrize("images", [1, 200], ids=["figures alone", "by image"])
+@pytest.mark.parametrize("seeds", [3, 5])
+def test_seeds_tell_what_is_there_and_nothing_that_is_not(seeds, images):
+    """Of 200 draws: seed noise is not taken for a difference, and one of three spreads is found."""
+    rng = np.random.default_rng(0)
+
+    def told_apart(difference):
+        of_seeds = rng.normal(0, 0.1, (200, 2, seeds, 1)) + difference * np.array([[[1]], [[0]]])
+        hard = rng.normal(15, 3, (200, 1, 1, images))  # far more than settings or seeds differ
+        values = hard + of_seeds + rng.normal(0, 0.3, (200, 2, seeds, images)) * (images > 1)
+        rows = [{"psnr": row} for row in values.reshape(-1, images)]
+        samples = np.array([found["psnr_db"] for found in bootstrap.resampled_figures(rows)])
+        samples = samples.reshape(200, 2, seeds, -1)[..., : 1 if images == 1 else None]
+        intervals = [bootstrap.over_seeds(ours - theirs) for ours, theirs in samples]
+        return np.mean([not found["low"] <= 0 <= found["high"] for found in intervals])
+
+    assert told_apart(0.0) <= 0.1
+    if seeds == 5:
+        assert told_apart(0.3) >= 0.9
+
+
+def test_two_seeds_have_no_interval_and_equal_ones_one_of_no_width():
+    assert bootstrap.over_seeds(np.array([[1.0], [2.0]])) == {"mean": 1.5}
+    assert bootstrap.over_seeds(np.ones((3, 1))) == {"mean": 1.0, "low": 1.0, "high": 1.0}

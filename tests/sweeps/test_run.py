@@ -39,10 +39,11 @@ def test_means_and_spreads_over_seeds_best_first(tmp_path):
         fake_run(tmp_path / f"{number}-a", psnr, learning_rate_g=float(rate), seed=seed)
     text = shown(tmp_path, 4)
     means = text.index("Mean ± standard deviation over seed")
-    (line,) = [line for line in text[means:].splitlines() if line.startswith("0.001 ")]
-    assert line.split()[:7] == ["0.001", "2", "0,", "1", "16.00", "±", "1.41"]  # √2
-    assert names(text[means:], "Mean") == ["0.01", "0.001"]
-    assert text.endswith("--group-by seed")
+    (line,) = [
+        line for line in text[means:].splitlines() if line.startswith("learning_rate_g=0.001 ")
+    ]
+    assert line.split()[1:5] == ["2", "16.00", "±", "1.41"]  # √2
+    assert text.index("learning_rate_g=0.01 ", means) < text.index("learning_rate_g=0.001 ", means)
 
 
 def test_seeds_that_each_have_other_keys_have_no_means(tmp_path):

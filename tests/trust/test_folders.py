@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 
 from ctxenc.cli import one_line_errors
 from ctxenc.comparison import comparison_table, page, paired, records, sections
-from ctxenc.comparison.tables import FORMATS, render
+from ctxenc.comparison.formats import FORMATS, render
 from ctxenc.config import references
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from ctxenc.comparison import figures, settings
+from ctxenc.comparison import figures, groups
 from ctxenc.comparison.page import curves, samples
 from ctxenc.comparison.page.samples import Strips
 from ctxenc.comparison.records import Record
@@ -93,61 +93,56 @@ def command(run: Record) -> str | None:
 
 
 def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[str, Any]:
-    """What is below a section's table: names of runs and curves, curves, and blocks of samples.
+    """What there is of a section beside its table: names of settings, curves, blocks of samples.
 
-    The runs of a block, (place in the section, strips, caption), have the same images.
+    The settings of a block, (place in the section, strips, caption), have the same images: those
+    of the first run that has a picture.
     """
-    names = _names(section)
-    series = [curves.series(run, most) for run in section.runs]
+    names = groups.names(section.groups, section.by)
+    runs = [list(group.draws.values()) or list(group.runs) for group in section.groups]
+    series = [[curves.series(run, most) for run in group] for group in runs]
     blocks: dict[str, list[tuple[int, Strips, str]]] = {}
-    for number, run in enumerate(section.runs):
-        if strips := pictures.get(run):
-            caption = f"step {strips.step:,}"
-            if MAIN in run.last:
-                figure, metric = figures.shown(MAIN, run.last[MAIN]), METRICS[MAIN]
-                caption = f"{section.split} {metric.title} {figure} {metric.unit} · {caption}"
-            blocks.setdefault(strips.same, []).append((number, strips, caption))
+    for number, group in enumerate(runs):
+        if run := next((run for run in group if run in pictures), None):
+            strips = pictures[run]
+            blocks.setdefault(strips.same, []).append((number, strips, _caption(section, run)))
     data = {  # Plotly takes names for HTML
-        "runs": [{"name": escape(printable(n)), **s} for n, s in zip(names, series, strict=True)],
+        "runs": [
+            {"name": escape(printable(name)), **curves.of_group(group)}
+            for name, group in zip(names, series, strict=True)
+        ],
         "baselines": [
             {"name": escape(printable(name.replace("_", " "))), "values": dict(values)}
             for name, values in section.runs[0].baselines.items()
         ],
     }
     return {
+        "title": section.title,
         "names": names,
         "split": section.split,
-        "titles": curves.titles(series, section.split),
+        "over": ", ".join(section.by),
+        "titles": curves.titles([run for group in series for run in group], section.split),
         "data": data,
         "blocks": list(blocks.values()),
-        "without": len(section.runs) - sum(map(len, blocks.values())),
+        "without": len(section.groups) - sum(map(len, blocks.values())),
     }
 
 
-def _names(section: Section) -> list[str]:
-    """What each run is called beside a curve: the settings that tell it apart, else its label."""
-    keys = settings.differing([run.settings for run in section.runs])
-    keys = list(filter(settings.changes_results, keys))
-    names = [
-        "  ".join(f"{k}={run.shown(k, v)}" for k in keys if (v := run.settings.values.get(k)))
-        for run in section.runs
+def _caption(section: Section, run: Record) -> str:
+    """Of a run's strips: which run of its setting, how good, and when."""
+    words = [f"{key}={run.shown(key, run.settings.values.get(key, ''))}" for key in section.by]
+    if MAIN in run.last:
+        figure, metric = figures.shown(MAIN, run.last[MAIN]), METRICS[MAIN]
+        words.append(f"{section.split} {metric.title} {figure} {metric.unit}")
+    return " · ".join(words)
+
+
+def _columns(table: Table) -> list[tuple[Column, list[Cell], float]]:
+    """Each column with its cells, and how far its intervals reach from zero."""
+    return [
+        (column, cells, max((abs(end) for c in cells for end in c.interval), default=0.0))
+        for column, cells in table.visible()
     ]
-    apart = len(set(names)) == len(names) and len(keys) <= 4
-    return names if apart and all(names) else [run.label for run in section.runs]
-
-
-def _columns(table: Table) -> list[tuple[Column, list[Cell], Cell | None, float]]:
-    """Each column with its cells, the best of them, and how far its intervals reach from zero."""
-    found = []
-    for column, cells in table.visible():
-        metric = METRICS.get(column.metric)
-        reach = max((abs(end) for cell in cells for end in cell.interval), default=0.0)
-        numbers = [(cell, cell.value) for cell in cells if isinstance(cell.value, int | float)]
-        best = None
-        if metric is not None and len(numbers) > 1 and not reach:
-            best = min(numbers, key=lambda pair: metric.badness(pair[1]))[0]
-        found.append((column, cells, best, reach))
-    return found
 
 
 def _groups(table: Table) -> list[tuple[str, int]]:

@@ -72,6 +72,40 @@ def series(record: Record, most: int) -> dict[str, Series]:
     return found
 
 
+def of_group(runs: Sequence[dict[str, Series]]) -> dict[str, dict[str, Series]]:
+    """The curves of a setting, by kind and name: the `mean` over its runs, and their `spread`.
+
+    The spread is the standard deviation over those that have a value at a step, None of one alone.
+    """
+    found: dict[str, dict[str, Series]] = {}
+    for kind in runs[0]:
+        steps = sorted(
+            {step for run in runs for step in run[kind].get("step", ()) if step is not None}
+        )
+        place = {step: i for i, step in enumerate(steps)}
+        names = dict.fromkeys(name for run in runs for name in run[kind] if name != "step")
+        mean: Series = {"step": [*steps]}
+        spread: Series = {}
+        for name in names:
+            values = np.full((len(runs), len(steps)), np.nan)
+            for row, run in zip(values, runs, strict=True):
+                for step, value in zip(
+                    run[kind].get("step", ()), run[kind].get(name, ()), strict=False
+                ):
+                    if step is not None and value is not None:
+                        row[place[step]] = value
+            count = np.isfinite(values).sum(axis=0)
+            sums = np.nansum(values, axis=0)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                means = sums / count
+                deviations = np.sqrt(np.nansum((values - means) ** 2, axis=0) / (count - 1))
+            mean[name] = [_short(value) for value in means.tolist()]
+            if (count > 1).any():
+                spread[name] = [_short(value) for value in deviations.tolist()]
+        found[kind] = {"mean": mean, "spread": spread}
+    return found
+
+
 def _number(value: Any) -> float:
     """The value where it is a number that a curve can show, else NaN."""
     kind = type(value)

@@ -34,16 +34,36 @@ const hover = "%{y:.4~g}<extra>%{fullData.name}</extra>";
 const style = getComputedStyle(document.documentElement);
 const colour = (name) => style.getPropertyValue(`--${name}`); // of the light or the dark page
 
+// One standard deviation to both sides of a mean; a gap where there is one run alone.
+function band(name, step, y, spread, line) {
+  const known = step.map((_, i) => i).filter((i) => y[i] !== null && spread[i] !== null);
+  const back = [...known].reverse();
+  return {
+    name,
+    x: [...known, ...back].map((i) => step[i]),
+    y: [...known.map((i) => y[i] + spread[i]), ...back.map((i) => y[i] - spread[i])],
+    fill: "toself",
+    fillcolor: line.color,
+    opacity: 0.2,
+    line: { width: 0 },
+    mode: "lines",
+    hoverinfo: "skip",
+  };
+}
+
 function draw(figure, section, chips) {
   const metric = figure.querySelector("select").value;
   const logarithmic = figure.querySelector("input").checked;
   const quiet = colour("quiet");
   const traces = [];
+  const bands = []; // below the lines
   section.runs.forEach((run, i) => {
-    const { step, [metric]: y } = run[figure.dataset.kind];
+    const { mean, spread } = run[figure.dataset.kind];
+    const { step, [metric]: y } = mean;
     if (!Array.isArray(y) || chips[i].ariaPressed !== "true") return;
     const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / 7) % 4];
     const line = { color: colour(`c${i % 7}`), dash, width: 1.8 };
+    if (Object.hasOwn(spread, metric)) bands.push(band(run.name, step, y, spread[metric], line));
     const marks = { mode: y.length < 40 ? "lines+markers" : "lines", marker: { size: 5 } };
     traces.push({ name: run.name, x: step, y, line, ...marks, hovertemplate: hover });
   });
@@ -84,7 +104,7 @@ function draw(figure, section, chips) {
     uirevision: `${metric} ${logarithmic}`,
   };
   const settings = { displayModeBar: false, responsive: true, doubleClick: "reset" };
-  Plotly.react(figure.querySelector(".plot"), traces, layout, settings);
+  Plotly.react(figure.querySelector(".plot"), [...bands, ...traces], layout, settings);
 }
 
 function curves(root) {

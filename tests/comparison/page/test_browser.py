@@ -9,6 +9,7 @@ import pytest
 from ctxenc.comparison import comparison_table, page, paired, sections
 from ctxenc.comparison.records import load
 from tests.comparison.page.runs import HOSTILE, fill
+from tests.fake_runs import fake_run, fake_samples
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
@@ -43,11 +44,16 @@ def browser(tmp_path_factory):
 
 @pytest.fixture
 def opened(browser, folder, tmp_path):
-    found = sections.compare(load([folder]))
+    return show(browser, folder, tmp_path, group_by=())  # a row a run, though their seeds differ
+
+
+def show(browser, folder, tmp_path, **options):
+    found = sections.compare(load([folder]), **options)
     pairs, _ = paired.tables(found)
     file = tmp_path / "page.html"
     page.save(file, found, comparison_table.tables(found, pairs))
     browser.get(file.as_uri())
+    browser.execute_script("document.querySelector('.curves')?.scrollIntoView()")
     wait_until(browser, "return document.querySelectorAll('.curves svg.main-svg').length > 0")
     return browser
 
@@ -184,3 +190,25 @@ def test_the_page_fits_the_screen(opened, width, scheme):
     finally:
         opened.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         opened.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_a_setting_has_one_curve_with_a_band_and_one_row_of_samples(browser, tmp_path):
+    for weight, psnrs in {0.0: (15.0, 16.0, 17.0), 0.1: (14.0,)}.items():
+        for seed, psnr in enumerate(psnrs):
+            run = fake_run(tmp_path / f"{weight}-{seed}", psnr, lambda_adv=weight, seed=seed)
+            fake_samples(run)
+    show(browser, tmp_path, tmp_path)
+    assert traces(browser)["lambda_adv=0"] == [16.5, 16.0]
+    script = """return document.querySelector('.plot').data.filter(t => t.fill === 'toself')
+        .map(t => [t.name, [...t.x], [...t.y]])"""
+    (band,) = browser.execute_script(script)
+    assert band == ["lambda_adv=0", [50, 100, 100, 50], [17.5, 17.0, 15.0, 15.5]]
+    captions = browser.find_elements("css selector", ".filled > div")
+    first = "lambda_adv=0\nseed=0 · validation PSNR 15.00 dB · step 100"
+    assert [caption.text.split("\n")[0] for caption in captions] == [
+        "lambda_adv=0",
+        "lambda_adv=0.1",
+    ]
+    assert captions[0].text == first
+    click(browser, ".legend [aria-pressed]", 0)
+    assert browser.execute_script(script) == []

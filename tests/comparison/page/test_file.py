@@ -26,8 +26,8 @@ def folder(tmp_path_factory):
 
 
 def made(folder, **options):
-    found = sections.compare(load([folder]))
-    return page.html(found, comparison_table.tables(found, **options))
+    found = sections.compare(load([folder]), **options)
+    return page.html(found, comparison_table.tables(found))
 
 
 @pytest.mark.parametrize("captioned", [True, False])  # of earlier versions they are not
@@ -153,5 +153,5 @@ def test_the_split_is_said_above_columns_curves_and_samples(folder, tmp_path):
 
 
 def test_groups_have_a_page_too(folder):
-    html = made(folder, group_by="seed")
+    html = made(folder, group_by=["seed"])
     assert "Mean ± standard deviation over seed" in html
