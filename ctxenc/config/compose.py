@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -18,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import references, schema, search_path
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 
 PRIMARY = "train"  # conf/train.yaml
 
@@ -69,7 +69,7 @@ def with_absolute_paths(composed: DictConfig) -> DictConfig:
 
 def absolute(path: str) -> str:
     """The path from the root, with the user's home for ``~``."""
-    return str(Path(path).expanduser().absolute())
+    return str(expanded(path).absolute())
 
 
 def quoted(path: str) -> str:

@@ -14,6 +14,7 @@ from ctxenc import launch
 from ctxenc.config.compose import PRIMARY, compose, parse, quoted
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
+from ctxenc.paths import expanded
 from ctxenc.runs.folder import VALIDATED
 from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
@@ -133,7 +134,7 @@ def _checked(command: list[str], config_name: str, hint: str = "", *, begun: boo
             composed.init_from = None  # jobs with a checkpoint need it no more; the others will say
         config = launch.prepare(composed).config
         for key in ("samples_dir", "save_dir"):
-            if Path(value := getattr(config, key)).expanduser().is_absolute():
+            if expanded(value := getattr(config, key)).is_absolute():
                 raise UserError(
                     f"{key}={value}: expected a relative folder, as all runs would share this one"
                 )
