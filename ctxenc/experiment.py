@@ -166,7 +166,6 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                     run_log.validation(at, figures)
                     checkpoints.save(at, state, run_log.sums, figures)
                     run_log.summarise()
-                    background.check()  # after the save: a picture may not cost the weights
                     current.write_status("running")
                 if (stop := current.stop_requested()) and at < intervals.total_steps:
                     run_log.check_finite(at, state)
