@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,6 +57,9 @@ def one_line_errors(program: str) -> Iterator[None]:
     try:
         yield
     except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR", "0") != "0":  # as Hydra's users expect
+            error.__suppress_context__ = False
+            traceback.print_exception(error)
         _leave(program, str(error), 1)
     except OSError as error:
         _leave(program, f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)

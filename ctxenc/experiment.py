@@ -59,7 +59,7 @@ class Experiment:
             UserError: the data cannot be had, a part breaks its contract, or sizes do not fit
                 together.
         """
-        devices.check_batch(config.batch_size)
+        devices.check_batch(config.batch_size, resumed=config.resume is not None)
         model = build.model(config)
         build.check_model(model, config)
         dataset = build.dataset(config)

@@ -1,6 +1,7 @@
 """Starting and resuming runs, from the command line and from Python alike."""
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
         return resume(folder, rest)
     composed = compose(rest, with_hydra=True, config_name=config_name)
     wanted = Path(composed.hydra.run.dir)
+    level = logging.DEBUG if composed.hydra.verbose else logging.NOTSET
+    logging.getLogger("ctxenc").setLevel(level)
     with open_dict(composed):
         del composed["hydra"]
     ready = prepare(composed)
@@ -122,6 +125,7 @@ def prepare(composed: DictConfig) -> Experiment:
     if config.distributed:
         processes.join()  # before JAX computes anything
     runtime.keep_memory()
+    runtime.platform()  # or refused
     ready = processes.together(lambda: Experiment.of(config))
     if ready.warm_start is not None:
         composed.init_from = ready.warm_start.source

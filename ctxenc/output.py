@@ -7,19 +7,19 @@ import io
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any
 
 GONE = (errno.EPIPE, errno.EIO)  # ``| head`` has read enough; the terminal was closed
 ASCII = {"−": "-", "–": "-", "±": "+/-", "×": "x", "≈": "~", "…": "..."}
 
 
 class Lasting:
-    """A text stream that can be written to whether or not anybody reads it.
+    """A text stream, or None, that can be written to whether or not anybody reads it.
 
     Where `only` is given, errors of other numbers (`errno`) are raised as ever.
     """
 
-    def __init__(self, stream: TextIO | None, only: tuple[int, ...] = ()):
+    def __init__(self, stream: Any, only: tuple[int, ...] = ()):
         self._stream = stream or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123
         self._only = only
 

@@ -73,14 +73,13 @@ def keep_memory() -> bool:
 
     It has to be called before JAX starts its threads, when it is not known yet whether they will
     be on a CPU: so elsewhere the threads share one arena too. The user's own ``GLIBC_TUNABLES`` or
-    ``MALLOC_…`` settings win. Returns whether all was done; raises as `platform`.
+    ``MALLOC_…`` settings win. Returns whether all was done.
     """
     users = any(name == "GLIBC_TUNABLES" or name.startswith("MALLOC_") for name in os.environ)
-    mallopt = None
-    if sys.platform == "linux" and not users:
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
-    if mallopt is not None:
-        mallopt(M_ARENA_MAX, 1)  # the threads that JAX starts next would give theirs back whole
-    if platform() != "cpu" or mallopt is None:
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if users or mallopt is None:  # musl has none
+        return False
+    mallopt(M_ARENA_MAX, 1)  # the threads that JAX starts next would give theirs back whole
+    if platform() != "cpu":
         return False
     return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

@@ -50,7 +50,10 @@ def main() -> None:
     if asked.help:
         print(help_text(asked.config_name))
     elif asked.showing:
-        hydra_main()  # it reads the command line by itself
+        try:
+            hydra_main()  # it reads the command line by itself
+        except ValueError as error:
+            raise UserError(str(error)) from None
     elif asked.multirun or sweep_run.is_resume(asked.overrides):
         sweep, whole = sweep_run.run(asked.overrides, hydra_main, **where)
         print(sweep.path)

@@ -59,6 +59,7 @@ class TrainedModel:
         runtime.check_settings()
         runtime.keep_programs()
         runtime.keep_memory()
+        runtime.platform()  # or refused
         config = check(saved)
         model = build.model(config)
         if not run.checkpoints.is_dir():

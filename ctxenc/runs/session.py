@@ -138,7 +138,9 @@ def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
     Of several processes, one writes the file, and the others show errors alone.
     """
     ours, handlers = logging.getLogger("ctxenc"), [console]
-    console.setLevel(logging.INFO if processes.is_main() else logging.ERROR)
+    verbose = ours.getEffectiveLevel() == logging.DEBUG  # hydra.verbose=true
+    shown = logging.DEBUG if verbose else logging.INFO
+    console.setLevel(shown if processes.is_main() else logging.ERROR)
     if processes.is_main():
         handlers.append(_LogFile(file, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter(LOG_LINE))
