@@ -9,11 +9,21 @@ From Python, a run is one call with the overrides of the command line::
 """
 
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 # A larger picture is taken for a decompression bomb, as in `data.image_files`. OpenCV, with which
 # TFDS decodes, reads this when it is imported: so it is set before anything else of ours is.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "100000000")
+
+# `python -m ctxenc.train`, or a script ctxenc-train, whose further imports take seconds. Nobody
+# else's process: it may import this package, and its signals are its own.
+_module = any(argument.startswith("ctxenc.") for argument in sys.orig_argv[1:])
+_script = "".join(sys.argv[:1]).rpartition("/")[2]
+if _module if _script == "-m" else _script.startswith("ctxenc-"):
+    from ctxenc import cli
+
+    cli.start()
 
 if TYPE_CHECKING:
     from ctxenc.launch import run

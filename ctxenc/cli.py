@@ -1,11 +1,49 @@
-"""What the programs share: errors as one line and an exit status."""
+"""What the programs share: how they start, and errors as one line and an exit status."""
 
 import contextlib
 import logging
+import os
+import signal
 import sys
+import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
-from ctxenc.errors import Interrupted, UserError, printable
+from ctxenc import output, stops
+from ctxenc.errors import UserError, printable
+
+
+def start() -> None:
+    """Before anything is imported: hear stops, and open nothing as an output that was closed.
+
+    With ``2>&-`` the first file that is opened would be what libraries print to.
+    """
+    with contextlib.suppress(OSError):
+        while (opened := os.open(os.devnull, os.O_RDWR)) < 3:
+            pass
+        os.close(opened)
+    stops.leave_at_once()
+
+
+@contextlib.contextmanager
+def program(name: str) -> Iterator[None]:
+    """All that a program does once it is imported; it ends as `one_line_errors` says.
+
+    Whether anybody reads what it prints does not matter to it, but standard output must not be a
+    file that cannot be written. Stops raise `Interrupted`.
+    """
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's cells name theirs, which need not be there
+    for library in ("absl", "asyncio"):  # Orbax and TFDS; their errors reach us
+        logging.getLogger(library).setLevel(logging.CRITICAL)
+    with output.standard_streams(), stops.raised(), one_line_errors(name):
+        try:
+            Path.cwd()
+        except OSError:
+            raise UserError("the working directory is not there any more") from None
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
 
 
 @contextlib.contextmanager
@@ -13,21 +51,21 @@ def one_line_errors(program: str) -> Iterator[None]:
     """Turn what a user can mend, or asked for, into one line on standard error.
 
     Exits with 1 for a `UserError` or an error of the operating system (a full disk, a folder that
-    cannot be written), and with 128 + signal number for an interruption. Anything else is a fault
-    of this package and keeps its traceback.
+    cannot be written), and with 128 + signal number for an interruption, whose last note says how
+    to go on. Anything else is a fault of this package and keeps its traceback.
     """
-    for library in ("absl", "asyncio"):  # Orbax and TFDS; their errors reach us
-        logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
         yield
     except UserError as error:
+        if os.environ.get("HYDRA_FULL_ERROR", "0") != "0":  # as Hydra's users expect
+            error.__suppress_context__ = False
+            traceback.print_exception(error)
         _leave(program, str(error), 1)
     except OSError as error:
         _leave(program, f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
-    except Interrupted as stop:
-        _leave(program, f"stopped by {stop}; resume=RUN goes on", 128 + stop.signum)
-    except KeyboardInterrupt:
-        _leave(program, "stopped by Ctrl-C", 130)
+    except KeyboardInterrupt as stop:
+        told = [f"stopped by {str(stop) or 'Ctrl-C'}", *getattr(stop, "__notes__", [])[-1:]]
+        _leave(program, "; ".join(told), 128 + getattr(stop, "signum", signal.SIGINT))
 
 
 def _leave(program: str, message: str, status: int) -> None:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from ctxenc.cli import one_line_errors
+from ctxenc.cli import program
 from ctxenc.comparison import comparison_table, paired, records, sections
 from ctxenc.comparison.formats import FORMATS, render
 from ctxenc.comparison.pivot import pivot
@@ -11,33 +11,33 @@ from ctxenc.errors import printable
 from ctxenc.metrics.registry import MAIN, METRICS
 
 
+@program("ctxenc.compare")
 def main() -> None:
     """Read the command line, compare, print the table or the page's path."""
     options = _options()
-    with one_line_errors("ctxenc.compare"):
-        runs = records.load(options.folders)
-        compared = sections.compare(
-            runs,
-            sort=options.sort,
-            top=options.top,
-            filters=options.filter,
-            baseline=options.baseline,
-            group_by=_keys(options.group_by),
-        )
-        pairs, left_out = paired.tables(compared, everything=options.all)
-        for line in left_out:
-            print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
-        tables = comparison_table.tables(compared, pairs, everything=options.all)
-        if options.pivot:
-            own = pivot(compared, tuple(options.pivot), options.metric)
-            tables = [own] if options.html is None else [own, *tables]
-        if options.html is not None:
-            from ctxenc.comparison import page  # Jinja, Pillow and plotly, half a second
+    runs = records.load(options.folders)
+    compared = sections.compare(
+        runs,
+        sort=options.sort,
+        top=options.top,
+        filters=options.filter,
+        baseline=options.baseline,
+        group_by=_keys(options.group_by),
+    )
+    pairs, left_out = paired.tables(compared, everything=options.all)
+    for line in left_out:
+        print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
+    tables = comparison_table.tables(compared, pairs, everything=options.all)
+    if options.pivot:
+        own = pivot(compared, tuple(options.pivot), options.metric)
+        tables = [own] if options.html is None else [own, *tables]
+    if options.html is not None:
+        from ctxenc.comparison import page  # Jinja, Pillow and plotly, half a second
 
-            page.save(options.html, compared, tables)
-            print(options.html, file=sys.stdout if options.format is None else sys.stderr)
-        if options.html is None or options.format is not None:
-            print(render(tables, options.format or "table"))
+        page.save(options.html, compared, tables)
+        print(options.html, file=sys.stdout if options.format is None else sys.stderr)
+    if options.html is None or options.format is not None:
+        print(render(tables, options.format or "table"))
 
 
 def _options() -> argparse.Namespace:

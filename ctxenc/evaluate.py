@@ -1,13 +1,13 @@
 """``python -m ctxenc.evaluate RUN [OVERRIDE] …``: a run's test figures beside baselines."""
 
 import argparse
-from pathlib import Path
 
 from ctxenc.baselines import BASELINES
-from ctxenc.cli import one_line_errors
+from ctxenc.cli import program
 from ctxenc.config import schema, search_path
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.evaluation.several import evaluate_all, split
+from ctxenc.paths import expanded
 from ctxenc.report.progress import Counting
 from ctxenc.report.scores import show
 
@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@program("ctxenc.evaluate")
 def main() -> None:
     """Read the command line, evaluate, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
@@ -63,14 +64,13 @@ def main() -> None:
     others, asked["overrides"] = split(asked.pop("others"))
     if (batch_size := asked.pop("batch_size")) is not None:
         asked["overrides"].append(f"batch_size={batch_size}")
-    with one_line_errors("ctxenc.evaluate"):
-        search_path.add(config_dir)
-        if others or not Path(path, ".hydra", "config.yaml").expanduser().exists():
-            raise SystemExit(not evaluate_all([path, *others], force=force, **asked))
-        with Counting() as counting:
-            done = evaluate(path, **asked, progress=counting)
-        show(done.metrics)
-        print(done.path)
+    search_path.add(config_dir)
+    if others or not (expanded(path) / ".hydra" / "config.yaml").exists():
+        raise SystemExit(not evaluate_all([path, *others], force=force, **asked))
+    with Counting() as counting:
+        done = evaluate(path, **asked, progress=counting)
+    show(done.metrics)
+    print(done.path)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ class Experiment:
             UserError: the data cannot be had, a part breaks its contract, or sizes do not fit
                 together.
         """
-        devices.check_batch(config.batch_size)
+        devices.check_batch(config.batch_size, resumed=config.resume is not None)
         model = build.model(config)
         build.check_model(model, config)
         dataset = build.dataset(config)
@@ -166,7 +166,6 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                     run_log.validation(at, figures)
                     checkpoints.save(at, state, run_log.sums, figures)
                     run_log.summarise()
-                    background.check()  # after the save: a picture may not cost the weights
                     current.write_status("running")
                 if (stop := current.stop_requested()) and at < intervals.total_steps:
                     run_log.check_finite(at, state)

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ctxenc.cli import one_line_errors
+from ctxenc.cli import program
 from ctxenc.exporting import CONTRACT, check_free, export_generator
 from ctxenc.trained import TrainedModel
 
@@ -11,6 +11,7 @@ EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of the 
 expects and returns, and load.py, an example that needs only jax, flatbuffers and numpy."""
 
 
+@program("ctxenc.export")
 def main() -> None:
     """Read the command line, export, print the arrays of the contract and the sizes."""
     parser = argparse.ArgumentParser(
@@ -23,9 +24,8 @@ def main() -> None:
     add("-o", "--output", metavar="FOLDER", required=True, type=Path, help="new or empty folder")
     add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
     given = parser.parse_args()
-    with one_line_errors("ctxenc.export"):
-        check_free(given.output)
-        contract = export_generator(TrainedModel.load(given.run, given.checkpoint), given.output)
+    check_free(given.output)
+    contract = export_generator(TrainedModel.load(given.run, given.checkpoint), given.output)
     arrays = {name: contract["arguments"][name] for name in ("images", "mask")}
     for name, array in {**arrays, "returns": contract["returns"]}.items():
         shape = ", ".join(map(str, array["shape"]))

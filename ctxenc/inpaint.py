@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from ctxenc.cli import one_line_errors
+from ctxenc.cli import one_line_errors, program
 from ctxenc.errors import printable
 from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs
 from ctxenc.trained import TrainedModel
@@ -18,6 +18,7 @@ mirrored beyond its edges. Standard output gets the paths written, standard erro
 Where a photo cannot be filled the others are, and the exit status is 1."""
 
 
+@program("ctxenc.inpaint")
 def main() -> None:
     """Read the command line, fill the photos, print what was written."""
     parser = argparse.ArgumentParser(
@@ -42,9 +43,8 @@ def main() -> None:
         parser.error("--invert goes with --mask")
     what = {"mask": given.mask, "boxes": given.box or ()}
     what |= {"invert": given.invert, "grid": given.grid}
-    with one_line_errors("ctxenc.inpaint"):
-        work = pairs(given.photos, given.output, given.mask, grid=given.grid)
-        trained = TrainedModel.load(given.run, given.checkpoint)
+    work = pairs(given.photos, given.output, given.mask, grid=given.grid)
+    trained = TrainedModel.load(given.run, given.checkpoint)
     console, status = Console(stderr=True), 0
     # Where the paths go to a pipe they do not go through the bar, which would tear long ones.
     through = sys.stdout.isatty()

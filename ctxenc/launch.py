@@ -1,6 +1,7 @@
 """Starting and resuming runs, from the command line and from Python alike."""
 
 import contextlib
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
+from ctxenc.paths import expanded
 from ctxenc.runs.checkpoints import saved_steps
 from ctxenc.runs.folder import VALIDATED, Run, check_path, reserve
 from ctxenc.warm_start import located
@@ -37,6 +39,8 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
         return resume(folder, rest)
     composed = compose(rest, with_hydra=True, config_name=config_name)
     wanted = Path(composed.hydra.run.dir)
+    level = logging.DEBUG if composed.hydra.verbose else logging.NOTSET
+    logging.getLogger("ctxenc").setLevel(level)
     with open_dict(composed):
         del composed["hydra"]
     ready = prepare(composed)
@@ -62,7 +66,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     Raises:
         UserError: not a run folder, no whole checkpoint, or a change of anything else.
     """
-    begun = Run(Path(path).expanduser())
+    begun = Run(expanded(path))
     try:
         saved = begun.config
         resumed, trained_on = compatible(saved, begun.path), begun.dataset
@@ -116,10 +120,12 @@ def prepare(composed: DictConfig) -> Experiment:
     Its `init_from` is given the step that was read: saved, it means the same weights again.
     """
     config = check(composed)
+    runtime.check_settings()
     runtime.keep_programs()
     if config.distributed:
         processes.join()  # before JAX computes anything
     runtime.keep_memory()
+    runtime.platform()  # or refused
     ready = processes.together(lambda: Experiment.of(config))
     if ready.warm_start is not None:
         composed.init_from = ready.warm_start.source
@@ -166,7 +172,7 @@ def _folders(parts: list[str]) -> list[str]:
 def reserve_for(config: Config, wanted: Path) -> Path:
     """A new run folder, once the folders that its keys name are known to be free."""
     for key in ("samples_dir", "save_dir"):
-        folder = Path(getattr(config, key)).expanduser()
+        folder = expanded(getattr(config, key))
         check_path(folder)
         if folder.is_absolute() and folder.is_dir() and any(folder.iterdir()):
             raise UserError(f"{key}={folder}: not empty; expected a new or empty folder")

@@ -5,10 +5,50 @@ import os
 import sys
 
 import jax
-from platformdirs import user_cache_path
+
+from ctxenc import paths
+from ctxenc.errors import UserError
 
 # <malloc.h>; mallopt(3) says what they do.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+
+
+# JAX's settings that change what is computed, its types or its random numbers. Runs would not
+# compare, checkpoints not be read, and under some nothing works.
+EXPECTED = {
+    "jax_enable_x64": False,
+    "jax_default_prng_impl": "threefry2x32",
+    "jax_threefry_partitionable": True,
+    "jax_random_seed_offset": 0,
+    "jax_numpy_dtype_promotion": "standard",
+    "jax_numpy_rank_promotion": "allow",
+    "jax_transfer_guard": None,
+}
+
+
+def check_settings() -> None:
+    """Refuse JAX's settings under which ctxenc would compute something else, with a `UserError`."""
+    for name, expected in EXPECTED.items():
+        found = jax.config.values.get(name, expected)
+        found = getattr(found, "value", found)  # some are enumerations
+        if found != expected:
+            raise UserError(
+                f"{name.upper()}={found}: expected {expected}, as everything here is computed "
+                f"with; unset it, or jax.config.update('{name}', {expected!r})"
+            )
+
+
+def platform() -> str:
+    """JAX's platform, ``cpu`` say; a `UserError` where the one that was asked for is not there.
+
+    From the first call on, JAX has its threads.
+    """
+    try:
+        return jax.default_backend()
+    except (RuntimeError, AssertionError) as error:
+        reason = (str(error).splitlines() or ["no such device; unset, JAX takes what there is"])[0]
+        asked = jax.config.values["jax_platforms"]
+        raise UserError(f"JAX_PLATFORMS={asked}: {reason[:200]}") from None
 
 
 def keep_programs() -> None:
@@ -17,8 +57,9 @@ def keep_programs() -> None:
     JAX's own settings win: ``JAX_COMPILATION_CACHE_DIR`` moves it, and
     ``JAX_ENABLE_COMPILATION_CACHE=false`` switches it off.
     """
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(user_cache_path("ctxenc") / "xla"))
+    folder = paths.cache("xla")
+    if folder is not None and jax.config.values["jax_compilation_cache_dir"] is None:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
         # The many small programs of a start, too: reading one takes a fraction of compiling it.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
@@ -39,6 +80,6 @@ def keep_memory() -> bool:
     if users or mallopt is None:  # musl has none
         return False
     mallopt(M_ARENA_MAX, 1)  # the threads that JAX starts next would give theirs back whole
-    if jax.default_backend() != "cpu":
+    if platform() != "cpu":
         return False
     return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, 2**31 - 1))

@@ -12,7 +12,7 @@ from omegaconf import open_dict
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ctxenc import masks, runtime
-from ctxenc.cli import one_line_errors
+from ctxenc.cli import program
 from ctxenc.config import build, instantiate, search_path
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
@@ -32,6 +32,7 @@ COLUMNS = 8
 MARGIN, LINE = 8, 22  # pixels
 
 
+@program("ctxenc.show")
 def main() -> None:
     """Read the command line, draw the sheet, print what is missing and the file."""
     parser = argparse.ArgumentParser(
@@ -46,9 +47,8 @@ def main() -> None:
     add("-n", "--images", metavar="N", type=int, default=24, help="(default: 24)")
     add("-cd", "--config-dir", metavar="DIR", help="your own YAML files, as for ctxenc.train")
     given = parser.parse_intermixed_args()
-    with one_line_errors("ctxenc.show"):
-        search_path.add(given.config_dir)
-        print(*show(given.overrides, given.output, given.images), sep="\n")
+    search_path.add(given.config_dir)
+    print(*show(given.overrides, given.output, given.images), sep="\n")
 
 
 def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str, Path]:
@@ -69,7 +69,9 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
         raise UserError(f"--images {count}: must be at least 1")
     if output is not None and (output.suffix.lower() != ".png" or output.is_dir()):
         raise UserError(f"--output {output}: expected a .png file")
+    runtime.check_settings()
     runtime.keep_programs()
+    runtime.platform()
     composed = compose(overrides, with_hydra=True)
     with open_dict(composed):
         names = composed.pop("hydra").runtime.choices

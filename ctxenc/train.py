@@ -9,7 +9,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from ctxenc import launch
-from ctxenc.cli import one_line_errors
+from ctxenc.cli import program
 from ctxenc.config import search_path
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
@@ -41,22 +41,25 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+@program("ctxenc.train")
 def main() -> None:
     """Read the command line, train, and print the run folder's path last."""
-    with one_line_errors("ctxenc.train"):
-        asked = parser().parse_intermixed_args()
-        where = {"config_dir": asked.config_dir, "config_name": asked.config_name}
-        search_path.add(asked.config_dir)
-        if asked.help:
-            print(help_text(asked.config_name))
-        elif asked.showing:
+    asked = parser().parse_intermixed_args()
+    where = {"config_dir": asked.config_dir, "config_name": asked.config_name}
+    search_path.add(asked.config_dir)
+    if asked.help:
+        print(help_text(asked.config_name))
+    elif asked.showing:
+        try:
             hydra_main()  # it reads the command line by itself
-        elif asked.multirun or sweep_run.is_resume(asked.overrides):
-            sweep, whole = sweep_run.run(asked.overrides, hydra_main, **where)
-            print(sweep.path)
-            sys.exit(0 if whole else 1)
-        else:
-            print(launch.run(*asked.overrides, **where).path)
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    elif asked.multirun or sweep_run.is_resume(asked.overrides):
+        sweep, whole = sweep_run.run(asked.overrides, hydra_main, **where)
+        print(sweep.path)
+        sys.exit(0 if whole else 1)
+    else:
+        print(launch.run(*asked.overrides, **where).path)
 
 
 @hydra.main(config_path=str(search_path.config_dir()), config_name=PRIMARY, version_base="1.3")

@@ -17,6 +17,7 @@ from ctxenc.config.checks import check, compatible
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
+from ctxenc.paths import expanded
 from ctxenc.runs.checkpoints import best_step, restore_generator, saved_steps
 from ctxenc.runs.folder import Run
 from ctxenc.state import Model, Variables
@@ -53,10 +54,12 @@ class TrainedModel:
         Raises:
             UserError: not a run folder, no such checkpoint, or a damaged one.
         """
-        run = Run(Path(path).expanduser())
+        run = Run(expanded(path))
         saved = compatible(run.config, run.path)
+        runtime.check_settings()
         runtime.keep_programs()
         runtime.keep_memory()
+        runtime.platform()  # or refused
         config = check(saved)
         model = build.model(config)
         if not run.checkpoints.is_dir():

@@ -14,6 +14,7 @@ from ctxenc import step
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
+from ctxenc.paths import expanded
 from ctxenc.runs.checkpoints import best_step, checksum, restore_discriminator
 from ctxenc.state import Model, Variables, fitting
 from ctxenc.trained import TrainedModel
@@ -71,9 +72,9 @@ class WarmStart:
 def located(text: str) -> tuple[Path, int | None]:
     """The folder and the step of ``RUN`` or ``RUN@STEP``; a folder of that very name is a RUN."""
     path, at, number = text.rpartition("@")
-    if at and number.isdecimal() and not Path(text).expanduser().is_dir():
-        return Path(path).expanduser(), int(number)
-    return Path(text).expanduser(), None
+    if at and number.isdecimal() and not expanded(text).is_dir():
+        return expanded(path), int(number)
+    return expanded(text), None
 
 
 def _weights(source: TrainedModel, model: Model, part: str) -> Variables | None:

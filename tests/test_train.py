@@ -54,6 +54,7 @@ def test_progress_is_plain_lines_where_there_is_no_terminal(trained):
     assert "validation PSNR" in trained.stderr
     assert "Traceback" not in trained.stderr
     assert "WARNING" not in trained.stderr
+    assert trained.stderr.startswith(f"INFO run folder: {trained.stdout}")
 
 
 BAD = (
@@ -74,6 +75,7 @@ BAD = (
     ["--multirun", "--config-dir=/nowhere", "seed=0,1"],
     ["--config-dir=/nowhere", "seed=1"],
     ["batch_size=0"],
+    ["--multirun", "--cfg", "job"],
 )
 
 

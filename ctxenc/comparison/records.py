@@ -19,6 +19,7 @@ from ctxenc.comparison.settings import Settings, read_yaml
 from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
+from ctxenc.paths import expanded
 from ctxenc.runs.folder import FORMAT, Run
 
 log = logging.getLogger(__name__)
@@ -113,7 +114,7 @@ def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
     Raises:
         UserError: a folder that is not there or cannot be read, or no run below any of them.
     """
-    roots = [Path(folder).expanduser() for folder in folders]
+    roots = [expanded(folder) for folder in folders]
     seen: set[tuple[int, int]] = set()
     found: list[Path] = []
     for folder in roots:

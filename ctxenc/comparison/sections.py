@@ -8,7 +8,6 @@ import difflib
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from ctxenc.comparison import evaluated, figures, groups, settings
@@ -19,6 +18,7 @@ from ctxenc.comparison.records import OWN_KEYS, Record, TestedOn, natural
 from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import MAIN, METRICS
+from ctxenc.paths import expanded
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,7 @@ def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool =
 
 def _named(name: str, records: Sequence[Record]) -> Record:
     """The one run of that label, folder name or path."""
-    path = Path(name).expanduser().absolute()
+    path = expanded(name).absolute()
     found = [r for r in records if path == r.run.path or name.rstrip("/") == r.label]
     found = found or [r for r in records if r.run.path.name == name]
     if len(found) != 1:

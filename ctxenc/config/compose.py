@@ -4,7 +4,6 @@ import contextlib
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -18,8 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import references, schema, search_path
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 
 PRIMARY = "train"  # conf/train.yaml
+THERE = re.compile(r"Multiple values for (\w+)\.|item is already at '([^']+)'")  # Hydra's words
 
 ConfigStore.instance().store(
     "keys", {name: f.default for name, f in schema.fields().items() if "group" not in f.metadata}
@@ -69,7 +70,7 @@ def with_absolute_paths(composed: DictConfig) -> DictConfig:
 
 def absolute(path: str) -> str:
     """The path from the root, with the user's home for ``~``."""
-    return str(Path(path).expanduser().absolute())
+    return str(expanded(path).absolute())
 
 
 def quoted(path: str) -> str:
@@ -112,16 +113,33 @@ def keys(config: Any, prefix: str = "") -> list[str]:
 
 
 def _refused(error: Exception) -> str:
+    """What Hydra's error means in ctxenc's terms."""
+    if there := THERE.search(str(error)):
+        name = there[1] or there[2]
+        return f"+{name}: it has a value already; expected {name}=…, without +"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if match is None:
         return _one_line(error)
     key = match[1]
+    group, _, option = key.partition(".")
     known = keys(OmegaConf.to_container(compose(), resolve=False))
     if key in known:
         return _one_line(error)
+    if not option and search_path.choices(key):
+        return f"{key}: nothing of it is chosen; expected +{key}=…, with +"
+    if having := _choices_with(key, group):
+        return f"{key}: not an option of this {group}; expected {' or '.join(having)} with it"
     near = difflib.get_close_matches(key, known, n=3, cutoff=0.7)
     hint = f"did you mean {' or '.join(near)}?" if near else "--help lists every key"
     return f"{key}: no such key; {hint}"
+
+
+def _choices_with(option: str, group: str) -> list[str]:
+    """The choices of a group that have an option, as overrides."""
+    choices = [f"{group}={choice}" for choice in search_path.choices(group)]
+    if group not in schema.groups() or option == group:
+        return []
+    return [c for c in choices if option in keys(OmegaConf.to_container(compose([c])))]
 
 
 def _missing(error: MissingConfigException) -> str:
@@ -129,7 +147,9 @@ def _missing(error: MissingConfigException) -> str:
     if not group:
         return _one_line(error)
     if known := search_path.choices(group):
-        return f"{group}={choice}: expected {', '.join(known)}"
+        near = difflib.get_close_matches(choice.lower(), known, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        return f"{group}={choice}: {hint}expected {', '.join(known)}"
     return f"{group}={choice}: no such file in {', '.join(map(str, search_path.folders()))}"
 
 

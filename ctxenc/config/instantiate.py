@@ -224,8 +224,12 @@ def converted(value: Any, annotation: Any) -> Any:
     Raises:
         OmegaConfBaseException: it cannot.
     """
-    cell = dataclasses.make_dataclass("Cell", [("value", annotation)])
-    return OmegaConf.structured(cell(value))
+    return OmegaConf.structured(_cell(annotation)(value))
+
+
+@functools.cache
+def _cell(annotation: Any) -> Any:
+    return dataclasses.make_dataclass("Cell", [("value", annotation)])
 
 
 def _typed(key: str, value: Any, annotation: Any) -> Any:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import diskcache
-from platformdirs import user_cache_path
+
+from ctxenc import paths
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,8 @@ def save(key: str, value: Any) -> None:
 
 
 def _tried(act: Callable[[diskcache.Cache], Any]) -> Any:
-    folder = user_cache_path("ctxenc") / "results"
+    if (folder := paths.cache("results")) is None:
+        return None
     # Neither a write-ahead log nor a memory map: home folders on clusters are network file systems,
     # where SQLite cannot have them (https://sqlite.org/wal.html). And no waiting for the disk.
     options = {"sqlite_journal_mode": "delete", "sqlite_mmap_size": 0, "sqlite_synchronous": 0}

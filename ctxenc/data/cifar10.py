@@ -19,6 +19,7 @@ from tensorflow_datasets.image_classification import cifar
 from ctxenc.data.images import Dataset
 from ctxenc.data.tfds_images import check_classes, tfds_images
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size
     """
     if classes is not None:
         check_classes(classes, NAMES)
-    folder = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    folder = expanded(data_dir or tfds.core.constants.DATA_DIR)
     if not (folder / "cifar10" / str(Cifar10.VERSION)).exists():
         _prepare(folder)
     return tfds_images(

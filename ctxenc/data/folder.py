@@ -16,6 +16,7 @@ from pathlib import Path
 from ctxenc.data import cache, image_files
 from ctxenc.data.images import HELD_OUT, Dataset, Picture
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ def folder(
         UserError: no such folder, or no readable images for one of the splits; with a
             `test_fraction` of 1, for the test split.
     """
-    root = Path(path).expanduser()
+    root = expanded(path)
     if not path or not root.is_dir():
         raise UserError(f"dataset.path={path}: no such folder; expected one of {KINDS} images")
     if not 0 < test_fraction <= 1:

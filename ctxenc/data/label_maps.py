@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from ctxenc.data.image_files import MOST_PIXELS
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 
 SIDE = 64  # pixels, after its bounding box is stretched to a square: shapes take 512 bytes each
 FINEST = 160  # pixels of a map's shorter side that are looked at, or up to twice as many
@@ -40,7 +41,7 @@ def read_shapes(folder: str | Path) -> Shapes:
     Raises:
         UserError: There are none, or a file is damaged, too large or not a label map.
     """
-    root = Path(folder).expanduser()
+    root = expanded(folder)
     if not str(folder) or not root.is_dir():
         raise UserError(f"mask.folder={folder}: no such folder; expected one of label maps (PNG)")
     found = sorted(f for f in root.rglob("*") if f.suffix.lower() == ".png" and f.is_file())

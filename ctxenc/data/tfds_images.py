@@ -19,6 +19,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.data.images import Dataset, Picture, held_out
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
 TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is
@@ -146,7 +147,7 @@ def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     """
     if name in ("", "???"):
         raise UserError("dataset.name: expected the name of a TFDS dataset, such as imagenette")
-    folder = Path(data_dir).expanduser() if data_dir else None
+    folder = expanded(data_dir) if data_dir else None
     try:
         # What `builder_from_files` does, with a look at the files in between.
         found = tfds.core.read_only_builder._find_builder_dir(name, data_dir=folder)

@@ -14,7 +14,7 @@ from ctxenc.baselines import BASELINES, Baseline, prepared, title
 from ctxenc.config.instantiate import locate
 from ctxenc.data.images import fingerprint
 from ctxenc.data.near_copies import near_copies
-from ctxenc.errors import UserError
+from ctxenc.errors import UserError, warned
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import Batch, HeldOutSplit, measured
 from ctxenc.evaluation.load import Setup, load
@@ -125,7 +125,8 @@ def evaluate(
         "verdict": sentence(best, lead, images),
         "notes": notes,
     }
-    _save_extremes(evaluation.grid, setup, columns["model"]["psnr"])
+    with warned():
+        _save_extremes(evaluation.grid, setup, columns["model"]["psnr"])
     evaluation.write(written, {f"{r}.{c}": v for r, of in columns.items() for c, v in of.items()})
     return evaluation
 

@@ -15,6 +15,7 @@ from jaxtyping import Float, UInt8
 
 from ctxenc.errors import UserError
 from ctxenc.metrics.bootstrap import Figure, figure, means, resampled_means
+from ctxenc.paths import expanded
 
 SUBSETS, SUBSET_SIZE = 100, 1000  # for KID, as in Bińkowski et al.
 FEWEST_FOR_FID = 10_000  # images, as Heusel et al. advise
@@ -52,7 +53,7 @@ class Network:
             raise UserError(needs) from None
         self._torch, self._name = torch, f"{flag} {file}"
         self._prepare, self._options = prepare, options
-        path = Path(file).expanduser()
+        path = expanded(file)
         if not path.is_file():
             raise UserError(f"{self._name}: no such file")
         try:

@@ -81,9 +81,18 @@ class Vote:
         return 0 if last is None else int(last)
 
 
-def check_batch(batch_size: int) -> None:
-    """Refuse a batch that the devices cannot share equally, naming the nearest that they can."""
+def check_batch(batch_size: int, *, resumed: bool = False) -> None:
+    """Refuse a batch that the devices cannot share equally, naming the nearest that they can.
+
+    That of a `resumed` run cannot change: the devices have to.
+    """
     devices = jax.device_count()
+    if batch_size % devices and resumed:
+        fitting = ", ".join(str(n) for n in range(1, devices) if batch_size % n == 0)
+        raise UserError(
+            f"batch_size={batch_size}: {devices} devices cannot share it equally, and a run that "
+            f"is resumed keeps it; expected {fitting} of the devices"
+        )
     if batch_size % devices:
         below = batch_size // devices * devices
         nearest = f"{below} or {below + devices}" if below else str(devices)

@@ -1,6 +1,7 @@
 """Progress on standard error: live bars on a terminal, a plain line now and then elsewhere."""
 
 import logging
+import sys
 import time
 from typing import Any
 
@@ -15,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ctxenc.output import Lasting
+
 SECONDS_BETWEEN_LINES = 10
 SHOWN_WAIT = 0.01  # of the time
 
@@ -23,7 +26,7 @@ class Counting(Progress):
     """Progress of passes over images: a bar, or lines, for each."""
 
     def __init__(self, label: str = "{task.description}", *after: str, quiet: bool = False):
-        console = Console(stderr=True)
+        console = Console(file=Lasting(sys.stderr))  # type: ignore[arg-type]  # a file to rich
         super().__init__(
             TextColumn(label),
             BarColumn(bar_width=20),

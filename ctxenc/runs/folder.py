@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from ctxenc.config import references
 from ctxenc.errors import UserError
 from ctxenc.parallel.processes import is_main
+from ctxenc.paths import expanded
 from ctxenc.runs import files
 
 FORMAT = 2  # of run folders and sweeps: a change that an older version cannot read adds 1
@@ -145,7 +146,7 @@ class Run:
 
     def inside(self, name: str) -> Path:
         """A folder of that name: inside of this one, unless it is absolute."""
-        return self.path / Path(name).expanduser()
+        return self.path / expanded(name)
 
     # Writers
 

@@ -2,15 +2,17 @@
 
 import contextlib
 import logging
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ctxenc.errors import Interrupted, UserError, printable
+from ctxenc import stops
+from ctxenc.errors import Interrupted, UserError, printable, warned
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
 from ctxenc.runs.folder import Run
@@ -68,6 +70,7 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
         processes.together(lambda: stack.enter_context(run.lock()))
         stack.enter_context(log_to(run.log_file, bar.handler()))
         stack.enter_context(bar)
+        log.info("run folder: %s", run.path)
         current = Session(run, bar, resumed=resumed)
         _catch_signals(current, until=stack)
         if not resumed:
@@ -76,6 +79,7 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
         try:
             yield current
         except KeyboardInterrupt as stop:  # Interrupted, or a second Ctrl-C, which saves nothing
+            stop.add_note(to_go_on(run.path))
             current.write_status("interrupted", str(stop) or "SIGINT twice: not saved")
             if not isinstance(stop, Interrupted):
                 processes.abandon(stop)
@@ -90,26 +94,29 @@ def session(run: Run, bar: Bar, *, resumed: bool) -> Iterator[Session]:
             raise Interrupted(current.signum)
 
 
+def to_go_on(folder: Path, *others: str) -> str:
+    """The command that goes on with a run or a sweep, as it can be pasted into a shell."""
+    return f"to go on: python -m ctxenc.train {shlex.join([f'resume={folder}', *others])}"
+
+
 def _catch_signals(current: Session, until: contextlib.ExitStack) -> None:
-    """Have SIGINT and SIGTERM ask for a stop at the next step, with a checkpoint.
+    """Have `ctxenc.stops` ask for a stop at the next step, with a checkpoint.
 
     After the first, SIGTERM changes nothing (schedulers send it several times, and a checkpoint is
-    under way), and Ctrl-C acts as if it were not caught. Outside of the main thread, where Python
+    under way), and Ctrl-C saves nothing. Outside of the main thread, where Python
     allows no handlers, nothing is caught.
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    before = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(signum: int, _: object) -> None:
         if current.signum and signum == signal.SIGINT:
-            signal.signal(signum, before[signal.SIGINT])
-            signal.raise_signal(signum)
+            stops.restore(before)
+            raise KeyboardInterrupt
         current.signum = current.signum or signum
 
-    for signum, handler in before.items():
-        signal.signal(signum, ask)
-        until.callback(signal.signal, signum, handler)
+    before = stops.handle(ask)
+    until.callback(stops.restore, before)
 
 
 class _LogFile(logging.FileHandler):
@@ -131,7 +138,9 @@ def log_to(file: Path, console: logging.Handler) -> Iterator[None]:
     Of several processes, one writes the file, and the others show errors alone.
     """
     ours, handlers = logging.getLogger("ctxenc"), [console]
-    console.setLevel(logging.INFO if processes.is_main() else logging.ERROR)
+    verbose = ours.getEffectiveLevel() == logging.DEBUG  # hydra.verbose=true
+    shown = logging.DEBUG if verbose else logging.INFO
+    console.setLevel(shown if processes.is_main() else logging.ERROR)
     if processes.is_main():
         handlers.append(_LogFile(file, encoding="utf-8"))
         handlers[1].setFormatter(logging.Formatter(LOG_LINE))
@@ -162,36 +171,25 @@ def _plain(record: logging.LogRecord) -> bool:
 class Background(contextlib.AbstractContextManager["Background"]):
     """One thread that does what the training loop hands over and does not wait for, in that order.
 
-    What fails there is raised by `check`, and by the end of the ``with`` block unless another error
-    leaves it; never by `submit`, so that a picture which cannot be written costs nothing else.
+    What fails there is a warning, and costs nothing else (`ctxenc.errors.warned`).
     Of several processes that train one run, only the one that writes does anything.
     """
 
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-background")
         self._room = threading.Semaphore(MOST_WAITING)
-        self._errors: list[BaseException] = []
+        self._told: set[str] = set()
 
     def submit(self, work: Callable[..., Any], *args: Any) -> None:
         """Do ``work(*args)`` after what was handed in before."""
         if processes.is_main():
             self._room.acquire()
-            self._pool.submit(work, *args).add_done_callback(self._done)
+            self._pool.submit(self._do, work, *args)
 
-    def _done(self, work: Future[Any]) -> None:
+    def _do(self, work: Callable[..., Any], *args: Any) -> None:
+        with warned(self._told):
+            work(*args)
         self._room.release()
-        if error := work.exception():
-            self._errors.append(error)
 
-    def check(self) -> None:
-        """Raise what a piece of work has raised."""
-        if self._errors:
-            raise self._errors[0]
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+    def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
-        if error is None:
-            self.check()
-        others = [lost for lost in self._errors if lost is not error]
-        for message in dict.fromkeys(f"{type(lost).__name__}: {lost}" for lost in others):
-            log.error("not written: %s", message)

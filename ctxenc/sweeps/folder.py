@@ -16,6 +16,7 @@ from ctxenc.comparison import records
 from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
+from ctxenc.paths import expanded
 from ctxenc.runs import files
 from ctxenc.runs.folder import FORMAT, Run
 
@@ -27,7 +28,7 @@ class Sweep:
     """One sweep's folder. Opening it reads nothing."""
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).expanduser().absolute()
+        self.path = expanded(path).absolute()
 
     @property
     def exists(self) -> bool:

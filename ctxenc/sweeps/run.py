@@ -15,6 +15,7 @@ from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.runs.folder import reserve
+from ctxenc.runs.session import to_go_on
 from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import FILE, Sweep
 
@@ -58,6 +59,9 @@ def run(
             # Hydra has said why it exits: a process of a launcher died, say.
             with contextlib.suppress(SystemExit):
                 hydra_main()
+        except KeyboardInterrupt as stop:
+            stop.add_note(to_go_on(sweep.path, *again))
+            raise
         finally:
             jobs = sweep.update()
             text = closing(sweep.path, jobs, plan.planned, plan.shared.monitor, again)
@@ -83,8 +87,7 @@ def closing(
     finished, failed = (sum(job.state == s for job in jobs) for s in ("finished", "failed"))
     lines = [f"{finished} of {planned} jobs finished" + (f", {failed} failed" * bool(failed))]
     if finished < planned:
-        resume = shlex.join([f"resume={folder}", *again])
-        lines.append(f"to go on with the others: python -m ctxenc.train {resume}")
+        lines.append(to_go_on(folder, *again))
     if not jobs:
         return "\n".join(lines)
     lines.append(f"to compare them:          python -m ctxenc.compare {shlex.quote(str(folder))}")

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +11,11 @@ from hydra.core.config_store import ConfigStore
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ctxenc import launch
+from ctxenc.config import schema
 from ctxenc.config.compose import PRIMARY, compose, parse, quoted
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
+from ctxenc.paths import expanded
 from ctxenc.runs.folder import VALIDATED
 from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
@@ -21,6 +23,7 @@ from ctxenc.sweeps.folder import FILE, Sweep
 EXTRA = re.compile(r"hydra/(?:launcher|sweeper)=(joblib|submitit|ray|optuna)(?![a-z])")
 LAUNCHER = re.compile(r"hydra/launcher$|hydra\.launcher\.")
 SEARCHPATH, TRIALS = "hydra.searchpath", "hydra.sweeper.n_trials"
+PARAMS = re.compile(r"^\+{0,2}hydra\.sweeper\.params\.")
 NOT_SAVED = (SEARCHPATH, "hydra.sweep.dir", "hydra.sweeper.params")
 
 
@@ -66,6 +69,7 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
     Raises:
         UserError: one of the values is bad.
     """
+    given = [PARAMS.sub("", text) for text in given]  # typed, they are overrides like any other
     if "hydra.sweep.subdir" in map(overrides.key_of, given):
         raise UserError("hydra.sweep.subdir: jobs are named by their numbers and overrides")
     shared = _compose(given, config_name)
@@ -112,7 +116,7 @@ def _checked(command: list[str], config_name: str, hint: str = "", *, begun: boo
     """The sweep, once what would fail later has been refused."""
     try:
         shared = _compose(command, config_name)
-        singles = [compose(run, config_name=config_name) for run in overrides.single_runs(command)]
+        singles = list(_singles(command, config_name))
     except UserError as error:
         raise UserError(f"{error}{hint}") from None
     if "basic" not in shared.hydra.launcher._target_:
@@ -133,7 +137,7 @@ def _checked(command: list[str], config_name: str, hint: str = "", *, begun: boo
             composed.init_from = None  # jobs with a checkpoint need it no more; the others will say
         config = launch.prepare(composed).config
         for key in ("samples_dir", "save_dir"):
-            if Path(value := getattr(config, key)).expanduser().is_absolute():
+            if expanded(value := getattr(config, key)).is_absolute():
                 raise UserError(
                     f"{key}={value}: expected a relative folder, as all runs would share this one"
                 )
@@ -143,6 +147,24 @@ def _checked(command: list[str], config_name: str, hint: str = "", *, begun: boo
         higher = METRICS[shared.monitor].better == "higher"
         command.append(f"hydra.sweeper.direction={'maximize' if higher else 'minimize'}")
     return Plan(command, config_name, shared)
+
+
+def _singles(command: Sequence[str], config_name: str) -> Iterator[DictConfig]:
+    """The configurations of runs that together try each value once.
+
+    Those that differ in a number of the step's, or in the seed, are copies: composing takes long.
+    """
+    first, *others = overrides.single_runs(command)
+    yield (composed := compose(first, config_name=config_name))
+    numbers = (*schema.traced(), "seed")
+    for run in others:
+        for changed in parse([text for text in run if text not in first]):
+            if changed.get_key_element() in numbers and not changed.is_sweep_override():
+                copy = composed.copy()
+                copy[changed.key_or_group] = changed.value()
+                yield copy
+            else:
+                yield compose(run, config_name=config_name)
 
 
 def _compose(given: Sequence[str], config_name: str) -> DictConfig:

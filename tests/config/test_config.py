@@ -153,6 +153,11 @@ BAD = {
     "fill_value=2": "fill_value=2: expected a number from -1 to 1, or mean",
     "fill_value=grey": "fill_value=grey: expected a number from -1 to 1, or mean",
     "mask=nope": "mask=nope: expected blocks, border, center",
+    "mask=centre": "mask=centre: did you mean center? expected blocks, border, center",
+    "+mask=random": "+mask: it has a value already; expected mask=…, without +",
+    "+lambda_adv=1": "+lambda_adv: it has a value already; expected lambda_adv=…, without +",
+    "experiment=paper_center": "experiment: nothing of it is chosen; expected +experiment=…",
+    "mask.blocks=3": "mask.blocks: not an option of this mask; expected mask=blocks with it",
     "+experiment=nope": "experiment=nope: expected cifar10_center, cifar10_random",
     "learning_rate=1": "learning_rate: no such key; did you mean learning_rate_g or learning",
     "nonsense=1": "nonsense: no such key",
@@ -183,7 +188,7 @@ BAD = {
     "samples_dir=..": "samples_dir=..: expected",
     "save_dir=.hydra": "save_dir=.hydra: expected",
     "save_dir=samples": "save_dir=samples: ",
-    "dataset.path=1": "dataset.path: no such key",
+    "dataset.path=1": "dataset.path: not an option of this dataset; expected dataset=folder",
 }
 
 

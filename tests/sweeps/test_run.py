@@ -76,5 +76,5 @@ def test_what_did_not_finish_says_why_and_how_to_resume(tmp_path):
 def test_a_sweep_of_which_nothing_has_begun_says_how_to_resume(tmp_path):
     assert shown(tmp_path, 2).splitlines() == [
         "0 of 2 jobs finished",
-        f"to go on with the others: python -m ctxenc.train resume={tmp_path}",
+        f"to go on: python -m ctxenc.train resume={tmp_path}",
     ]

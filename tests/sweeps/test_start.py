@@ -186,3 +186,21 @@ def test_another_configuration_to_begin_with_is_refused(own, tmp_path):
     sweep = saved(start.new([], "mine"), tmp_path)
     with pytest.raises(UserError, match="--config-name=train: expected mine"):
         start.resumed(sweep, [])
+
+
+def test_hydras_params_may_be_typed_and_are_overrides_like_any_other():
+    plan = start.new(["hydra.sweeper.params.seed=0,1", "+hydra.sweeper.params.lambda_adv=0,1e-3"])
+    assert plan.saved == ["seed=0,1", "lambda_adv=0,0.001"]
+    assert plan.planned == 4
+
+
+def test_hundreds_of_jobs_are_composed_once_and_every_value_is_checked(monkeypatch):
+    composed, checked = [], []
+    compose, prepare = start.compose, start.launch.prepare
+    monkeypatch.setattr(start, "compose", lambda *a, **k: composed.append(a) or compose(*a, **k))
+    monkeypatch.setattr(start.launch, "prepare", lambda c: checked.append(c.seed) or prepare(c))
+    assert start.new(["seed=range(40)", "mask=center,random"]).planned == 80
+    assert len(composed) < 5
+    assert {*range(40)} == {*checked}
+    with pytest.raises(UserError, match="lambda_adv=2"):
+        start.new(["lambda_adv=0,2,1"])

@@ -1,0 +1,56 @@
+"""Programs as a notebook, a shell and a scheduler start them."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from ctxenc.runs.folder import Run
+from tests.faults.programs import start
+from tests.tiny import TINY
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has one")  # noqa: PTH110
+def test_a_notebooks_backend_and_a_lost_terminal_do_not_stop_a_run(tmp_path):
+    command = [sys.executable, "-m", "ctxenc.train", *TINY, "max_steps=4", "hydra.run.dir=run"]
+    done = subprocess.run(
+        ["sh", "-c", '"$@" 2>/dev/full >&-', "sh", *command],
+        cwd=tmp_path,
+        env={**os.environ, "MPLBACKEND": "module://nowhere.backend_inline", "LC_ALL": "C"},
+        check=False,
+    )
+    assert done.returncode == 0
+    run = Run(tmp_path / "run")
+    assert run.status["state"] == "finished"
+    assert run.curves.exists()
+    assert "WARNING" not in run.log_file.read_text()
+    first = run.log_file.read_text().splitlines()[0]
+    assert first.endswith(f"run folder: {run.path}")
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_while_a_program_imports_is_one_line(tmp_path, signum):
+    program = ("-X", "importtime", "-m", "ctxenc.train")  # tells when it does
+    process = start(*TINY, cwd=tmp_path, program=program)
+    for line in process.stderr:
+        if line.split("|")[-1].strip() == "omegaconf.nodes":
+            break
+    process.send_signal(signum)
+    _, told = process.communicate()
+    assert process.returncode == 128 + signum
+    lines = [line for line in told.splitlines() if not line.startswith("import time:")]
+    assert lines == [f"ctxenc: stopped by {signum.name}"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_program_of_somebody_else_keeps_its_signals(tmp_path):
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "__init__.py").write_text("import ctxenc")
+    text = "import signal; print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)"
+    (tmp_path / "theirs" / "tool.py").write_text(text)
+    command = [sys.executable, "-m", "theirs.tool"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(tmp_path)])}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
