@@ -6,6 +6,7 @@ where they are due a grid of samples and a validation with a checkpoint. The tes
 touched: it is for `ctxenc.evaluate`.
 """
 
+import dataclasses
 import functools
 import logging
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from omegaconf import DictConfig
 
 from ctxenc import losses, metrics, step
 from ctxenc.baselines import BASELINES, prepared
-from ctxenc.config import build
+from ctxenc.config import build, schema
 from ctxenc.config.schema import Config
 from ctxenc.data.images import Dataset, fingerprint, mean_colour
 from ctxenc.data.loaders import Sampler, training_loader
@@ -63,12 +64,10 @@ class Experiment:
         model = build.model(config)
         build.check_model(model, config)
         dataset = build.dataset(config)
+        if (fitted := fitting(config, dataset)) != config:
+            config = fitted
+            build.check_model(model, config)
         sampler = Sampler(len(dataset.train), config.batch_size, config.seed)
-        if config.num_img > len(dataset.validation):
-            raise UserError(
-                f"num_img={config.num_img}: expected 1 to {len(dataset.validation)}, as many "
-                "images as the validation split has"
-            )
         intervals = Intervals.of(config, sampler.steps_per_epoch)
         return cls(config, model, dataset, sampler, intervals, WarmStart.of(config, model))
 
@@ -86,6 +85,32 @@ class Experiment:
     def hyper(self) -> dict[str, jax.Array]:
         """The numbers that the step is given."""
         return build.hyperparameters(self.config, self.mean_colour, self.intervals.total_steps)
+
+
+def fitting(config: Config, dataset: Dataset) -> Config:
+    """The configuration with sizes that nobody chose made as small as a small data set needs.
+
+    Raises:
+        UserError: sizes that were chosen, and are too large; all of them.
+    """
+    train, validation = len(dataset.train), len(dataset.validation)
+    most = {
+        "batch_size": (train // jax.device_count() * jax.device_count(), f"{train} training"),
+        "num_img": (validation, f"{validation} validation"),
+    }
+    smaller: dict[str, Any] = {}
+    refused: list[str] = []
+    for name, (size, images) in most.items():
+        if (chosen := getattr(config, name)) <= size:
+            continue
+        if size and chosen == schema.fields()[name].default:
+            log.warning("%s=%d, and not %d: there are %s images", name, size, chosen, images)
+            smaller[name] = size
+        else:
+            refused.append(f"{name}={chosen}: expected 1 to {size}, as there are {images} images")
+    if refused:
+        raise UserError("; ".join(refused))
+    return dataclasses.replace(config, **smaller)
 
 
 def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -> None:
@@ -231,7 +256,10 @@ def describe_data(experiment: Experiment, run: Run, validation: HeldOutSplit) ->
     if experiment.config.resume is None:
         begun = experiment.warm_start
         run.write_environment(begun.described if begun else None)
-    elif changed := [k for k, v in run.dataset.items() if k in described and v != described[k]]:
+    # A folder may have another name by now: fingerprints decide.
+    elif changed := [
+        k for k, v in run.dataset.items() if k in described and k != "name" and v != described[k]
+    ]:
         raise UserError(
             f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"
         )

@@ -1,6 +1,7 @@
 """``python -m ctxenc.inpaint RUN PHOTO… --mask FILE -o OUT``: fill holes of your own photos."""
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from ctxenc.errors import printable
 from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs
 from ctxenc.trained import TrainedModel
 
-EPILOG = """Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
+EPILOG = """In a mask is missing what is white; what is painted in colour on plain black or
+white; what is painted in one colour on a transparent layer; what is rubbed out of a photo.
+Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
 (lossless) .webp. A hole is seen in a square crop of at most twice the photo's shorter side,
 mirrored beyond its edges. Standard output gets the paths written, standard error a line a photo.
 Where a photo cannot be filled the others are, and the exit status is 1."""
@@ -30,15 +33,21 @@ def main() -> None:
     add("run", metavar="RUN", help="run folder of the model")
     add("photos", metavar="PHOTO", nargs="+", type=Path, help="image files, or a folder of them")
     add = parser.add_mutually_exclusive_group(required=True).add_argument
-    add("--mask", type=Path, help="image of the photo's size, white = missing; or a folder of them")
+    add(
+        "--mask",
+        type=Path,
+        help="image of the photo's size (see below); or a folder of them",
+    )
     add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
     add("--center", action="store_true", help="the model's box, in the middle")
     add = parser.add_argument
     add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
-    add("--invert", action="store_true", help="black = missing in the mask")
+    add("--invert", action="store_true", help="the other pixels of the mask are missing")
     add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
     add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
-    given = parser.parse_args()
+    # ``--box -5,…`` as one word: a number below 0 would be taken for an option.
+    words = re.sub(r"(^|\0)--box\0-", r"\1--box=-", "\0".join(sys.argv[1:]))
+    given = parser.parse_args(words.split("\0") if words else [])
     if given.invert and not given.mask:
         parser.error("--invert goes with --mask")
     what = {"mask": given.mask, "boxes": given.box or ()}

@@ -5,12 +5,20 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ctxenc import optim, runtime
 from ctxenc.config import schema, search_path
 from ctxenc.config.checks import check, compatible
-from ctxenc.config.compose import PRIMARY, absolute, compose, parse, quoted
+from ctxenc.config.compose import (
+    PRIMARY,
+    absolute,
+    as_typed,
+    compose,
+    folder_keys,
+    parse,
+    quoted,
+)
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
@@ -60,8 +68,9 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
 
     Args:
         path: the run folder.
-        changes: overrides of the keys that make a run longer, and of those that say how this
-            process goes on (`ctxenc.config.schema`: `on_resume`).
+        changes: overrides of the keys that make a run longer, of those that say how this process
+            goes on, and of folders that have moved (`ctxenc.config.schema`: `on_resume`,
+            `folders`).
 
     Raises:
         UserError: not a run folder, no whole checkpoint, or a change of anything else.
@@ -82,17 +91,21 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     for name in allowed.keys() - extends:
         resumed[name] = schema.fields()[name].default
     resumed.resume = str(begun.path)
-    longer = False
-    for override in parse(changes):
-        name = override.key_or_group
-        if override.is_sweep_override() or name not in allowed:
+    longer, moved = False, folder_keys(resumed)
+    for override in parse(as_typed(changes, saved)):
+        name, value = override.key_or_group, override.value()
+        if override.is_sweep_override() or name not in (*allowed, *moved):
+            folders = f", and where {' and '.join(moved)} is now," if moved else ""
             raise UserError(
                 f"{override.input_line}: resume continues the run's own configuration; only "
-                f"{' and '.join(extends)} can be changed with it"
+                f"{' and '.join(extends)}{folders} can be changed with it"
             )
-        resumed[name] = override.value()
-        if name in extends:
-            longer, saved[name] = True, override.value()
+        if name in moved and value is not None:
+            value = absolute(str(value))
+        OmegaConf.update(resumed, name, value)
+        if name in (*extends, *moved):
+            OmegaConf.update(saved, name, value)
+        longer = longer or name in extends
         if name == "n_epoch" and resumed.max_steps is not None:
             raise UserError(f"{override.input_line}: max_steps={resumed.max_steps} decides here")
     ready = prepare(resumed)
@@ -117,7 +130,8 @@ def has_checkpoint(run: Run) -> bool:
 def prepare(composed: DictConfig) -> Experiment:
     """The composed configuration checked and made ready to run, in a process set up for it.
 
-    Its `init_from` is given the step that was read: saved, it means the same weights again.
+    Its `init_from` is given the step that was read: saved, it means the same weights again. Sizes
+    that were made smaller for a small data set are given, too.
     """
     config = check(composed)
     runtime.check_settings()
@@ -127,6 +141,8 @@ def prepare(composed: DictConfig) -> Experiment:
     runtime.keep_memory()
     runtime.platform()  # or refused
     ready = processes.together(lambda: Experiment.of(config))
+    for name in ("batch_size", "num_img"):
+        composed[name] = getattr(ready.config, name)
     if ready.warm_start is not None:
         composed.init_from = ready.warm_start.source
     return ready

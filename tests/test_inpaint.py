@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -88,8 +89,8 @@ def test_a_mask_the_same_as_boxes_and_its_inverse_give_the_same_fill(program, ru
         status, out, err = program(run, "photo.png", *how, "-o", f"{name}.png")
         assert (status, out) == (0, [f"{name}.png"])
     assert err == [
-        "photo.png 70×50: 2 holes, 8.3 % missing, 2 crops of 20 px at scale 1.2 to 32 px at "
-        "scale 2.0"
+        "photo.png 70×50: 2 holes, 8.3 % missing (not.png: what is not white), 2 crops of 20 px at "
+        "scale 1.2 to 32 px at scale 2.0"
     ]
     np.testing.assert_array_equal(pixels("a.png"), pixels("b.png"))
     np.testing.assert_array_equal(pixels("a.png"), pixels("c.png"))
@@ -134,8 +135,13 @@ def test_a_folder_of_masks_has_one_for_each_name(program, run, tmp_path):
     (tmp_path / "masks").mkdir()
     Image.fromarray(missing((20, 10, 16, 12))).save("masks/photo.png")
     Image.fromarray(PHOTO).save("lonely.png")
-    status, out, err = program(run, "photo.png", "lonely.png", "--mask", "masks", "-o", "out")
-    assert (status, out) == (1, ["out/photo.png"])
+    composed, apart = (unicodedata.normalize(form, "café.png") for form in ("NFC", "NFD"))
+    Image.fromarray(PHOTO).save(composed)  # as Linux writes it
+    Image.fromarray(missing((20, 10, 16, 12))).save(f"masks/{apart}")  # as a Mac does
+    photos = ["photo.png", "lonely.png", composed]
+    status, out, err = program(run, *photos, "--mask", "masks", "-o", "out")
+    assert (status, out) == (1, ["out/photo.png", f"out/{composed}"])
+    err.pop()
     assert err[-1] == "ctxenc.inpaint: masks: 0 images are called lonely; expected one"
 
 
@@ -176,6 +182,36 @@ def test_opacity_and_colour_profile_stay(program, run):
     np.testing.assert_array_equal(pixels("out.png")[~hole], photo[~hole])
 
 
+def test_a_name_without_an_ending_is_a_folder(program, run):
+    status, out, _ = program(run, "photo.png", *BOX, "-o", "new/")
+    assert (status, out) == (0, ["new/photo.png"])
+
+
+@pytest.mark.parametrize(
+    ("box", "words"),
+    [
+        ("-5,0,10,10", "--box -5,0,10,10: must be within photo.png, which is 70×50"),
+        ("6,0,0,5", "--box 6,0,0,5: 0×5 pixels; expected a width and height of 1 or more"),
+        ("6,0,5,-5", "--box 6,0,5,-5: 5×-5 pixels; expected a width and height of 1 or more"),
+    ],
+)
+def test_a_bad_box_is_said_to_be_bad_in_its_own_way(box, words, program, run):
+    status, _, (line,) = program(run, "photo.png", "--box", box, "-o", "o.png")
+    assert (status, line) == (1, f"ctxenc.inpaint: {words}")
+
+
+def test_a_mask_that_says_nothing_is_named_with_what_is_in_it(program, run):
+    Image.fromarray(np.full(PHOTO.shape[:2], 100, np.uint8)).save("grey.png")
+    _, _, (line,) = program(run, "photo.png", "--mask", "grey.png", "-o", "o.png")
+    assert "grey.png: nothing is missing: nothing is white (values 100 to 100" in line
+
+
+def test_what_is_not_kept_of_a_photo_is_said(program, run):
+    Image.fromarray(PHOTO).save("printed.png", dpi=(300, 300))
+    _, _, (line,) = program(run, "printed.png", *BOX, "-o", "o.webp")
+    assert line.endswith("; without its dpi, for which .webp has no place")
+
+
 def test_a_jpeg_result_comes_with_a_warning_that_every_pixel_is_encoded_anew(program, run):
     status, out, err = program(run, "photo.png", *BOX, "-o", "out.jpg")
     assert (status, out) == (0, ["out.jpg"])
@@ -209,7 +245,7 @@ def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(
 ):
     (tmp_path / "empty").mkdir()
     Image.fromarray(np.zeros((50, 70), np.uint8)).save("black.png")
-    Image.fromarray(np.full((5, 7), 255, np.uint8)).save("small.png")
+    Image.fromarray(missing((1, 1, 2, 2), shape=(5, 7))).save("small.png")
     Image.fromarray(PHOTO[:1, :1]).save("one.png")
     before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
     status, out, err = program(*(run if a == "RUN" else a for a in arguments))
@@ -222,7 +258,7 @@ def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(
 
 
 def test_a_mask_of_another_size_is_refused_with_both_sizes(program, run):
-    Image.fromarray(np.full((5, 7), 255, np.uint8)).save("small.png")
+    Image.fromarray(missing((1, 1, 2, 2), shape=(5, 7))).save("small.png")
     _, _, (line,) = program(run, "photo.png", "--mask", "small.png", "-o", "o.png")
     assert "7×5" in line
     assert "70×50" in line

@@ -3,8 +3,9 @@
 import contextlib
 import difflib
 import re
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Sequence
+from types import NoneType
+from typing import Any, get_args
 
 import hydra
 from hydra.core.config_store import ConfigStore
@@ -16,11 +17,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import references, schema, search_path
+from ctxenc.config.instantiate import option_type
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 
 PRIMARY = "train"  # conf/train.yaml
 THERE = re.compile(r"Multiple values for (\w+)\.|item is already at '([^']+)'")  # Hydra's words
+
+VALUE = re.compile(r"""'(?:\\.|[^'])*' | "(?:\\.|[^"])*" | [^,()\[\]{}'"]+""", re.VERBOSE)
+CHOICE = re.compile(rf"\+?(experiment|{'|'.join(schema.groups())})=\w")
+HYDRAS_TEXT = ("hydra.run.dir", "hydra.sweep.dir")
 
 ConfigStore.instance().store(
     "keys", {name: f.default for name, f in schema.fields().items() if "group" not in f.metadata}
@@ -36,6 +42,7 @@ def compose(
         UserError: an unknown key or choice (with the near names), or an override that Hydra
             cannot read.
     """
+    overrides = as_typed(overrides, config_name=config_name)
     for override in parse(overrides):
         if override.is_sweep_override():
             raise UserError(f"{override.input_line}: several values need --multirun")
@@ -60,12 +67,21 @@ def with_absolute_paths(composed: DictConfig) -> DictConfig:
     for name in schema.keys(lambda key: key.folder):
         if isinstance(value := composed.get(name), str) and value:
             composed[name] = absolute(value)
-    for group, key in schema.keys(lambda key: key.folders).items():
-        for node in _nodes(composed.get(group)):
-            for option in key.folders:
-                if not OmegaConf.is_missing(node, option) and node.get(option):
-                    node[option] = absolute(str(node[option]))
+    for name in folder_keys(composed):
+        if folder := OmegaConf.select(composed, name):
+            OmegaConf.update(composed, name, absolute(str(folder)))
     return composed
+
+
+def folder_keys(composed: DictConfig) -> list[str]:
+    """The options of groups, and of what is inside of them, that lead to the user's files."""
+    leading = schema.keys(lambda key: key.folders)
+    nodes: Any = OmegaConf.to_container(composed, resolve=False)
+    return [
+        name
+        for name in keys({group: nodes[group] for group in leading if group in nodes})
+        if name.rpartition(".")[2] in leading[name.partition(".")[0]].folders
+    ]
 
 
 def absolute(path: str) -> str:
@@ -79,13 +95,48 @@ def quoted(path: str) -> str:
     return f"'{escaped}'"
 
 
-def _nodes(node: Any) -> Iterator[DictConfig]:
-    """A group's node and those inside of it: a mixture's parts, say."""
-    if isinstance(node, DictConfig):
-        yield node
-        for name in node:
-            if OmegaConf.is_config(node._get_node(name)):
-                yield from _nodes(node[name])
+def as_typed(
+    overrides: Sequence[str], saved: DictConfig | None = None, config_name: str = PRIMARY
+) -> list[str]:
+    """The overrides with quotes around what a text key is given and Hydra would change.
+
+    To Hydra ``2024_01_15`` is a number, ``1e3`` is 1000.0 and ``true`` True. Which keys are text
+    the schema knows, and the targets of the groups' choices, in the overrides or in `saved`.
+    """
+    kept = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        kept[text] = f"{key}={VALUE.sub(_quoted_value, value)}" if equals else text
+    if all(text == new for text, new in kept.items()):
+        return list(overrides)
+    configs, chosen = [] if saved is None else [saved], filter(CHOICE.match, overrides)
+    with contextlib.suppress(UserError):
+        configs.append(compose([t.partition(",")[0] for t in chosen], config_name=config_name))
+    return [kept[text] if _is_text(text, configs) else text for text in overrides]
+
+
+def _quoted_value(match: re.Match[str]) -> str:
+    text = match[0].strip()
+    with contextlib.suppress(UserError):
+        value = parse([f"key={text}"])[0].value()
+        if isinstance(value, int | float) and str(value) != text:
+            return match[0].replace(text, quoted(text))
+    return match[0]
+
+
+def _is_text(override: str, configs: Sequence[DictConfig]) -> bool:
+    """Whether the key of an override takes nothing but text."""
+    key = override.partition("=")[0].lstrip("+")
+    if field := schema.fields().get(key):
+        return {str} <= {*schema.types(field)} <= {str, NoneType}
+    above, _, option = key.rpartition(".")
+    for config in configs:
+        node = OmegaConf.select(config, above) if above else None
+        if isinstance(node, DictConfig) and "_target_" in node:
+            kind = option_type(node["_target_"], option)
+            if {str} <= {*(get_args(kind) or (kind,))} <= {str, NoneType}:
+                return True
+    return key in HYDRAS_TEXT
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

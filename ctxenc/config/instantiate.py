@@ -168,6 +168,15 @@ def unknown_options(values: dict[str, Any]) -> list[tuple[str, ...]]:
     return found
 
 
+def option_type(path: Any, option: str) -> Any:
+    """The annotation of an option of a target; None where there is no such."""
+    try:
+        found = _options(locate(path, "_target_"), 0, ())[0].get(option)
+    except UserError:
+        return None
+    return None if found is None else found.annotation
+
+
 def _targets(node: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     inside = node.items() if isinstance(node, dict) else enumerate(node)
     for name, value in inside:

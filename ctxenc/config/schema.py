@@ -55,7 +55,8 @@ class Key:
     term: str = ""  # of a weight: the term of the loss that it weighs, which must be there
     # Of a group, the rest:
     package: str = ""  # of ctxenc whose targets a saved run may name in it
-    folders: tuple[str, ...] = ()  # its options that lead to the user's files
+    # Its options that lead to the user's files, which may have moved: `resume` may change them.
+    folders: tuple[str, ...] = ()
     places: tuple[str, ...] = ()  # its options that change no result
     splits: tuple[str, ...] = ()  # its options that say which images are held out
 

@@ -8,13 +8,15 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from ctxenc.data import cache, image_files
 from ctxenc.data.images import HELD_OUT, Dataset, Picture
+from ctxenc.data.walk import files_below
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 
@@ -23,6 +25,7 @@ log = logging.getLogger(__name__)
 KINDS = "JPEG, PNG or WebP"
 VALIDATION_FOLDERS = ("val", "validation")
 RECENT = 2.0  # seconds: a file changed so lately may change again within a tick of its clock
+MOST_KINDS = 5  # of other files that the log lists
 MANY = 1000  # files that take so long to read that the log says so
 
 
@@ -63,7 +66,7 @@ def _changed(file: Path, error: Exception) -> UserError:
 def folder(
     *, path: str, test_fraction: float, resize: int | None = None, image_size: int
 ) -> Dataset:
-    """The JPEG, PNG and WebP images below a folder; other files are ignored.
+    """The JPEG, PNG and WebP images below a folder, where no hidden or system folder has them.
 
     Subfolders ``train``, ``val`` and ``test`` are the splits. Of splits that have no folder, a hash
     of each file's content decides, so that the same picture is always on the same side. The options
@@ -80,7 +83,7 @@ def folder(
         raise UserError(
             f"dataset.test_fraction={test_fraction}: must be a number above 0, and at most 1"
         )
-    names = sorted(file.relative_to(root).as_posix() for file in _images_below(root))
+    names = _images_below(root)
     if not names:
         raise UserError(f"dataset.path={path}: no {KINDS} images below it")
     hashes = content_hashes(root, names)
@@ -97,20 +100,19 @@ def folder(
     return Dataset.of_pictures(name, **pictures, image_size=image_size, resize=resize)
 
 
-def _images_below(root: Path) -> Iterator[Path]:
-    """Links to folders are followed, unless they lead back to a folder above."""
-
-    def skipped(error: OSError) -> None:
-        log.warning("%s: skipped: %s", error.filename, error.strerror)
-
-    for place, folders, files in os.walk(root, onerror=skipped, followlinks=True):
-        folder = Path(place)
-        above = (parent.resolve() for parent in folder.parents if parent.is_relative_to(root))
-        if folder.resolve() in above:
-            folders.clear()  # os.walk goes on with what is left here
-            continue
-        found = (folder / name for name in files)
-        yield from (file for file in found if file.suffix.lower() in image_files.SUFFIXES)
+def _images_below(root: Path) -> list[str]:
+    """The images' names relative to the folder, in order; the log says what else is there."""
+    files = list(files_below(root))
+    kinds = Counter(file.suffix.lower() for file in files)
+    others = {kind: n for kind, n in kinds.most_common() if kind not in image_files.SUFFIXES}
+    if others:
+        first = [f"{n} {kind or 'without an ending'}" for kind, n in others.items()][:MOST_KINDS]
+        first += ["…"] * (len(others) > MOST_KINDS)
+        log.warning(
+            "%s: %d files are no %s: %s", root, sum(others.values()), KINDS, ", ".join(first)
+        )
+    images = (file for file in files if file.suffix.lower() in image_files.SUFFIXES)
+    return sorted(file.relative_to(root).as_posix() for file in images)
 
 
 def _splits(

@@ -1,13 +1,18 @@
 """Image files of every kind that users have, as RGB arrays."""
 
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 MOST_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
+AT_ONCE = MOST_PIXELS  # that all threads together decode: bounds the memory, on many cores too
+STRIP = 1024  # rows that are converted at once
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow refuses at twice this; `read` at this
 
@@ -33,9 +38,43 @@ def read(file: Path, *, at_least: int | None = None) -> UInt8[np.ndarray, "heigh
                 )
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))  # only JPEG can; the others ignore it
-            return _rgb(ImageOps.exif_transpose(image))
+            with decoding(image):
+                ImageOps.exif_transpose(image, in_place=True)
+                return in_strips(image, _rgb)
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UnreadableError(f"{type(error).__name__}: {error}") from error
+
+
+_pixels, _changed = 0, threading.Condition()  # being decoded; for who waits until fewer are
+
+
+@contextlib.contextmanager
+def decoding(image: Image.Image) -> Iterator[None]:
+    """Wait until the picture's pixels are no more than `AT_ONCE`, with those of other threads."""
+    global _pixels
+    own = image.width * image.height
+    with _changed:
+        _changed.wait_for(lambda: not _pixels or _pixels + own <= AT_ONCE)
+        _pixels += own
+    try:
+        yield
+    finally:
+        with _changed:
+            _pixels -= own
+            _changed.notify_all()
+
+
+def in_strips(
+    image: Image.Image, convert: Callable[[Image.Image], UInt8[np.ndarray, "rows width c"]]
+) -> UInt8[np.ndarray, "height width c"]:
+    """The array that `convert` makes of it, in strips, to hold little else."""
+    array = np.empty(0, np.uint8)
+    for top in range(0, image.height, STRIP):
+        part = convert(image.crop((0, top, image.width, min(top + STRIP, image.height))))
+        if not top:
+            array = np.empty((image.height, *part.shape[1:]), np.uint8)
+        array[top : top + STRIP] = part
+    return array
 
 
 def _rgb(image: Image.Image) -> UInt8[np.ndarray, "height width 3"]:

@@ -12,7 +12,8 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from scipy import ndimage
 
-from ctxenc.data.image_files import MOST_PIXELS
+from ctxenc.data.image_files import MOST_PIXELS, decoding
+from ctxenc.data.walk import files_below
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 
@@ -44,7 +45,7 @@ def read_shapes(folder: str | Path) -> Shapes:
     root = expanded(folder)
     if not str(folder) or not root.is_dir():
         raise UserError(f"mask.folder={folder}: no such folder; expected one of label maps (PNG)")
-    found = sorted(f for f in root.rglob("*") if f.suffix.lower() == ".png" and f.is_file())
+    found = sorted(f for f in files_below(root) if f.suffix.lower() == ".png" and f.is_file())
     if not found:
         raise UserError(f"mask.folder={folder}: no PNG files below it; expected label maps")
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -78,7 +79,8 @@ def _labels(file: Path) -> Int[np.ndarray, "height width"]:
                     f"{image.mode} pixels; expected one whole number per pixel (grey or palette)"
                 )
             step = max(1, min(image.size) // FINEST)
-            return np.asarray(image)[::step, ::step].astype(np.int32)
+            with decoding(image):
+                return np.asarray(image)[::step, ::step].astype(np.int32)
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UserError(f"{file}: cannot be read as a label map: {error}") from error
 

@@ -18,7 +18,7 @@ from ctxenc import step
 from ctxenc.comparison.settings import Settings
 from ctxenc.config import build, instantiate, schema
 from ctxenc.config.checks import check
-from ctxenc.config.compose import compose, parse, with_absolute_paths
+from ctxenc.config.compose import as_typed, compose, parse, with_absolute_paths
 from ctxenc.config.schema import Role
 from ctxenc.config.search_path import choices
 from ctxenc.data.images import Dataset
@@ -53,6 +53,7 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
             generator.
     """
     trained = TrainedModel.load(path, checkpoint, raw=raw)
+    overrides = as_typed(overrides, trained.saved)
     composed = changed(_with_hole_of(trained), overrides)
     config = check(composed)
     devices.check_batch(config.batch_size)

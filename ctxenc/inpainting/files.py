@@ -1,5 +1,6 @@
 """Filling photographs in files: which files, which holes, what is written where."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ctxenc.errors import UserError
-from ctxenc.inpainting import PixelMask, holes, photographs
+from ctxenc.inpainting import PixelMask, holes, mask_files, photographs
 from ctxenc.inpainting.crops import ModelWindow
 from ctxenc.inpainting.filling import inpaint
 from ctxenc.inpainting.photographs import Photograph
@@ -25,7 +26,8 @@ def pairs(
     """Each photograph with the file that its result goes to.
 
     Of a folder, the images directly in it are filled. `out` is a file for one photograph; a folder,
-    made if need be, for several. No result, nor its `grid`, may go to an input, such as `mask`.
+    made if need be, for several, or where its name has no ending. No result, nor its `grid`, may go
+    to an input, such as `mask`.
 
     Raises:
         UserError: nothing to read, a result that would go to an input, or a name of no format.
@@ -37,14 +39,15 @@ def pairs(
             suffixes = ", ".join(photographs.SAVED_AS)
             raise UserError(f"{path}: no image in this folder; expected {suffixes}")
         photos += found
-    if len(photos) == 1 and len(paths) == 1 and not (paths[0].is_dir() or out.is_dir()):
+    alone = len(photos) == len(paths) == 1 and not paths[0].is_dir()
+    if alone and out.suffix and not out.is_dir():
         results = [out]
     elif out.exists() and not out.is_dir():
         raise UserError(f"{out}: a file; expected a folder, for several photos")
     else:
-        stems = Counter(file.stem for file in photos)
+        stems = Counter(map(_stem, photos))
         results = [
-            out / f"{file.stem if stems[file.stem] == 1 else file.name}.png" for file in photos
+            out / f"{file.stem if stems[_stem(file)] == 1 else file.name}.png" for file in photos
         ]
     masks = [] if mask is None else _images_in(mask) if mask.is_dir() else [mask]
     taken = {file.resolve(): "would overwrite an input" for file in [*photos, *masks]}
@@ -76,8 +79,8 @@ def fill_file(
     """Fill a photograph's file; returns a line on the holes and on what the model was given.
 
     The holes are in `mask`, an image of the photograph's size or a folder with one for each
-    photograph's name: what is white in it, or black with `invert`. Without a mask they are `boxes`,
-    or a box in the middle, as large in the photograph's central square as the model's box in its
+    photograph's name, read by the rule of `mask_files.read`. Without a mask they are `boxes`, or a
+    box in the middle, as large in the photograph's central square as the model's box in its
     image. `grid` writes the strip of `grid_of`, too; `progress` gets how many holes are filled, and
     how many there are.
 
@@ -86,7 +89,8 @@ def fill_file(
             the other, or a box is not in the photograph.
     """
     photo = photographs.read(file)
-    missing = _missing(trained, photo, file, mask, boxes, invert)
+    photographs.check(result, photo)
+    missing, rule = _missing(trained, photo, file, mask, boxes, invert)
     try:
         filled, crops = inpaint(trained, photo.pixels, missing, progress=progress)
     except UserError as error:
@@ -101,9 +105,11 @@ def fill_file(
         photographs.write(grid_of(result), Photograph(picture))
     sizes = {crop.side: f"{crop.side} px at scale {crop.scale:.1f}" for crop in crops}
     ends = " to ".join(dict.fromkeys((sizes[min(sizes)], sizes[max(sizes)])))
-    number, share = holes.count(missing), f"{100 * missing.mean():.2g} % missing"
+    number, share = holes.count(missing), f"{100 * missing.mean():.2g} % missing{rule}"
     line = f"{file.name} {photo.size}: {number} hole{'s' * (number > 1)}, {share}, "
     line += f"{len(crops)} crop{'s' * (len(crops) > 1)} of {ends}"
+    if lost := photographs.left_out(result, photo):
+        line += f"; without its {', '.join(lost)}, for which {result.suffix} has no place"
     if photographs.saved_as(result)["format"] == "JPEG":
         line += "; JPEG encodes every pixel anew, .png would leave those not filled as they are"
     return line
@@ -116,33 +122,42 @@ def _missing(
     mask: Path | None,
     boxes: Sequence[Box],
     invert: bool,
-) -> PixelMask:
+) -> tuple[PixelMask, str]:
+    """The missing pixels, and in brackets what it was in a mask that said so."""
     height, width = photo.pixels.shape[:2]
     if mask is not None:
         if mask.is_dir():
-            same = [image for image in _images_in(mask) if image.stem == file.stem]
+            same = [image for image in _images_in(mask) if _stem(image) == _stem(file)]
             if len(same) != 1:
                 raise UserError(f"{mask}: {len(same)} images are called {file.stem}; expected one")
             mask = same[0]
-        missing = photographs.read_mask(mask, invert=invert)
+        missing, rule, _ = mask_files.read(mask, invert=invert)
         if missing.shape != (height, width):
             raise UserError(
                 f"{mask}: {missing.shape[1]}×{missing.shape[0]} pixels; expected {photo.size}, "
                 f"the size of {file.name}"
             )
-        return missing
+        return missing, f" ({mask.name}: what is {rule})"
     if not boxes:
         window, side = ModelWindow.of(trained), min(height, width)
         high, wide = (max(1, side * extent // window.size) for extent in window.box)
         boxes = [((width - wide) // 2, (height - high) // 2, wide, high)]
     missing = np.zeros((height, width), bool)
     for x, y, wide, high in boxes:
-        if not (0 <= x < x + wide <= width and 0 <= y < y + high <= height):
+        box = f"--box {x},{y},{wide},{high}"
+        if wide < 1 or high < 1:
             raise UserError(
-                f"--box {x},{y},{wide},{high}: must be within {file.name}, which is {photo.size}"
+                f"{box}: {wide}×{high} pixels; expected a width and height of 1 or more"
             )
+        if x < 0 or y < 0 or x + wide > width or y + high > height:
+            raise UserError(f"{box}: must be within {file.name}, which is {photo.size}")
         missing[y : y + high, x : x + wide] = True
-    return missing
+    return missing, ""
+
+
+def _stem(file: Path) -> str:
+    """A name without its ending; accents as one letter, however the file system writes them."""
+    return unicodedata.normalize("NFC", file.stem)
 
 
 def _images_in(folder: Path) -> list[Path]:

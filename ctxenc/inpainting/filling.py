@@ -73,7 +73,7 @@ def crops_of(window: ModelWindow, missing: PixelMask) -> list[Crop]:
     """
     height, width = missing.shape
     if not missing.any():
-        raise UserError("the mask is empty: no pixel is missing (--invert takes black for missing)")
+        raise UserError("the mask is empty: no pixel is missing")
     if missing.all():
         raise UserError("the mask covers the whole photo: nothing is left to see")
     found = holes.find(missing, window.box)

@@ -1,6 +1,9 @@
 """A user's photographs and masks, read safely; results, written whole or not at all."""
 
 import contextlib
+import dataclasses
+import io
+import struct
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,17 +12,16 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, PngImagePlugin
 
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Photo, PixelMask
+from ctxenc.inpainting import Photo
 from ctxenc.runs.files import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-STRIP = 1024  # rows: pixels leave Pillow in strips, so that they are not in memory three times
 TIFF = {"format": "TIFF", "compression": "tiff_deflate"}
 JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
 SAVED_AS: dict[str, dict[str, Any]] = {  # lossless, but for JPEG
@@ -28,9 +30,16 @@ SAVED_AS: dict[str, dict[str, Any]] = {  # lossless, but for JPEG
     ".tiff": TIFF,
     ".bmp": {"format": "BMP"},
     ".webp": {"format": "WEBP", "lossless": True, "exact": True},
-    ".jpg": JPEG,
-    ".jpeg": JPEG,
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), JPEG),
 }
+KEPT = {  # what a format has a place for, of what comes with a photograph
+    "PNG": ("dpi", "icc_profile", "exif", "xmp", "comment", "text"),
+    "JPEG": ("dpi", "icc_profile", "exif", "xmp", "comment"),
+    "WEBP": ("icc_profile", "exif", "xmp"),
+    "TIFF": ("dpi", "icc_profile", "xmp"),
+    "BMP": ("dpi",),
+}
+XMP_TEXT, XMP_TAG = "XML:com.adobe.xmp", 700  # its name in a PNG, its number in a TIFF
 REFUSALS: dict[type[Exception], str] = {
     FileNotFoundError: "no such file",
     IsADirectoryError: "a folder; expected an image file",
@@ -42,15 +51,14 @@ REFUSALS: dict[type[Exception], str] = {
 
 @dataclass(frozen=True)
 class Photograph:
-    """A photograph, upright, with its opacity, colour profile and EXIF data, if it has them.
+    """A photograph, upright, with its opacity, and what else comes with it.
 
-    Of the EXIF data the orientation is missing.
+    That is, by Pillow's names, some of `KEPT`; of the EXIF data the orientation is missing.
     """
 
     pixels: Photo
     alpha: UInt8[np.ndarray, "height width"] | None = None
-    icc: bytes | None = None
-    exif: bytes | None = None
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def size(self) -> str:
@@ -64,7 +72,7 @@ def read(file: Path) -> Photograph:
     Raises:
         UserError: not there, damaged, too large, animated, 16-bit, or neither grey nor RGB.
     """
-    with _opened(file) as image:
+    with opened(file) as image:
         # Before it is decoded, since Pillow would cut RGB to 8 bits and not say so.
         if image.mode.startswith("I") or ";16" in str(getattr(image, "tile", "")):
             raise UserError("16 bits a channel; expected 8: convert it first")
@@ -73,45 +81,54 @@ def read(file: Path) -> Photograph:
         ImageOps.exif_transpose(image, in_place=True)
         mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
         mode += "A" * image.has_transparency_data
-        tags = image.getexif()
-        # A TIFF's tags say where in the file its pixels are, too: they do not go elsewhere.
-        exif = tags.tobytes() if len(tags) and image.format != "TIFF" else None
-        icc = image.info.get("icc_profile")
         array = _array(image if image.mode == mode else image.convert(mode))
+        metadata = _metadata(image)
     pixels, alpha = (array[..., :-1], array[..., -1]) if mode.endswith("A") else (array, None)
-    return Photograph(pixels, alpha, icc, exif)
+    return Photograph(pixels, alpha, metadata)
 
 
-def read_mask(file: Path, *, invert: bool = False) -> PixelMask:
-    """Which pixels a mask says are missing: the white ones (above half); with `invert` the others.
-
-    Where a mask has transparency that varies, the transparent pixels are missing instead.
-
-    Raises:
-        UserError: as `read`.
-    """
-    with _opened(file) as image:
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith(("I", "F")):
-            values = np.asarray(image)
-            missing = values > (32767 if image.mode != "F" and values.max() > 255 else 127)
-            return missing ^ invert
-        if image.has_transparency_data:
-            alpha = _array(image.convert("RGBA").getchannel("A"))[..., 0]
-            if alpha.min() != alpha.max():
-                return (alpha < 128) ^ invert
-            image = image.convert("RGB")
-        return (_array(image.convert("L"))[..., 0] > 127) ^ invert
+def _metadata(image: Image.Image) -> dict[str, Any]:
+    """What comes with an image, once it is decoded: a PNG's text may be behind its pixels."""
+    found: dict[str, Any] = {k: image.info.get(k) for k in ("icc_profile", "xmp", "comment")}
+    tags = image.getexif()
+    # A TIFF's tags say where in the file its pixels are, too: they do not go elsewhere.
+    found["exif"] = tags.tobytes() if len(tags) and image.format != "TIFF" else None
+    dpi = image.info.get("dpi", ())
+    found["dpi"] = dpi if dpi and all(0 < number < 2**16 for number in dpi) else None
+    text = getattr(image, "text", {})
+    found["text"] = {name: value for name, value in text.items() if name != XMP_TEXT}
+    if "Comment" in text:
+        found["comment"] = found["text"].pop("Comment").encode(errors="replace")
+    return {name: value for name, value in found.items() if value}
 
 
 def write(file: Path, photograph: Photograph) -> None:
     """Write a photograph in the format of the file's name, whole or not at all.
 
     Raises:
-        UserError: a name or a size that no format here takes; transparency in a JPEG or a BMP.
+        UserError: a name, a size or data that no format here takes; transparency in a JPEG or BMP.
     """
-    options = dict(saved_as(file))
-    pixels, alpha = photograph.pixels, photograph.alpha
+    with whole(file) as temporary:
+        _save(photograph, file, temporary)
+
+
+def check(file: Path, photograph: Photograph) -> None:
+    """Refuse, before the work is done, what `write` would refuse afterwards."""
+    across, down = (np.s_[:1], np.s_[:, :1])
+    for line in (across, down):  # formats bound the sides, and what comes with the pixels
+        alpha = None if photograph.alpha is None else photograph.alpha[line]
+        thin = dataclasses.replace(photograph, pixels=photograph.pixels[line], alpha=alpha)
+        _save(thin, file, io.BytesIO())
+
+
+def left_out(file: Path, photograph: Photograph) -> list[str]:
+    """What comes with a photograph and a file of this name has no place for."""
+    return [name for name in photograph.metadata if name not in KEPT[saved_as(file)["format"]]]
+
+
+def _save(photograph: Photograph, file: Path, into: Any) -> None:
+    """Encode it into a file or a stream; `file` is the name that decides on the format."""
+    pixels, alpha, options = photograph.pixels, photograph.alpha, dict(saved_as(file))
     form = options["format"]
     if alpha is not None:
         if form in ("JPEG", "BMP"):
@@ -119,16 +136,27 @@ def write(file: Path, photograph: Photograph) -> None:
         if form == "WEBP":  # it knows no grey with transparency
             pixels = np.broadcast_to(pixels, (*alpha.shape, 3))
         pixels = np.concatenate([pixels, alpha[..., None]], axis=2)
-    if photograph.icc:
-        options["icc_profile"] = photograph.icc
-    if photograph.exif and form != "TIFF":
-        options["exif"] = photograph.exif
+    kept = {name: value for name, value in photograph.metadata.items() if name in KEPT[form]}
+    if form == "PNG":
+        kept["pnginfo"] = _png_text(kept)
+    if form == "TIFF" and "xmp" in kept:
+        kept["tiffinfo"] = {XMP_TAG: kept.pop("xmp")}
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    with whole(file) as temporary:
-        try:
-            image.save(temporary, **options)
-        except (ValueError, SystemError) as error:  # sizes and data that the format cannot hold
-            raise UserError(f"{file}: cannot be written as {form}: {error}") from None
+    try:
+        image.save(into, **options, **kept)
+    except (ValueError, SystemError, struct.error) as error:  # sizes and data that it cannot hold
+        raise UserError(f"{file}: cannot be written as {form}: {error}") from None
+
+
+def _png_text(metadata: dict[str, Any]) -> PngImagePlugin.PngInfo:
+    """All of it that a PNG has as text: names and values."""
+    info, text = PngImagePlugin.PngInfo(), dict(metadata.pop("text", {}))
+    for name, key in (("comment", "Comment"), ("xmp", XMP_TEXT)):
+        if name in metadata:
+            text[key] = metadata.pop(name).decode(errors="replace")
+    for key, value in text.items():
+        (info.add_itxt if key == XMP_TEXT else info.add_text)(key, value)
+    return info
 
 
 def saved_as(file: Path) -> dict[str, Any]:
@@ -139,7 +167,7 @@ def saved_as(file: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _opened(file: Path) -> Iterator[Image.Image]:
+def opened(file: Path) -> Iterator[Image.Image]:
     """The file, decoded when first used; whatever Pillow finds wrong with it becomes one line."""
     try:
         if file.exists() and not (file.is_file() or file.is_dir()):
@@ -163,10 +191,6 @@ def _opened(file: Path) -> Iterator[Image.Image]:
 
 
 def _array(image: Image.Image) -> Photo:
-    """Pillow's pixels, in strips."""
-    channels = len(image.getbands())
-    array = np.empty((image.height, image.width, channels), np.uint8)
-    for top in range(0, image.height, STRIP):
-        strip = image.crop((0, top, image.width, min(top + STRIP, image.height)))
-        array[top : top + STRIP] = np.asarray(strip, np.uint8).reshape(-1, image.width, channels)
-    return array
+    """Pillow's pixels."""
+    shape = -1, image.width, len(image.getbands())
+    return image_files.in_strips(image, lambda strip: np.asarray(strip, np.uint8).reshape(shape))

@@ -12,7 +12,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ctxenc import launch
 from ctxenc.config import schema
-from ctxenc.config.compose import PRIMARY, compose, parse, quoted
+from ctxenc.config.compose import PRIMARY, as_typed, compose, parse, quoted
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
@@ -75,6 +75,7 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
     shared = _compose(given, config_name)
     params = shared.hydra.sweeper.get("params") or {}
     command = [*(f"{key}={value}" for key, value in params.items()), *given]
+    command = as_typed(command, config_name=config_name)
     # Values may be shuffled, or files that come and go; a search has ranges.
     return _checked(overrides.settled(command, listed=_is_grid(shared)), config_name)
 

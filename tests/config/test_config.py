@@ -15,12 +15,12 @@ from omegaconf import OmegaConf
 from ctxenc import step
 from ctxenc.config import build, schema
 from ctxenc.config.checks import check, compatible
-from ctxenc.config.compose import compose, folder_name
+from ctxenc.config.compose import as_typed, compose, folder_name
 from ctxenc.config.search_path import choices, config_dir
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment
 from ctxenc.report.help import help_text
-from ctxenc.sweeps.overrides import single_runs
+from ctxenc.sweeps.overrides import settled, single_runs
 from tests.tiny import TINY
 
 ORIGINAL_FLAGS = {
@@ -384,3 +384,30 @@ def test_a_schedule_of_optax_can_be_named():
 )
 def test_a_fill_may_be_a_whole_number(given, is_):
     assert check(compose([f"fill_value={given}"])).fill_value == is_
+
+
+def test_text_keys_keep_what_was_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for typed in ("2024_01_15", "1e3", "true", "NaN", "+5", "2024", "'1e3'", "a b"):
+        given = [f"name={typed}", "dataset=folder", f"dataset.path={typed}"]
+        composed = compose([*given, f"hydra.run.dir={typed}"], with_hydra=True)
+        plain = typed.strip("'")
+        assert (str(composed.name), composed.dataset.path) == (plain, str(tmp_path / plain))
+        assert composed.hydra.run.dir == plain
+    assert compose(["learning_rate_g=1e-3", "fill_value=1e-1", "flip=true"]).fill_value == 0.1
+
+
+def test_text_keys_keep_what_was_typed_in_sweeps_and_beside_a_saved_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    given = ["dataset=folder", "dataset.path=2024_01_15,choice,'1e3'", "name=choice(1e3,x,true)"]
+    assert as_typed(given) == [
+        "dataset=folder",
+        "dataset.path='2024_01_15',choice,'1e3'",
+        "name=choice('1e3',x,'true')",
+    ]
+    assert settled(as_typed(given[:2]), listed=True)[1] == "dataset.path=" + ",".join(
+        f"'{tmp_path / name}'" for name in ("2024_01_15", "choice", "1e3")
+    )
+    saved = compose(["dataset=folder", "dataset.path=a"])
+    assert as_typed(["dataset.path=1e3"], saved) == ["dataset.path='1e3'"]
+    assert as_typed(["dataset.path=1e3", "seed=1e3"]) == ["dataset.path=1e3", "seed=1e3"]

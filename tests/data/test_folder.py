@@ -1,5 +1,7 @@
 import itertools
 import logging
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image
 
 from ctxenc.data.folder import folder
 from ctxenc.data.images import decode
+from ctxenc.data.walk import files_below
 from ctxenc.errors import UserError
 
 
@@ -45,11 +48,11 @@ def every(data):
 
 def test_all_kinds_and_sizes_below_a_folder_become_squares_of_one_size(tmp_path):
     shapes = [(8, 8), (40, 9), (9, 40), (3, 5), (64, 64)]
-    kinds = ["jpg", "JPEG", "png", "webp"]
+    kinds = ["jpg", "JPEG", "png", "webp", "jpe", "jfif"]
     for number, (shape, kind) in enumerate(itertools.product(shapes, kinds)):
         save(tmp_path / "some" / "where" / f"{number}.{kind}", number, shape)
     data = opened(tmp_path)
-    assert len(every(data)) == 20
+    assert len(every(data)) == 30
     for images in (data.train, data.validation, data.test):
         assert images.image_size == 8
         assert decode(images, range(len(images))).shape == (len(images), 8, 8, 3)
@@ -66,13 +69,24 @@ def test_a_picture_of_the_size_keeps_its_pixels(tmp_path):
     assert data.name == tmp_path.name
 
 
-def test_other_files_are_ignored_without_a_message(tmp_path, caplog):
+def test_files_of_other_kinds_are_counted_in_one_line(tmp_path, caplog):
     fill(tmp_path, 20)
-    for name in ("notes.txt", "movie.gif", "png", "labels.json"):
+    for name in ("notes.txt", "movie.gif", "other.GIF", "png", "a.json", "a.tif", "a.heic"):
         (tmp_path / name).write_text("not an image")
     (tmp_path / "folder.png").mkdir()
     data = opened(tmp_path)
     assert len(every(data)) == 20
+    (line,) = caplog.messages
+    assert line.startswith(f"{tmp_path}: 7 files are no JPEG, PNG or WebP: 2 .gif, ")
+    assert line.endswith(", …")
+
+
+def test_what_programs_and_systems_keep_in_a_folder_is_left_out(tmp_path, caplog):
+    fill(tmp_path, 20)
+    for number, name in enumerate((".ipynb_checkpoints", "@eaDir", "__MACOSX", ".Trash", "a/.b")):
+        save(tmp_path / name / "a.png", 100 + number)
+    save(tmp_path / ".hidden.png", 200)
+    assert every(opened(tmp_path)) == [f"{number:03d}.png" for number in range(20)]
     assert not caplog.records
 
 
@@ -319,6 +333,35 @@ def test_linked_folders_are_followed_once(tmp_path):
     (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "elsewhere")
     data = opened(tmp_path / "photos")
     assert splits(data) == [["train/a.png"], ["val/c.png"], ["test/b.png"]]
+
+
+def test_folders_that_link_to_each_other_are_visited_once_each(tmp_path):
+    for i in range(12):
+        save(tmp_path / f"{i:02d}" / "a.png", i)
+    for i, j in itertools.permutations(range(12), 2):
+        (tmp_path / f"{i:02d}" / f"to{j}").symlink_to(tmp_path / f"{j:02d}")
+    (tmp_path / "0 first").symlink_to(tmp_path / "11")  # the folder itself is what counts
+    assert every(opened(tmp_path)) == [f"{i:02d}/a.png" for i in range(12)]
+
+
+def test_a_link_to_itself_refuses_no_folder(tmp_path):
+    fill(tmp_path, 20)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    (tmp_path / "loop.png").symlink_to(tmp_path / "loop.png")
+    assert len(every(opened(tmp_path))) == 20
+
+
+def test_folders_may_be_as_deep_as_the_system_lets_them(tmp_path, monkeypatch):
+    fill(tmp_path, 20)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("d").mkdir()
+        os.chdir("d")
+    save(Path("deep.png"), 100)
+    os.chdir(tmp_path)
+    assert f"{'d/' * 1200}deep.png" in every(opened(tmp_path))
+    assert sum(1 for _ in files_below(tmp_path)) == 21
+    subprocess.run(["rm", "-r", tmp_path / "d"], check=True)  # shutil and pytest would recurse
 
 
 def test_a_file_removed_after_opening_is_named(tmp_path):

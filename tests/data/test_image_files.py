@@ -1,3 +1,7 @@
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -203,3 +207,35 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path, monkeypatch):
         image_files.read(tmp_path / "a.png")
     monkeypatch.setattr(image_files, "MOST_PIXELS", 200)
     assert image_files.read(tmp_path / "a.png").shape == (20, 10, 3)
+
+
+def test_threads_together_decode_no_more_pixels_than_one_picture_may_have(tmp_path, monkeypatch):
+    for number in range(8):
+        Image.fromarray(noise(40, 40, 4)).save(tmp_path / f"{number}.png")
+    Image.fromarray(noise(90, 90, 4)).save(tmp_path / "large.png")  # alone, it is still read
+    now, most, lock = [], [], threading.Lock()
+    convert = image_files._rgb
+
+    def watched(image):
+        with lock:
+            now.append(image.width * image.height)
+            most.append(sum(now))
+        time.sleep(0.01)
+        with lock:
+            now.remove(image.width * image.height)
+        return convert(image)
+
+    monkeypatch.setattr(image_files, "_rgb", watched)
+    monkeypatch.setattr(image_files, "AT_ONCE", 2 * 40 * 40)
+    with ThreadPoolExecutor(9) as pool:
+        shapes = list(pool.map(lambda f: image_files.read(f).shape, sorted(tmp_path.iterdir())))
+    assert shapes == [(40, 40, 3)] * 8 + [(90, 90, 3)]
+    assert max(most) == 90 * 90
+    assert sorted(most)[-2] == 2 * 40 * 40
+
+
+def test_strips_join_without_a_seam(tmp_path, monkeypatch):
+    Image.fromarray(noise(50, 9, 4)).save(tmp_path / "a.png")
+    whole = image_files.read(tmp_path / "a.png")
+    monkeypatch.setattr(image_files, "STRIP", 7)
+    np.testing.assert_array_equal(image_files.read(tmp_path / "a.png"), whole)

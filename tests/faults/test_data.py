@@ -63,3 +63,47 @@ def test_an_image_that_goes_missing_on_the_way_stops_the_run_and_is_named(pictur
     assert run.status["state"] == "failed"
     assert "could be read at the start" in run.status["error"]
     assert saved(run) == [4]
+
+
+def test_folders_that_have_moved_are_given_with_resume_and_fingerprints_decide(pictures, tmp_path):
+    maps = tmp_path / "maps"
+    maps.mkdir()
+    for i in range(3):
+        labels = np.zeros((40, 40), np.uint8)
+        labels[5:25, 5 + i : 25] = 1
+        Image.fromarray(labels).save(maps / f"{i}.png")
+    shapes = ["mask=segments", f"mask.folder={maps}", "predict=image"]
+    run = launch.run(*SHORT, *DATA, *shapes, "max_steps=2")
+    pictures.rename(tmp_path / "2024_01_15")
+    maps.rename(tmp_path / "other maps")
+    build._dataset.cache_clear()
+    with pytest.raises(
+        UserError, match=r"only n_epoch and max_steps, and where dataset\.path and "
+    ):
+        launch.run(f"resume={run.path}", "dataset.test_fraction=0.5")
+    moved = ["dataset.path=2024_01_15", "mask.folder=other maps"]
+    launch.run(f"resume={run.path}", *moved, "max_steps=3")
+    launch.run(f"resume={run.path}", "max_steps=4")  # it knows by now
+    assert run.status["step"] == 4
+    assert run.config.dataset.path == str(tmp_path / "2024_01_15")
+    (tmp_path / "others").mkdir()
+    for i in range(80):
+        Image.new("RGB", (20, 20), (i, i, i)).save(tmp_path / "others" / f"{i}.png")
+    with pytest.raises(
+        UserError, match=r"the data is not what it was trained on: train_images, train"
+    ):
+        launch.run(f"resume={run.path}", "dataset.path=others", "max_steps=5")
+
+
+def test_sizes_that_nobody_chose_yield_to_a_small_folder(pictures, caplog):
+    for i in range(20, 80):
+        (pictures / f"{i}.png").unlink()
+    sizes = [size for size in SHORT if not size.startswith(("batch_size", "num_img"))]
+    data = [option for option in DATA if not option.startswith("batch_size")]
+    run = launch.run(*sizes, *data, "max_steps=2")
+    train, validation = (run.dataset[f"{split}_images"] for split in ("train", "validation"))
+    assert (run.config.batch_size, run.config.num_img) == (train, min(6, validation))
+    assert f"batch_size={train}, and not 64: there are {train} training images" in caplog.text
+    words = f"batch_size=33: expected 1 to {train}.*; num_img=33: expected 1 to {validation}"
+    with pytest.raises(UserError, match=words):
+        launch.run(*sizes, *data, "batch_size=33", "num_img=33")

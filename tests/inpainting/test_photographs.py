@@ -8,8 +8,8 @@ import pytest
 from PIL import ExifTags, Image, ImageCms
 
 from ctxenc.errors import UserError
-from ctxenc.inpainting import photographs
-from ctxenc.inpainting.photographs import Photograph, read, read_mask, write
+from ctxenc.inpainting import mask_files, photographs
+from ctxenc.inpainting.photographs import Photograph, check, left_out, read, write
 
 RANDOM = np.random.default_rng(0)
 RGB = RANDOM.integers(0, 256, (20, 30, 3), np.uint8)
@@ -45,11 +45,11 @@ def test_colour_profile_and_exif_are_kept(tmp_path, suffix):
     tags = Image.Exif()
     tags[0x010F] = "Maker"
     file = tmp_path / f"a{suffix}"
-    write(file, Photograph(RGB, icc=ICC, exif=tags.tobytes()))
+    write(file, Photograph(RGB, metadata={"icc_profile": ICC, "exif": tags.tobytes()}))
     back = read(file)
-    assert back.icc == ICC
+    assert back.metadata["icc_profile"] == ICC
     again = Image.Exif()
-    again.load(back.exif)
+    again.load(back.metadata["exif"])
     assert again[0x010F] == "Maker"
 
 
@@ -72,8 +72,9 @@ def test_photos_stand_upright_and_stay_so(tmp_path, orientation):
     np.testing.assert_array_equal(photo.pixels, turned)
     write(tmp_path / "b.png", photo)
     np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, turned)
-    mask = read_mask(tmp_path / "a.png")
-    assert mask.shape == turned.shape[:2]
+    white = RGB.mean(axis=2) > 127
+    Image.fromarray(white).save(tmp_path / "m.png", exif=tags)
+    assert mask_files.read(tmp_path / "m.png").missing.shape == turned.shape[:2]
 
 
 def test_palettes_and_bilevel_images_are_read(tmp_path):
@@ -150,32 +151,6 @@ def test_what_is_not_a_file_is_one_line(tmp_path):
         read(tmp_path)
 
 
-HOLE = np.zeros((20, 30), bool)
-HOLE[5:9, 10:20] = True
-WHITE = np.where(HOLE, 255, 0).astype(np.uint8)
-
-
-@pytest.mark.parametrize("invert", [False, True])
-@pytest.mark.parametrize(
-    "image",
-    [
-        Image.fromarray(WHITE),
-        Image.fromarray(WHITE).convert("1"),
-        Image.fromarray(WHITE).convert("RGB"),
-        Image.fromarray(WHITE).convert("RGBA"),
-        Image.fromarray(WHITE).convert("LA"),
-        Image.fromarray(WHITE).convert("P"),
-        Image.fromarray(np.where(HOLE, 128, 127).astype(np.uint8)),
-        Image.fromarray(WHITE.astype(np.uint16) * 257),
-        Image.fromarray(np.dstack([RGB, 255 - WHITE])),  # a photo with the hole rubbed out
-    ],
-    ids=lambda image: image.mode,
-)
-def test_masks_of_every_mode_mean_the_same(tmp_path, image, invert):
-    image.save(tmp_path / "mask.png")
-    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png", invert=invert), HOLE ^ invert)
-
-
 def test_names_of_no_format_are_refused(tmp_path):
     with pytest.raises(UserError, match=r"a\.xyz: expected a name that ends in \.png"):
         write(tmp_path / "a.xyz", Photograph(RGB))
@@ -202,9 +177,49 @@ def test_a_result_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_a_tiff_keeps_its_profile_and_gives_no_tags_away(tmp_path):
-    write(tmp_path / "a.tif", Photograph(RGB, icc=ICC))
+    write(tmp_path / "a.tif", Photograph(RGB, metadata={"icc_profile": ICC}))
     photo = read(tmp_path / "a.tif")
-    assert photo.icc == ICC
+    assert photo.metadata["icc_profile"] == ICC
     write(tmp_path / "b.png", photo)
     np.testing.assert_array_equal(read(tmp_path / "b.png").pixels, RGB)
-    assert read(tmp_path / "b.png").exif is None
+    assert "exif" not in read(tmp_path / "b.png").metadata
+
+
+XMP = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'/>"
+EVERYTHING = {"dpi": (300, 300), "xmp": XMP, "icc_profile": ICC, "comment": "café ⅓".encode()}
+
+
+@pytest.mark.parametrize("suffix", sorted(photographs.SAVED_AS))
+def test_resolution_and_texts_are_kept_where_the_format_has_a_place_and_named_where_not(
+    tmp_path, suffix
+):
+    file, first = tmp_path / f"b{suffix}", tmp_path / "a.png"
+    write(first, Photograph(RGB, metadata=EVERYTHING | {"text": {"Author": "Zoë ✓"}}))
+    photo = read(first)
+    assert photo.metadata.keys() == EVERYTHING.keys() | {"text"}
+    write(file, photo)
+    back, lost = read(file).metadata, left_out(file, photo)
+    assert back.keys() == photo.metadata.keys() - {*lost}
+    assert back.pop("dpi", (300, 300)) == pytest.approx((300, 300), abs=0.1)
+    assert all(value == photo.metadata[name] for name, value in back.items())
+
+
+def test_what_the_format_cannot_hold_is_said_before_the_work(tmp_path):
+    tags = Image.Exif()
+    tags[0x010F] = "x" * 100_000
+    photo = Photograph(RGB, metadata={"exif": tags.tobytes()})
+    with pytest.raises(
+        UserError, match=r"a\.jpg: cannot be written as JPEG: EXIF data is too long"
+    ):
+        check(tmp_path / "a.jpg", photo)
+    with pytest.raises(UserError, match=r"a\.webp: cannot be written as WEBP"):
+        check(tmp_path / "a.webp", Photograph(np.zeros((17000, 2, 3), np.uint8)))
+    with pytest.raises(UserError, match="JPEG keeps no transparency"):
+        check(tmp_path / "a.jpg", Photograph(RGB, ALPHA))
+    check(tmp_path / "a.png", photo)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resolution_that_is_no_number_is_none(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / "a.tif", dpi=(0, 1e9))
+    assert "dpi" not in read(tmp_path / "a.tif").metadata

@@ -28,7 +28,7 @@ from pathlib import Path
 from ctxenc.comparison import records
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
-from ctxenc.inpainting import photographs
+from ctxenc.inpainting import mask_files, photographs
 from ctxenc.runs.folder import Run
 sys.addaudithook(hook)
 folder = Path(sys.argv[1])
@@ -40,7 +40,7 @@ def refuses(read, *arguments):
     except (UserError, image_files.UnreadableError):
         refused += 1
 for file in sorted((folder / "pictures").iterdir()):
-    for read in (photographs.read, photographs.read_mask, image_files.read):
+    for read in (photographs.read, mask_files.read, image_files.read):
         refuses(read, file)
 for run in sorted((folder / "runs").iterdir()):
     assert records.read(run, run.name).state == "damaged"

@@ -13,12 +13,12 @@ from PIL import Image
 
 from ctxenc.data import image_files, label_maps
 from ctxenc.errors import UserError
-from ctxenc.inpainting import photographs
+from ctxenc.inpainting import mask_files, photographs
 
 REFUSALS = (UserError, image_files.UnreadableError)
 READERS = {
     "photograph": photographs.read,
-    "mask": photographs.read_mask,
+    "mask": mask_files.read,
     "dataset": image_files.read,
     "label map": label_maps._labels,
 }
