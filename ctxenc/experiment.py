@@ -142,6 +142,8 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
 
 def _train(experiment: Experiment, run: Run, current: Session, changed: DictConfig | None) -> None:
     config, model, intervals = experiment.config, experiment.model, experiment.intervals
+    written = (config.save_dir, config.samples_dir, run.tensorboard.name)
+    save_dir, samples_dir, _ = map(run.own, written)  # before anything is deleted there
     everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
     validation = HeldOutSplit(experiment.dataset.validation, model, config.batch_size, divided)
@@ -150,7 +152,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     start = int(state.step)
     with (
         Background() as background,
-        Checkpoints(run.inside(config.save_dir)) as checkpoints,
+        Checkpoints(save_dir) as checkpoints,
     ):
         current.begin(start)
         continue_files(experiment, run, start, changed)
@@ -158,7 +160,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
         )
         samples = Samples(
-            run.inside(config.samples_dir),
+            samples_dir,
             validation,
             config.num_img,
             hyper["fill_value"],
@@ -279,7 +281,7 @@ def continue_files(
     """Leave out the lines after `start`, and those that only the shorter run would have written."""
     if changed is not None:
         run.write_config(changed)  # first: a run killed in between keeps the lines of its end
-    if experiment.config.resume is not None and start < experiment.intervals.total_steps:
+    if start < experiment.intervals.total_steps:  # a run that begins anew may have lines, too
         planned = experiment.intervals.planned
         run.keep_metrics(lambda line: line["step"] <= start and planned(line))
 

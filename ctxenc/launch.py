@@ -28,6 +28,8 @@ from ctxenc.runs.checkpoints import saved_steps
 from ctxenc.runs.folder import VALIDATED, Run, check_path, reserve
 from ctxenc.warm_start import located
 
+log = logging.getLogger(__name__)
+
 
 def run(*overrides: str, config_dir: str | Path | None = None, config_name: str = PRIMARY) -> Run:
     """Train a run and return it: what ``python -m ctxenc.train`` does, from a notebook.
@@ -66,6 +68,8 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
 def resume(path: str, changes: Sequence[str] = ()) -> Run:
     """Go on with a run in its own folder, from its latest checkpoint or that of `resume_step`.
 
+    One that was killed before its first checkpoint begins anew, as it was started.
+
     Args:
         path: the run folder.
         changes: overrides of the keys that make a run longer, of those that say how this process
@@ -78,7 +82,8 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     begun = Run(expanded(path))
     try:
         saved = begun.config
-        resumed, trained_on = compatible(saved, begun.path), begun.dataset
+        resumed, anew = compatible(saved, begun.path), _nothing_saved(begun)
+        trained_on = {} if anew else begun.dataset
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
     if "test_fingerprint" in trained_on:
@@ -90,7 +95,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     extends = [name for name, key in allowed.items() if key.on_resume == "extends"]
     for name in allowed.keys() - extends:
         resumed[name] = schema.fields()[name].default
-    resumed.resume = str(begun.path)
+    resumed.resume = None if anew else str(begun.path)
     longer, moved = False, folder_keys(resumed)
     for override in parse(as_typed(changes, saved)):
         name, value = override.key_or_group, override.value()
@@ -117,8 +122,19 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     step = ready.config.resume_step or max(saved_steps(begun.checkpoints), default=0)
     if step > ready.intervals.total_steps:
         raise UserError(f"{' '.join(changes)}: the run has taken {step} steps already")
+    if anew:
+        log.warning("%s: nothing was saved before; the run begins anew", begun.path)
     train(ready, begun, saved if changes else None)
     return begun
+
+
+def _nothing_saved(run: Run) -> bool:
+    """Whether a run ended before its first checkpoint; each but the last follows a validation.
+
+    One that has got further, and whose checkpoints are gone, is not begun anew.
+    """
+    began = run.state != "finished" and len(run.metrics("validation")) < 2
+    return began and not saved_steps(run.checkpoints)
 
 
 def has_checkpoint(run: Run) -> bool:

@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 from omegaconf import DictConfig
 
@@ -100,10 +99,6 @@ def _fill_value(run: Run, config: Config) -> Float[Array, " 3"]:
     if fill != "mean":
         return jnp.full(3, fill, jnp.float32)
     mean = run.dataset.get("mean_colour")
-    try:
-        colour = np.asarray(mean, np.float32).reshape(3)
-    except (TypeError, ValueError, OverflowError):
-        colour = np.full(3, np.nan)
-    if not np.isfinite(colour).all():
+    if mean is None:
         raise UserError(f"{run.path / 'dataset.json'}: mean_colour={mean}: expected three numbers")
-    return jnp.asarray(colour)
+    return jnp.asarray(mean, jnp.float32)

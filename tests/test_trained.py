@@ -7,7 +7,7 @@ from ctxenc.trained import _fill_value
 
 
 @pytest.mark.parametrize(
-    "colour", [None, "grey", [0.1, 0.2], {"red": 1}, [10**400] * 3, [float("nan")] * 3]
+    "colour", [None, "grey", [0.1, 0.2], {"red": 1}, [10**300] * 3, [float("nan")] * 3]
 )
 def test_a_mean_colour_that_is_not_three_numbers_is_refused(tmp_path, colour):
     run = Run(tmp_path)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ctxenc.comparison.figures import Figures
-from ctxenc.comparison.records import Record, TestedOn, is_number, natural
+from ctxenc.comparison.records import Record, TestedOn, natural
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
+from ctxenc.runs.files import is_number
 
 ORDER = ("best", "latest")  # of a run's own evaluations, the first is shown
 
@@ -62,9 +63,9 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
         UserError: the file is damaged, or does not say what the evaluation is of.
     """
     metrics = evaluation.metrics
-    dataset, saved, rows = (_mapping(metrics, key) for key in ("dataset", "checkpoint", "rows"))
+    dataset, saved, rows = (metrics.get(key) or {} for key in ("dataset", "checkpoint", "rows"))
     masks, images = metrics.get("mask_hash"), dataset.get("test_fingerprint")
-    if not (isinstance(masks, str) and isinstance(images, str)):
+    if not (masks and images):
         file = evaluation.path / "metrics.json"
         raise UserError(f"{file}: mask_hash and dataset.test_fingerprint are not both there")
     which, step, weights = (str(saved.get(key, ""))[:20] for key in ("which", "step", "weights"))
@@ -74,14 +75,13 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
     went_on = last_of is not None and step not in ("", str(last_of))
     words = [f"step {step}"] if went_on else [] if which in ("", "best") else [which]
     words += ["raw"] if averaged and weights == "raw" else []
-    model, count = _mapping(rows, "model"), metrics.get("images")
     figures, intervals = {}, {}
-    for name in model:
-        found: list[Any] = [_mapping(model, name).get(key) for key in ("mean", "low", "high")]
-        if is_number(found[0]):
-            figures[name] = float(found[0])
-        if all(map(is_number, found)):
-            intervals[name] = (float(found[1]), float(found[2]))
+    for name, figure in (rows.get("model") or {}).items():
+        mean, low, high = map((figure or {}).get, ("mean", "low", "high"))
+        if is_number(mean):
+            figures[name] = float(mean)
+            if is_number(low) and is_number(high):
+                intervals[name] = (float(low), float(high))
     # Before there were overrides in the file, only what was tested during training was known.
     own = metrics.get("overrides") == [] or record.tested_on == TestedOn("test", masks, images)
     return Evaluated(
@@ -91,7 +91,7 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
         own=own,
         saved=(which, step, weights),
         checkpoint=", ".join(words) or "best",
-        images=count if is_number(count) else None,
+        images=metrics.get("images"),
         figures=figures,
         intervals=intervals,
     )
@@ -123,7 +123,3 @@ def tests(runs: Iterable[Record]) -> Tests:
     most = Counter(found.on for found in chosen.values()).most_common(1)
     shown = {run: found for run, found in chosen.items() if found.on == most[0][0]}
     return Tests(shown, frozenset(chosen.keys() - shown.keys()), several)
-
-
-def _mapping(values: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return value if isinstance(value := values.get(key), dict) else {}

@@ -8,18 +8,18 @@ import functools
 import logging
 import os
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ctxenc.comparison.figures import Figures, metric_of
-from ctxenc.comparison.settings import Settings, read_yaml
+from ctxenc.comparison.settings import Settings
 from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
+from ctxenc.runs import files
 from ctxenc.runs.folder import FORMAT, Run
 
 log = logging.getLogger(__name__)
@@ -27,8 +27,6 @@ log = logging.getLogger(__name__)
 MOST_FOLDERS = 50_000  # looked into; a link to / must not take for ever
 DEEPEST = 12  # levels
 OWN_KEYS = ("run", "state", "step", "seconds")  # of `Record.values`
-SILENT_AFTER = 3600  # seconds without a line: a run that says it runs may have been killed
-MOST = 2**53  # steps and seconds beyond this are no count
 
 
 class TestedOn(NamedTuple):
@@ -165,8 +163,8 @@ def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     def left_out(error: OSError) -> None:
         log.warning("%s: left out (%s)", error.filename, error.strerror)
 
-    for place, names, files in os.walk(root, followlinks=True, onerror=left_out):
-        folder, inside = Path(place), {*names, *files}
+    for place, names, others in os.walk(root, followlinks=True, onerror=left_out):
+        folder, inside = Path(place), {*names, *others}
         # Links last, so that a folder is named by its own path.
         below = sorted(names, key=lambda n: ((folder / n).is_symlink(), natural(n)))
         names.clear()  # os.walk goes down into those that are in it afterwards
@@ -188,8 +186,8 @@ def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
 def _missing(record: Record) -> list[str]:
     """Notes on files and figures that are not there."""
     path = record.run.path
-    files = (".hydra/config.yaml", "status.json")
-    notes = [f"{name}: missing" for name in files if not (path / name).exists()]
+    needed = (".hydra/config.yaml", "status.json")
+    notes = [f"{name}: missing" for name in needed if not (path / name).exists()]
     if record.state in ("finished", "unknown") and not record.last:
         there = (path / "summary.json").exists()
         notes.append(f"summary.json: {'no figures' if there else 'missing'}")
@@ -200,98 +198,59 @@ def _missing(record: Record) -> list[str]:
 
 
 def _overrides(record: Record) -> dict[str, Any]:
-    overrides = read_yaml(record.run.path / ".hydra" / "overrides.yaml")
-    if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
-        raise UserError(".hydra/overrides.yaml: expected a list of overrides")
-    return {"overrides": tuple(overrides)}
+    file = record.run.path / ".hydra" / "overrides.yaml"
+    return {"overrides": tuple(files.read_yaml(file, [files.TEXT]))}
 
 
 def _config(record: Record) -> dict[str, Any]:
-    config = read_yaml(record.run.path / ".hydra" / "config.yaml")
-    if not isinstance(config, dict):
-        raise UserError(".hydra/config.yaml: expected a mapping of keys")
-    try:
-        return {"settings": Settings.of(config, record.overrides or ())}
-    except (ValueError, RecursionError) as error:  # whole numbers of thousands of digits
-        raise UserError(f".hydra/config.yaml: not readable ({type(error).__name__})") from None
+    config = files.read_yaml(record.run.path / ".hydra" / "config.yaml", {})
+    return {"settings": Settings.of(config, record.overrides or ())}
 
 
 def _status(record: Record) -> dict[str, Any]:
     status = record.run.status
-    state, error = (_given("status.json", status, name, TEXT) for name in ("state", "error"))
-    step, seconds = (_given("status.json", status, name, NUMBER) for name in ("step", "seconds"))
-    problems = []
+    state, step, problems = status.get("state"), status.get("step"), []
     if state is None:
         problems.append("status.json: no state")
-    elif (version := _given("status.json", status, "format", NUMBER) or 0) > FORMAT:
-        problems.append(f"format {version:g} of a newer ctxenc: there may be more to it than this")
-    if state == "running":
-        problems.append(_running(record.run.path))
+    elif (version := status.get("format") or 0) > FORMAT:
+        problems.append(f"format {version} of a newer ctxenc: there may be more to it than this")
+    if state == "running" and record.run.is_locked:
+        problems.append("still training")
+    elif state == "running":
+        state = "killed"
+        problems.append("no process here trains it any more; resume=… goes on")
     elif state not in ("finished", None):
-        problems.append(" ".join((error or "").split()) or f"{state} at step {step or 0:.0f}")
+        error = " ".join((status.get("error") or "").split())
+        problems.append(error or f"{state} at step {step or 0}")
     return {
         "state": "unknown" if state is None else state[:40],
         "problem": "; ".join(problems) or None,
-        "step": None if step is None else int(step),
-        "seconds": seconds,
+        "step": step,
+        "seconds": status.get("seconds"),
     }
-
-
-def _running(path: Path) -> str:
-    files = (path / "metrics.jsonl", path / "status.json")
-    silent = time.time() - max((f.stat().st_mtime for f in files if f.exists()), default=0.0)
-    if silent < SILENT_AFTER:
-        return "still training"
-    return f"nothing written for {silent / 3600:.0f} h: it may have been killed; resume=… goes on"
 
 
 def _summary(record: Record) -> dict[str, Any]:
     summary = record.run.summary
-    named = _given("summary.json", summary, "baselines", MAPPING) or {}
-    best = _given("summary.json", summary, "best", MAPPING) or {}
-    step = _given("summary.json: best", best, "step", NUMBER)
+    named = summary.get("baselines") or {}
     return {
-        "best_step": None if step is None else int(step),
-        "last": _figures("summary.json", summary, "last"),
-        "best": _figures("summary.json", summary, "best"),
-        "baselines": {name: _figures("summary.json: baselines", named, name) for name in named},
+        "best_step": (summary.get("best") or {}).get("step"),
+        "last": _figures(summary, "last"),
+        "best": _figures(summary, "best"),
+        "baselines": {name: _figures(named, name) for name in named},
     }
 
 
-def _figures(where: str, values: Mapping[str, Any], key: str) -> dict[str, float]:
+def _figures(values: Mapping[str, Any], key: str) -> dict[str, float]:
     """The metrics of one test; of those that this version does not know, the numbers."""
-    found = _given(where, values, key, MAPPING) or {}
-    for metric in found.keys() & METRICS.keys():
-        _given(f"{where}: {key}", found, metric, NUMBER)
-    return {m: float(v) for m, v in found.items() if m != "step" and is_number(v)}
+    found = values.get(key) or {}
+    return {m: float(v) for m, v in found.items() if m != "step" and files.is_number(v)}
 
 
 def _dataset(record: Record) -> dict[str, Any]:
     dataset = record.run.dataset
     split = "validation" if "validation_fingerprint" in dataset else "test"
     keys = ("mask_hash", f"{split}_fingerprint")
-    masks, images = (_given("dataset.json", dataset, key, TEXT) for key in keys)
+    masks, images = map(dataset.get, keys)
     tested_on = TestedOn(split, masks, images) if masks and images else None
     return {"dataset": dataset, "tested_on": tested_on}
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value from a file is a number that can stand in a table."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    return number and abs(value) <= MOST  # False for NaN
-
-
-Kind = tuple[str, Callable[[Any], bool]]
-TEXT: Kind = "text", lambda value: isinstance(value, str)
-NUMBER: Kind = "a finite number", is_number
-MAPPING: Kind = "figures by name", lambda value: isinstance(value, dict)
-
-
-def _given(where: str, values: Mapping[str, Any], key: str, kind: Kind) -> Any:
-    """A key's value, None where it is missing; a `UserError` where it is of another kind."""
-    value, (expected, is_kind) = values.get(key), kind
-    if value is None or is_kind(value):
-        return value
-    words = repr(value)
-    words = words if len(words) <= 40 else f"{words[:39]}…"
-    raise UserError(f"{where}: {key}={words}: expected {expected}")

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import schema, search_path
 from ctxenc.config.schema import Role
 from ctxenc.errors import UserError
-from ctxenc.runs import files
+from ctxenc.runs.files import ANYTHING, read_yaml
 
 NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?(e[+-]?\d{1,2})?")  # as `_text` writes it
 
@@ -77,21 +76,6 @@ def typed(key: str, text: str) -> float | str:
     if NUMBER.fullmatch(text) is None or (field is not None and str in schema.types(field)):
         return text
     return float(text) if set(text) & set(".e") else int(text)
-
-
-def read_yaml(file: Path) -> Any:
-    """A YAML file's content; many times faster than OmegaConf, which 200 runs would wait for.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        safe = files.read_yaml_text(file)
-        return yaml.load(safe, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        raise UserError(f"{file}: missing") from None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
 
 
 def _role(key: str) -> Role | None:
@@ -179,7 +163,7 @@ def _content(
     """The values in a choice's file, over those of the choices in its defaults list."""
     if choice in above or choice not in files:
         return {}
-    node = read_yaml(files[choice])
+    node = read_yaml(files[choice], ANYTHING)
     if not isinstance(node, dict):
         return {}
     parts: list[dict[Any, Any]] = []

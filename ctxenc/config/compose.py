@@ -145,7 +145,7 @@ def parse(overrides: Sequence[str]) -> list[Override]:
     for override in overrides:
         try:
             read += parser.parse_overrides([override])
-        except HydraException:
+        except (HydraException, RecursionError):
             raise UserError(
                 f"{override}: Hydra cannot read this; expected KEY=VALUE, with quotes around a "
                 "value of special characters: KEY=\"'VALUE'\""

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import io
 import logging
+import shutil
 import tarfile
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from PIL import Image
 from tensorflow_datasets.image_classification import cifar
 
 from ctxenc.data.images import Dataset
-from ctxenc.data.tfds_images import check_classes, tfds_images
+from ctxenc.data.tfds_images import check_classes, prepared, tfds_images
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 
@@ -48,7 +49,7 @@ def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size
     if classes is not None:
         check_classes(classes, NAMES)
     folder = expanded(data_dir or tfds.core.constants.DATA_DIR)
-    if not (folder / "cifar10" / str(Cifar10.VERSION)).exists():
+    if not _prepared(folder).exists() or _damage(folder):
         _prepare(folder)
     return tfds_images(
         name=f"cifar10:{Cifar10.VERSION}",
@@ -62,6 +63,25 @@ def cifar10(*, data_dir: str | None, classes: tuple[str, ...] | None, image_size
     )
 
 
+def _prepared(folder: Path) -> Path:
+    return folder / "cifar10" / str(Cifar10.VERSION)
+
+
+def _damage(folder: Path) -> str | None:
+    """What keeps the last record of a prepared split from being read; those cut off lack it."""
+    raw = tfds.decode.DeserializeMethod.RAW_BYTES
+    try:
+        builder = prepared(f"cifar10:{Cifar10.VERSION}", str(folder))
+        for split in ("train", "test"):
+            source: Any = builder.as_data_source(split, deserialize_method=raw)
+            source[len(source) - 1]
+    except NotImplementedError:  # whole, of a kind that `tfds_images` refuses
+        return None
+    except Exception as error:  # TFDS and array_record raise many kinds
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return None
+
+
 def _prepare(folder: Path) -> None:
     """Prepare CIFAR-10 from the archive in `folder`, downloading it there first if need be."""
     archive = folder / ARCHIVE
@@ -72,6 +92,9 @@ def _prepare(folder: Path) -> None:
         with filelock.FileLock(folder / "cifar10.lock"):
             if not archive.exists():
                 _download(archive)
+            if _prepared(folder).exists() and (damage := _damage(folder)):
+                log.warning("%s: made anew, as it is damaged (%s)", _prepared(folder), damage)
+                shutil.rmtree(_prepared(folder))
             with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints what it does
                 # Nothing, where another process has just prepared it.
                 Cifar10(data_dir=str(folder)).download_and_prepare(file_format="array_record")

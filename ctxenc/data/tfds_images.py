@@ -5,6 +5,7 @@ A prepared folder may come from anybody. TFDS imports the module of every featur
 are searched before TFDS reads them, and none of a dataset's own code is run.
 """
 
+import contextlib
 import functools
 import itertools
 import json
@@ -20,6 +21,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from ctxenc.data.images import Dataset, Picture, held_out
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
+from ctxenc.runs.files import check_regular
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
 TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is
@@ -74,9 +76,8 @@ class Records:
                 image = (image // 257).astype(np.uint8)
             return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)
         except Exception as error:  # OpenCV, TFDS and protobuf raise many kinds on damaged records
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise UserError(
-                f"{self.origin}: its image {position} cannot be read: {reason}"
+                f"{self.origin}: its image {position} cannot be read: {_line(error)}"
             ) from None
 
     def name(self, index: int) -> bytes:
@@ -147,21 +148,23 @@ def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:
     """
     if name in ("", "???"):
         raise UserError("dataset.name: expected the name of a TFDS dataset, such as imagenette")
-    folder = expanded(data_dir) if data_dir else None
-    try:
-        # What `builder_from_files` does, with a look at the files in between.
+    folder, found = expanded(data_dir) if data_dir else None, None
+    # What `builder_from_files` does, with a look at the files in between.
+    with contextlib.suppress(tfds.core.DatasetNotFoundError, ValueError, AttributeError):
         found = tfds.core.read_only_builder._find_builder_dir(name, data_dir=folder)
-        if found is None:
-            raise ValueError("nothing there")
-        for file in ("features.json", "dataset_info.json"):
-            _check_classes_named(Path(found) / file)
-        return tfds.core.read_only_builder.builder_from_directory(found)
-    except (tfds.core.DatasetNotFoundError, ValueError, AttributeError):
+    if found is None:
         where = folder or tfds.core.constants.DATA_DIR
         raise UserError(
             f"dataset.name={name}: not prepared in {where}; set dataset.data_dir to where it is, "
             f"or, where TensorFlow is installed, run: tfds build {name} --file_format=array_record"
-        ) from None
+        )
+    for file in ("features.json", "dataset_info.json"):
+        _check_classes_named(Path(found) / file)
+    check_regular(Path(found))
+    try:
+        return tfds.core.read_only_builder.builder_from_directory(found)
+    except Exception as error:  # TFDS and protobuf raise many kinds
+        raise UserError(f"{found}: does not describe a TFDS dataset ({_line(error)})") from None
 
 
 def _check_classes_named(file: Path) -> None:
@@ -207,9 +210,9 @@ def _test_split(builder: tfds.core.DatasetBuilder) -> str:
 def _source(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
     raw = tfds.decode.DeserializeMethod.RAW_BYTES
     try:
-        if not builder.info.splits[split].num_examples:
+        if builder.info.splits[split].num_examples <= 0:
             raise ValueError("no images")
-        return builder.as_data_source(split=split, deserialize_method=raw)
+        source = builder.as_data_source(split=split, deserialize_method=raw)
     except NotImplementedError:
         raise UserError(
             f"{builder.data_path}: prepared as {builder.info.file_format.value}; expected "
@@ -222,6 +225,23 @@ def _source(builder: tfds.core.DatasetBuilder, role: str, split: str) -> Any:
             f"dataset.{role}_split={split}: expected a split of {builder.name} with an image in "
             f"it: {known}, or a slice such as train[:90%]"
         ) from None
+    _check_files(builder, split)
+    return source
+
+
+def _check_files(builder: tfds.core.DatasetBuilder, split: str) -> None:
+    """Refuse a split whose files are missing, elsewhere, or smaller than a byte a record."""
+    parts, folder = builder.info.splits[split].file_instructions, Path(builder.data_path)
+    for file in (Path(part.filename) for part in parts):
+        if file.parent != folder or not file.is_file():
+            raise UserError(f"{file}: expected a file in {folder}, with images of {split}")
+    room = sum(Path(part.filename).stat().st_size for part in parts)
+    if (claimed := sum(part.take for part in parts)) > room:
+        raise UserError(f"{folder}: no {claimed} images of {split} fit into its {room} bytes")
+
+
+def _line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def _check_apart(builder: tfds.core.DatasetBuilder, splits: dict[str, str]) -> None:

@@ -11,7 +11,19 @@ from jaxtyping import Float
 
 from ctxenc.errors import UserError
 from ctxenc.runs import files
+from ctxenc.runs.files import COUNT, FLOAT, OTHERS, TEXT
 from ctxenc.runs.folder import Run
+
+CHECKPOINT = {"which": TEXT, "step": COUNT, "weights": TEXT}
+INTERVAL = dict.fromkeys(("mean", "low", "high", "images"), FLOAT)
+METRICS = {  # what `metrics.json` holds
+    **dict.fromkeys(("name", "mask_hash", "verdict"), TEXT),
+    "checkpoint": CHECKPOINT,
+    "dataset": {"name": TEXT, "test_fingerprint": TEXT},
+    "images": COUNT,
+    "notes": [TEXT],
+    "rows": {OTHERS: {OTHERS: INTERVAL}},
+}
 
 PerImage = dict[str, Float[np.ndarray, " images"]]
 
@@ -26,8 +38,8 @@ class Evaluation:
 
     @classmethod
     def of(cls, run: Run, name: str) -> "Evaluation":
-        """The run's evaluation of that name, there or not."""
-        return cls(run.path / "evaluation" / name)
+        """The run's evaluation of that name, there or not; a `UserError` where a link leads out."""
+        return cls(run.own(f"evaluation/{name}"))
 
     @classmethod
     def all_of(cls, run: Run) -> "list[Evaluation]":
@@ -41,7 +53,8 @@ class Evaluation:
         Raises:
             UserError: it is missing or damaged.
         """
-        return files.read_json(self.path / "metrics.json")
+        found: dict[str, Any] = files.read_json(self.path / "metrics.json", METRICS)
+        return found
 
     @property
     def has_images(self) -> bool:
@@ -52,7 +65,8 @@ class Evaluation:
         """Whether it is finished, and all of this is in its ``metrics.json``."""
         with contextlib.suppress(UserError, OSError):
             found = self.metrics
-            return all(found.get(key) == value for key, value in known.items())
+            whole = None not in map(found.get, METRICS) and "model" in found["rows"]
+            return whole and all(found.get(key) == value for key, value in known.items())
         return False
 
     def per_image(self, row: str | None = None) -> PerImage:

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxenc.runs.files import whole
+from ctxenc.runs.files import is_number, whole
 
 Records = list[dict[str, Any]]
 
@@ -88,7 +88,7 @@ def _generator(axis: Axes, train: Records, names: Sequence[str]) -> None:
 
 def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> None:
     for name in names:
-        known = [record for record in records if record.get(name) is not None]
+        known = [record for record in records if is_number(record.get(name))]
         steps, values = [r["step"] for r in known], [r[name] for r in known]
         axis.plot(
             steps, values, lw=1, **{"label": LABELS.get(name, name.replace("_", " ")), **style}

@@ -230,8 +230,9 @@ def _score(checkpoint: Path) -> float | None:
     """The `psnr_db` of the validation before a checkpoint was saved; None without one."""
     file = checkpoint / "metrics" / "metrics"
     try:
-        return float(files.read_json(file)[MAIN]) if file.exists() else None
-    except (UserError, KeyError, TypeError, ValueError, OverflowError) as error:
+        files.check_regular(checkpoint)
+        return files.read_json(file, {MAIN: files.NUMBER})[MAIN] if file.exists() else None
+    except (UserError, KeyError) as error:
         raise UserError(
             f"{checkpoint}: the checkpoint is damaged ({_reason(error)}); "
             "without its folder the others can be read"

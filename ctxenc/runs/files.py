@@ -1,7 +1,9 @@
 """Writing files whole or not at all, and reading files that may be somebody else's.
 
 Of those, a pipe is not waited for, a device or a file of terabytes is not read to its end, and YAML
-that would unfold without end, or nests so deep that the parser dies of it, is refused.
+that would unfold without end, or nests so deep that the parser dies of it, is refused. What JSON
+and YAML hold is checked against a schema (`Schema`), so that whoever reads a file has values of the
+kinds that it expects, or one line.
 """
 
 import contextlib
@@ -9,9 +11,9 @@ import json
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -21,7 +23,37 @@ from ctxenc.parallel.processes import is_main
 MOST_JSON = 2**26  # bytes
 MOST_LINES = 2**30  # bytes of a table or log that grows line by line
 MOST_YAML = 2**17  # bytes; a configuration has some 3,000
-DEEPEST_YAML = 64  # levels; libyaml's 30,000th ends the process
+DEEPEST = 64  # levels; libyaml's 30,000th ends the process
+MOST = 2**53  # steps, seconds and figures beyond this are no count
+MOST_BITS = 1023  # of a whole number: with more it is no float
+CSAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Kind(NamedTuple):
+    """What a value may be, in words and as a test."""
+
+    expected: str
+    holds: Callable[[Any], bool]
+
+
+def is_number(value: Any) -> bool:
+    """Whether a value from a file is a number that can stand in a table."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) <= MOST  # False for NaN
+
+
+TEXT = Kind("text", lambda value: isinstance(value, str))
+NUMBER = Kind("a finite number", is_number)
+FLOAT = Kind("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool))
+COUNT = Kind("a whole number", lambda v: is_number(v) and isinstance(v, int) and v >= 0)
+ANYTHING = Kind("a value", lambda _: True)
+LIST = Kind("a list", lambda value: isinstance(value, list))
+MAPPING = Kind("a mapping", lambda value: isinstance(value, dict))
+
+# What a file holds: a kind; [schema], a list; or {key: schema}, an object that may have others too,
+# with those of all keys that are not named under `OTHERS`. What is missing or null is not known.
+OTHERS = "*"
+Schema = Kind | list[Any] | Mapping[str, Any]
 
 
 @contextlib.contextmanager
@@ -97,8 +129,33 @@ def append_line(file: Path, line: str) -> None:
 
 
 def _opened(file: Path, how: int) -> int:
-    """A descriptor of the file; a link in somebody else's run folder could lead anywhere."""
-    return os.open(file, how | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    """A descriptor of a regular file; a link in somebody else's run folder could lead anywhere."""
+    how |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    return _regular(file, os.open(file, how, 0o666))
+
+
+def _regular(file: Path, descriptor: int) -> int:
+    """The descriptor, opened without waiting for a pipe's other end, if it is of a regular file."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise UserError(f"{file}: expected a regular file")
+
+
+def check_regular(folder: Path) -> None:
+    """Refuse a folder that is about to be a library's, where anything in it is no file or folder.
+
+    A library would wait for a pipe or a device for ever; a link to another folder could lead out.
+
+    Raises:
+        UserError: names what is neither.
+    """
+    for place, folders, names in os.walk(folder):
+        for path in (Path(place, name) for name in (*folders, *names)):
+            with contextlib.suppress(FileNotFoundError):  # removed by another process
+                mode = path.stat().st_mode
+                if not stat.S_ISREG(mode) and (not stat.S_ISDIR(mode) or path.is_symlink()):
+                    raise UserError(f"{path}: expected a regular file or a folder")
 
 
 def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
@@ -108,28 +165,90 @@ def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
         UserError: it is no regular file, or a larger one.
         OSError, UnicodeDecodeError: it cannot be read, or is not text; `errors` as `bytes.decode`.
     """
-    # Opening a pipe would wait for its other end.
-    descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = _regular(file, os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
     with os.fdopen(descriptor, "rb") as opened:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise UserError(f"{file}: expected a regular file")
         content = opened.read(at_most + 1)
     if len(content) > at_most:
         raise UserError(f"{file}: expected at most {at_most} bytes")
     return content.decode("utf-8", errors)
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object; a `UserError` where it is missing, damaged or something else."""
+def read_json(file: Path, schema: Schema) -> Any:
+    """What a JSON file holds; a `UserError` where it is missing, damaged or of another schema."""
+    return _read(file, "JSON", lambda: json.loads(read_text(file, MOST_JSON)), schema)
+
+
+def read_yaml(file: Path, schema: Schema) -> Any:
+    """What a YAML file holds, as `read_json`; much faster than OmegaConf, which compares wait for.
+
+    But for numbers such as ``1e-3``, which are text here.
+    """
+    return _read(file, "YAML", lambda: yaml.load(read_yaml_text(file), Loader=CSAFE), schema)
+
+
+def read_lines(file: Path, schema: Mapping[str, Schema]) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines; those torn, damaged or of another schema are left out.
+
+    Raises:
+        UserError: it is there, and no file that can be read.
+    """
+    lines = []
     try:
-        value = json.loads(read_text(file, MOST_JSON))
+        text = read_text(file, MOST_LINES, errors="replace")
+    except FileNotFoundError:
+        return []
+    for line in text.split("\n"):
+        with contextlib.suppress(UserError, ValueError, RecursionError):
+            lines.append(checked(json.loads(line), schema))
+    return lines
+
+
+def _read(file: Path, form: str, load: Callable[[], Any], schema: Schema) -> Any:
+    try:
+        value = load()
+        return checked(value, schema)
     except FileNotFoundError:
         raise UserError(f"{file}: no such file; is {file.parent} the right folder?") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{file}: not readable as JSON ({type(error).__name__})") from None
-    if not isinstance(value, dict):
-        raise UserError(f"{file}: expected a JSON object")
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise UserError(f"{file}: not readable as {form} ({type(error).__name__})") from None
+    except UserError as error:
+        text = str(error)
+        raise UserError(text if text.startswith(str(file)) else f"{file}: {text}") from None
+
+
+def checked(value: Any, schema: Schema) -> Any:
+    """The value, once it is known to be of a schema, flat enough and with numbers that fit a float.
+
+    Raises:
+        UserError: names the key that is of another kind.
+        ValueError: it is too deep, or a number too large.
+    """
+    level, depth = [value], 0
+    while level:  # without recursion, which has an end of its own
+        if (depth := depth + 1) > DEEPEST:
+            raise ValueError("too deep")
+        if any(isinstance(v, int) and v.bit_length() > MOST_BITS for v in level):
+            raise ValueError("a number too large")
+        below = [v for v in level if isinstance(v, dict | list | tuple | set)]
+        level = [v for of in below for v in (of.values() if isinstance(of, dict) else of)]
+    _check(value, schema, "")
     return value
+
+
+def _check(value: Any, schema: Schema, at: str) -> None:
+    kind = LIST if isinstance(schema, list) else MAPPING if isinstance(schema, Mapping) else schema
+    if not kind.holds(value):
+        words = repr(value)
+        got = f"{at}={words if len(words) <= 40 else words[:39] + '…'}: " if at else ""
+        raise UserError(f"{got}expected {kind.expected}")
+    inside: list[tuple[Any, Any, Schema]] = []
+    if isinstance(schema, list):
+        inside = [(number, v, schema[0]) for number, v in enumerate(value)]
+    elif isinstance(schema, Mapping):
+        others = schema.get(OTHERS, ANYTHING)
+        inside = [(k, v, schema.get(k, others)) for k, v in value.items() if v is not None]
+    for key, v, of in inside:
+        _check(v, of, f"{at}: {key}" if at else str(key))
 
 
 def read_yaml_text(file: Path) -> str:
@@ -140,11 +259,11 @@ def read_yaml_text(file: Path) -> str:
             `read_text` raises.
     """
     found, depth = read_text(file, MOST_YAML), 0
-    for event in yaml.parse(found, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    for event in yaml.parse(found, Loader=CSAFE):
         if isinstance(event, yaml.AliasEvent):
             raise ValueError("aliases")
         depth += isinstance(event, yaml.CollectionStartEvent)
         depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST_YAML:
+        if depth > DEEPEST:
             raise ValueError("too deep")
     return found

@@ -6,6 +6,7 @@ Of several processes that train one run, the first writes, and the others' write
 """
 
 import contextlib
+import fcntl
 import io
 import json
 import os
@@ -22,18 +23,25 @@ from omegaconf import DictConfig, OmegaConf
 
 from ctxenc.config import references
 from ctxenc.errors import UserError
+from ctxenc.metrics.registry import METRICS
 from ctxenc.parallel.processes import is_main
 from ctxenc.paths import expanded
 from ctxenc.runs import files
+from ctxenc.runs.files import COUNT, NUMBER, TEXT
 
 FORMAT = 2  # of run folders and sweeps: a change that an older version cannot read adds 1
 VALIDATED = 2  # the format since which runs have a validation split
-STATUS: dict[str, tuple[Any, Any]] = {  # the kind of each value, and what stands for an unknown one
-    "state": (str, None),
-    "step": (int, 0),
-    "seconds": ((int, float), 0.0),
-    "error": (str, None),
-}
+STATUS = {"format": COUNT, "state": TEXT, "step": COUNT, "seconds": NUMBER, "error": TEXT}
+UNKNOWN = {"state": None, "step": 0, "seconds": 0.0, "error": None}  # what stands for them
+FIGURES = {**dict.fromkeys(METRICS, NUMBER), "step": COUNT}
+SUMMARY = {"last": FIGURES, "best": FIGURES, "baselines": {files.OTHERS: FIGURES}}
+COLOUR = files.Kind(
+    "three numbers", lambda v: isinstance(v, list) and len(v) == 3 and all(map(files.is_number, v))
+)
+DATASET = dict.fromkeys(
+    [f"{split}_fingerprint" for split in ("train", "validation", "test")] + ["mask_hash"], TEXT
+) | {"mean_colour": COLOUR}
+LINE = {"step": COUNT, "split": TEXT}  # of the metrics, beside its figures
 PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
 
 
@@ -74,29 +82,26 @@ class Run:
             ) from None
         except Exception as error:  # YAML and OmegaConf raise many kinds
             raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
-        if not isinstance(config, DictConfig):
-            raise UserError(f"{file}: expected a mapping of keys, and this is a list")
         try:
-            references.check(OmegaConf.to_container(config))  # type: ignore[arg-type]
-        except UserError as error:
+            references.check(files.checked(OmegaConf.to_container(config), {}))
+        except (UserError, ValueError) as error:
             raise UserError(f"{file}: {error}") from None
+        assert isinstance(config, DictConfig)
         return config
 
     @property
     def status(self) -> dict[str, Any]:
         """`state` (running, finished, failed or interrupted), `step`, `seconds` and `error`."""
-        return files.read_json(self.path / "status.json")
+        return self._json("status.json", STATUS)
 
     @property
     def known_status(self) -> dict[str, Any]:
         """`status` as far as it can be read; a state of None where nothing is known of it."""
         found: dict[str, Any] = {}
         with contextlib.suppress(UserError):
-            found = self.status
-        return {
-            name: found[name] if isinstance(found.get(name), kind) else unknown
-            for name, (kind, unknown) in STATUS.items()
-        }
+            found = self._json("status.json", {})
+        known = {name: value for name, value in found.items() if name in UNKNOWN}
+        return UNKNOWN | {name: v for name, v in known.items() if STATUS[name].holds(v)}
 
     @property
     def state(self) -> str | None:
@@ -104,31 +109,39 @@ class Run:
         return self.known_status["state"]
 
     @property
+    def is_locked(self) -> bool:
+        """Whether a process trains here (`lock`): one that was killed has it no more."""
+        try:
+            lock = os.open(self.path / ".lock", os.O_RDONLY | os.O_NONBLOCK)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(lock)
+        return False
+
+    @property
     def summary(self) -> dict[str, Any]:
         """`step`, and the validation metrics under `last`, `best` and `baselines`."""
-        return files.read_json(self.path / "summary.json")
+        return self._json("summary.json", SUMMARY)
 
     @property
     def dataset(self) -> dict[str, Any]:
         """What it was trained and validated on: sizes, fingerprints, colour, hash of the masks."""
-        return files.read_json(self.path / "dataset.json")
+        return self._json("dataset.json", DATASET)
 
     def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of `train` or `validation`.
 
         Runs of format 1 had no validation split: what they have instead are lines of `test`.
         """
-        try:
-            text = files.read_text(self._metrics_file, files.MOST_LINES, errors="replace")
-        except FileNotFoundError:
-            return []
-        lines = []
-        for line in text.split("\n"):
-            with contextlib.suppress(ValueError, RecursionError):  # a torn or damaged line
-                lines.append(json.loads(line))
-        lines = [line for line in lines if isinstance(line, dict) and "step" in line]
+        found = files.read_lines(self._metrics_file, LINE)
+        lines = [line for line in found if None not in (line.get("step"), line.get("split"))]
         splits = {"train": ("train",), "validation": ("validation", "test")}
-        return [line for line in lines if split is None or line.get("split") in splits[split]]
+        return [line for line in lines if split is None or line["split"] in splits[split]]
 
     @property
     def samples(self) -> Path:
@@ -148,13 +161,26 @@ class Run:
         """A folder of that name: inside of this one, unless it is absolute."""
         return self.path / expanded(name)
 
+    def own(self, name: str) -> Path:
+        """A folder to write to, as `inside`; a `UserError` where a link there leads out of this."""
+        folder = self.inside(name)
+        inside = Path(os.path.normpath(folder)).is_relative_to(os.path.normpath(self.path))
+        if inside and not folder.resolve().is_relative_to(self.path.resolve()):
+            raise UserError(f"{folder}: a link out of {self.path}, where nothing is written")
+        return folder
+
+    def _json(self, name: str, schema: files.Schema) -> dict[str, Any]:
+        found: dict[str, Any] = files.read_json(self.path / name, schema)
+        return found
+
     # Writers
 
     def write_config(self, config: DictConfig, overrides: list[str] | None = None) -> None:
         """The configuration and the overrides, where Hydra puts those of the jobs it starts."""
-        files.write_text(self.path / ".hydra" / "config.yaml", OmegaConf.to_yaml(config))
+        folder = self.own(".hydra")
+        files.write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         if overrides is not None:
-            files.write_text(self.path / ".hydra" / "overrides.yaml", OmegaConf.to_yaml(overrides))
+            files.write_text(folder / "overrides.yaml", OmegaConf.to_yaml(overrides))
 
     def write_status(
         self, state: str, *, step: int, seconds: float, error: str | None = None

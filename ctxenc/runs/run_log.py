@@ -24,6 +24,7 @@ from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import MAIN, METRICS, measured_in_training
 from ctxenc.report.progress import Bar
+from ctxenc.runs.files import is_number
 from ctxenc.runs.folder import Run
 from ctxenc.runs.session import Background
 from ctxenc.runs.tensorboard import TensorBoard
@@ -167,8 +168,8 @@ class RunLog(AbstractContextManager["RunLog"]):
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
         kept = ("step", *METRICS)  # not those of the raw weights
-        lines = [line for line in self._validations if MAIN in line]
-        figures = [{name: line[name] for name in line if name in kept} for line in lines]
+        lines = [line for line in self._validations if is_number(line.get(MAIN))]
+        figures = [{n: v for n, v in line.items() if n in kept and is_number(v)} for line in lines]
         if not figures:
             return
         best = max(figures, key=lambda line: line[MAIN])

@@ -123,8 +123,9 @@ class _LogFile(logging.FileHandler):
     """A log file that cannot be written (a full disk) is no reason to fill the terminal."""
 
     def _open(self) -> Any:
-        if Path(self.baseFilename).is_symlink():  # in somebody else's folder: to any file
-            raise UserError(f"{self.baseFilename}: a link; expected a file of the run's own")
+        file = Path(self.baseFilename)
+        if file.is_symlink() or (file.exists() and not file.is_file()):  # in somebody's folder
+            raise UserError(f"{file}: a link, or no file; expected a file of the run's own")
         return super()._open()
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name

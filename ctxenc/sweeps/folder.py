@@ -18,9 +18,12 @@ from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 from ctxenc.runs import files
+from ctxenc.runs.files import COUNT, TEXT
 from ctxenc.runs.folder import FORMAT, Run
 
 FILE = "sweep.json"
+SCHEMA = {"command": [TEXT], "format": COUNT, "config_name": TEXT}
+MOST, MOST_TEXT = 500, 2**16  # overrides of a command and their characters, parsed in seconds
 JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
 
 
@@ -38,21 +41,27 @@ class Sweep:
     @property
     def command(self) -> list[str]:
         """The overrides that it was started with."""
-        command = files.read_json(self.path / FILE).get("command")
-        if not isinstance(command, list) or not all(isinstance(text, str) for text in command):
-            raise UserError(f"{self.path / FILE}: command: expected a list of overrides")
+        command: list[str] | None = self._saved.get("command")
+        if command is None or len(command) > MOST or sum(map(len, command)) > MOST_TEXT:
+            raise UserError(
+                f"{self.path / FILE}: command: expected a list of at most {MOST} overrides, of "
+                f"{MOST_TEXT} characters together"
+            )
         return command
 
     @property
     def format(self) -> int:
         """The format of its folders (`ctxenc.runs.folder.FORMAT`); 0 where the file says none."""
-        found = files.read_json(self.path / FILE).get("format")
-        return found if isinstance(found, int) else 0
+        return self._saved.get("format") or 0
 
     @property
     def config_name(self) -> str:
         """The configuration file that it begins with."""
-        return str(files.read_json(self.path / FILE).get("config_name", PRIMARY))
+        return self._saved.get("config_name") or PRIMARY
+
+    @property
+    def _saved(self) -> Any:
+        return files.read_json(self.path / FILE, SCHEMA)
 
     def update(self, only: Run | None = None, **changes: Any) -> list[Record]:
         """Write anew the row of one job, or of all; and `command`, `planned` or `config_name`.
@@ -63,9 +72,11 @@ class Sweep:
         with filelock.FileLock(self.path / ".writing.lock"):
             places = self.path.iterdir()
             numbers = {p.name: int(m[1]) for p in places if (m := JOB.match(p.name)) and p.is_dir()}
+            for name in numbers:  # where Hydra is about to write
+                Run(self.path).own(f"{name}/.hydra")
             names = sorted(numbers, key=lambda name: numbers[name])
             jobs = [records.read(self.path / n, n) for n in ([only.path.name] if only else names)]
-            before = files.read_json(self.path / FILE) if self.exists else {}
+            before = self._saved if self.exists else {}
             old = before["jobs"] if isinstance(before.get("jobs"), list) else []
             rows = {str(row.get("folder")): row for row in old if isinstance(row, dict)}
             for job in jobs:

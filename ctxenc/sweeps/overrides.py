@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.types import Glob, IntervalSweep, Override
+from hydra.core.override_parser.types import Glob, IntervalSweep, Override, RangeSweep
 
 from ctxenc.config import references, schema, search_path
 from ctxenc.config.compose import absolute, parse, quoted
@@ -26,6 +26,8 @@ HYDRAS_OWN = re.compile(  # keys whose values are names of installed plugins, nu
     re.VERBOSE,
 )
 NAMES = re.compile(r"""[\w\s,()\[\]*'"-]*""")  # of choices; no path to a file elsewhere
+
+MOST_VALUES = 10_000  # of a range, and jobs of a sweep
 
 
 def key_of(text: str) -> str:
@@ -79,9 +81,13 @@ def values(override: Override) -> list[str]:
     """The values of an override, as a command line would have them; the ends of an interval.
 
     Raises:
-        UserError: a pattern that matches no choice of its group.
+        UserError: a pattern that matches no choice of its group, or a range without end.
     """
     value = override.value()
+    if isinstance(value, RangeSweep):
+        start, stop, step = (float(number or 0) for number in (value.start, value.stop, value.step))
+        if not step or not (stop - start) / step <= MOST_VALUES:
+            raise UserError(f"{override.input_line}: expected at most {MOST_VALUES} values")
     if isinstance(value, IntervalSweep):
         return [str(value.start), str(value.end)]
     if isinstance(value, Glob):

@@ -49,7 +49,7 @@ class Plan:
         """How many jobs there will be."""
         if not _is_grid(self.shared):
             return int(self.shared.hydra.sweeper.get("n_trials", 0))
-        return math.prod(len(overrides.values(override)) for override in parse(self.command))
+        return _combinations(self.command)
 
     def arguments(self, folder: Path) -> list[str]:
         """What Hydra is started with: jobs are named by what they differ in."""
@@ -117,6 +117,8 @@ def _checked(command: list[str], config_name: str, hint: str = "", *, begun: boo
     """The sweep, once what would fail later has been refused."""
     try:
         shared = _compose(command, config_name)
+        if _is_grid(shared) and (jobs := _combinations(command)) > overrides.MOST_VALUES:
+            raise UserError(f"{jobs} jobs: expected at most {overrides.MOST_VALUES}")
         singles = list(_singles(command, config_name))
     except UserError as error:
         raise UserError(f"{error}{hint}") from None
@@ -188,6 +190,10 @@ def _compose(given: Sequence[str], config_name: str) -> DictConfig:
             raise
         hint = f"it comes with an extra: pip install 'ctxenc[{extra[1]}]'"
         raise UserError(f"{error}; {hint}") from None
+
+
+def _combinations(command: Sequence[str]) -> int:
+    return math.prod(len(overrides.values(override)) for override in parse(command))
 
 
 def _is_grid(shared: DictConfig) -> bool:

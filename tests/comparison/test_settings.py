@@ -1,9 +1,10 @@
 import pytest
 from omegaconf import OmegaConf
 
-from ctxenc.comparison.settings import Settings, differing, read_yaml
+from ctxenc.comparison.settings import Settings, differing
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
+from ctxenc.runs.files import read_yaml
 
 
 def settings_of(*overrides):
@@ -89,4 +90,4 @@ def test_every_key_that_changes_what_is_trained_tells_runs_apart(key, value):
 def test_yaml_that_is_no_configuration_is_a_user_error(tmp_path, text):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"config\.yaml"):
-        read_yaml(tmp_path / "config.yaml")
+        read_yaml(tmp_path / "config.yaml", {})

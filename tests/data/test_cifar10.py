@@ -100,6 +100,29 @@ def test_every_image_comes_through_without_loss_in_its_own_split(prepared):
     assert shown(data.test) == as_set(TEST[0][1])
 
 
+DAMAGE = {
+    "no description": lambda folder: (folder / "dataset_info.json").unlink(),
+    "an empty description": lambda folder: (folder / "dataset_info.json").write_text(""),
+    "no features": lambda folder: (folder / "features.json").unlink(),
+    "records cut off": lambda folder: [
+        file.write_bytes(file.read_bytes()[:-1]) for file in folder.glob("*train.array_record*")
+    ],
+    "no records": lambda folder: [file.unlink() for file in folder.glob("*test.array_record*")],
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_copy_is_made_anew_with_a_line(prepared, tmp_path, damage, caplog):
+    folder = shutil.copytree(prepared, tmp_path / "copy")
+    damage(folder / "cifar10" / "3.0.2")
+    data = opened(folder)
+    assert shown(data.train, data.validation) == as_set(np.concatenate([p for _, p in TRAIN]))
+    assert len([r for r in caplog.records if "made anew, as it is damaged" in r.message]) == 1
+    caplog.clear()
+    opened(folder)
+    assert not caplog.records
+
+
 def test_classes_are_kept_by_name(prepared):
     cats = opened(prepared, ["cat"])
     expected = [pixels[labels == 3] for labels, pixels in TRAIN]

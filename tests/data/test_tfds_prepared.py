@@ -120,6 +120,44 @@ def test_a_description_that_is_no_file_or_a_huge_one_is_not_read(folder, monkeyp
         prepared("plain", str(folder))
 
 
+def shards(value):
+    return lambda info: (
+        info | {"splits": [part | {"shardLengths": value} for part in info["splits"]]}
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shards([str(10**18)]), "no 1000000000000000000 images of train fit into its"),
+        (shards(["1", "1"]), "00000-of-00002: expected a file in"),
+        (shards("x"), "does not describe a TFDS dataset"),
+        (shards([10**30]), "does not describe a TFDS dataset"),
+        (lambda info: info | {"splits": {}}, "does not describe a TFDS dataset"),
+        (lambda info: info | {"version": 3}, "does not describe a TFDS dataset"),
+        (
+            lambda info: (
+                info
+                | {"splits": [s | {"filepathTemplate": "/etc/{DATASET}"} for s in info["splits"]]}
+            ),
+            "expected a file in",
+        ),
+    ],
+)
+def test_what_cannot_be_there_is_refused_by_name(folder, change, message):
+    planted(folder, "dataset_info.json", change)
+    with pytest.raises(UserError, match=message):
+        tfds_images._source(prepared("plain", str(folder)), "train", "train")
+
+
+def test_records_that_are_a_pipe_are_not_waited_for(folder):
+    (records,) = (folder / "plain" / "1.0.0").glob("*array_record*")
+    records.unlink()
+    os.mkfifo(records)
+    with pytest.raises(UserError, match=f"{records.name}: expected a regular file"):
+        prepared("plain", str(folder))
+
+
 def test_a_dataset_of_tfds_own_features_is_opened(folder):
     planted(folder, "dataset_info.json", lambda i: {**i, "schema": {"feature": [{"type": "INT"}]}})
     source = prepared("plain", str(folder)).as_data_source("train")

@@ -1,7 +1,9 @@
 """`kill -9` at any moment costs no more than the work since the last checkpoint."""
 
 import random
+import re
 import time
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,45 @@ def kill(process):
 def the_run(folder):
     found = list(folder.glob("experiments/*/*/status.json"))
     return launch.Run(found[0].parent) if found else None
+
+
+def finished(at, *arguments, cwd):
+    """The exit status and the standard error of a run that is killed at a file operation."""
+    program = (str(Path(__file__).with_name("killed_at.py")), str(at))
+    process = start(*arguments, cwd=cwd, program=program)
+    error = process.communicate()[1]
+    return process.returncode, error
+
+
+@pytest.mark.slow
+def test_runs_killed_at_forty_file_operations_end_to_the_bit(tmp_path):
+    """From the first operation to the last; each is resumed, or begun anew, until it ends."""
+    status, told = finished(0, *SHORT, "name=undisturbed", cwd=tmp_path)
+    assert status == 0, told
+    undisturbed, operations = the_run(tmp_path), int(re.findall(r"operations: (\d+)", told)[0])
+    rng = random.Random(seed := time.time_ns())
+    kills, ends = [], 0
+    while len(kills) < 40:
+        folder = tmp_path / str(ends)
+        folder.mkdir(exist_ok=True)
+        found = list(folder.glob("experiments/*/*/.hydra/config.yaml"))
+        run = launch.Run(found[0].parents[1]) if found else None
+        arguments = [f"resume={run.path}"] if run else SHORT
+        at = rng.randint(1, operations)
+        status, told = finished(at, *arguments, cwd=folder)
+        assert status in (0, -9), (seed, at, told)
+        if status:
+            kills.append(at)
+        else:  # it had fewer operations left
+            found = list(folder.glob("experiments/*/*/.hydra/config.yaml"))
+            assert_same(launch.Run(found[0].parents[1]), undisturbed)
+            ends += 1
+    run = the_run(tmp_path / str(ends))
+    if run is not None and run.path != undisturbed.path:
+        status, told = finished(0, f"resume={run.path}", cwd=folder)
+        assert status == 0, (seed, told)
+        assert_same(run, undisturbed)
+    print(f"seed {seed}: 40 kills at {sorted(kills)} of {operations} operations, {ends} ends")
 
 
 def test_a_run_killed_once_ends_to_the_bit_as_one_that_was_not(tmp_path, monkeypatch):

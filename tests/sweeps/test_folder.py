@@ -101,7 +101,14 @@ def test_a_second_process_is_refused(sweep):
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[1]", "{", "{}", '{"command": "x"}', '{"command": [1]}', "[" * 9**6]
+    "content",
+    [
+        *("", "[1]", "{", "{}", '{"command": "x"}', '{"command": [1]}', "[" * 9**6),
+        *('{"command": ["seed=1"], "format": "two"}', '{"command": ["seed=1"], "format": [2]}'),
+        json.dumps({"command": ["seed=1"] * 501}),
+        json.dumps({"command": ["name=" + "x" * 2**16]}),
+    ],
+    ids=range(11),
 )
 def test_a_damaged_file_is_refused_by_name(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)

@@ -17,6 +17,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from ctxenc.comparison.records import Record
+from ctxenc.errors import UserError
 from ctxenc.report.grids import GAP, bare
 
 ROWS = 3
@@ -60,7 +61,7 @@ def last_strips(record: Record) -> Strips | None:
         steps = sorted(
             (int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()
         )
-    except (OSError, ValueError, RuntimeError):  # RuntimeError: ~ of an unknown user
+    except (UserError, OSError, ValueError):  # no name of a folder
         return None
     for step, file in reversed(steps):
         grid = _read(file)
