@@ -1,13 +1,16 @@
 """Train, sweep and compare Context Encoders (Pathak et al., 2016).
 
-From Python, a run is one call with the overrides of the command line::
+From Python, a run is one call with the overrides of the command line, runs are a pandas table, and
+a trained model fills images of any size::
 
     import ctxenc
 
     run = ctxenc.run("mask=random", "max_steps=200")
-    run.summary["last"]["psnr_db"]
+    ctxenc.runs("experiments").sort_values("validation.last.psnr_db")
+    filled = ctxenc.load(run.path).fill(image, mask)
 """
 
+import importlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -26,20 +29,31 @@ if _module if _script == "-m" else _script.startswith("ctxenc-"):
     cli.start()
 
 if TYPE_CHECKING:
+    from ctxenc.comparison.frame import runs
+    from ctxenc.errors import UserError
+    from ctxenc.inpainting.painter import load
     from ctxenc.launch import run
-    from ctxenc.runs.folder import Run
+    from ctxenc.run_folder.folder import Run
 
-__all__ = ["Run", "run"]
+    __version__: str
+
+__all__ = ["Run", "UserError", "__version__", "load", "run", "runs"]
+
+_HOMES = {  # imported, with JAX and the rest, only once they are asked for
+    "Run": "ctxenc.run_folder.folder",
+    "UserError": "ctxenc.errors",
+    "load": "ctxenc.inpainting.painter",
+    "run": "ctxenc.launch",
+    "runs": "ctxenc.comparison.frame",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import JAX and the rest only once a run is asked for."""
-    if name == "run":
-        from ctxenc.launch import run
+    """A public name, where it is."""
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return run
-    if name == "Run":
-        from ctxenc.runs.folder import Run
-
-        return Run
+        return version("ctxenc")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'ctxenc' has no attribute {name!r}")

@@ -29,12 +29,12 @@ from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
-from ctxenc.runs import checkpoints as saved
-from ctxenc.runs.checkpoints import Checkpoints
-from ctxenc.runs.folder import Run
-from ctxenc.runs.run_log import Intervals, RunLog
-from ctxenc.runs.samples import Samples
-from ctxenc.runs.session import Background, Session, session
+from ctxenc.run_folder import checkpoints as saved
+from ctxenc.run_folder.checkpoints import Checkpoints
+from ctxenc.run_folder.folder import Run
+from ctxenc.run_folder.run_log import Intervals, RunLog
+from ctxenc.run_folder.samples import Samples
+from ctxenc.run_folder.session import Background, Session, session
 from ctxenc.state import Logged, Model, TrainState
 from ctxenc.warm_start import WarmStart
 

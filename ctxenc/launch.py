@@ -24,8 +24,8 @@ from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
 from ctxenc.paths import expanded
-from ctxenc.runs.checkpoints import saved_steps
-from ctxenc.runs.folder import VALIDATED, Run, check_path, reserve
+from ctxenc.run_folder.checkpoints import saved_steps
+from ctxenc.run_folder.folder import VALIDATED, Run, check_path, reserve
 from ctxenc.warm_start import located
 
 log = logging.getLogger(__name__)

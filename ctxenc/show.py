@@ -19,7 +19,7 @@ from ctxenc.config.compose import compose
 from ctxenc.data.images import decode, mean_colour
 from ctxenc.errors import UserError
 from ctxenc.report import grids
-from ctxenc.runs.files import whole
+from ctxenc.run_folder.files import whole
 
 DESCRIPTION = """\
 Draws a contact sheet of a mask: validation masks, and the images that they are of. Nothing is

@@ -17,8 +17,8 @@ from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
 from ctxenc.paths import expanded
-from ctxenc.runs.checkpoints import best_step, restore_generator, saved_steps
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.checkpoints import best_step, restore_generator, saved_steps
+from ctxenc.run_folder.folder import Run
 from ctxenc.state import Model, Variables
 
 

@@ -15,7 +15,7 @@ from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
 from ctxenc.paths import expanded
-from ctxenc.runs.checkpoints import best_step, checksum, restore_discriminator
+from ctxenc.run_folder.checkpoints import best_step, checksum, restore_discriminator
 from ctxenc.state import Model, Variables, fitting
 from ctxenc.trained import TrainedModel
 

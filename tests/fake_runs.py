@@ -9,7 +9,7 @@ from PIL import Image
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics.registry import measured_in_training
 from ctxenc.report import grids
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 
 CONFIG = {
     "name": "context_encoder",

@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ctxenc.runs.folder import FORMAT
+from ctxenc.run_folder.folder import FORMAT
 
 HERE = Path(__file__).parent / "fixtures"
 SMALL = (

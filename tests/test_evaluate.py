@@ -30,7 +30,7 @@ from ctxenc.masks import boxes
 from ctxenc.metrics.registry import METRICS, Metric, columns, measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import extremes
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from tests import stand_ins
 from tests.tiny import TINY, tiny_model
 

@@ -23,9 +23,9 @@ from ctxenc.metrics.registry import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
 from ctxenc.report.progress import Bar
-from ctxenc.runs import run_log
-from ctxenc.runs.session import Background
-from ctxenc.runs.tensorboard import TensorBoard
+from ctxenc.run_folder import run_log
+from ctxenc.run_folder.session import Background
+from ctxenc.run_folder.tensorboard import TensorBoard
 from ctxenc.trained import TrainedModel
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT
@@ -218,7 +218,7 @@ def test_only_one_process_trains_in_a_folder():
 
 HOLD_LOCK = """
 import sys, time
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 with Run(sys.argv[1]).lock():
     print("held", flush=True)
     time.sleep(60)

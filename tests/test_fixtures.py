@@ -24,7 +24,7 @@ from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.metrics.registry import METRICS, Metric
-from ctxenc.runs.folder import VALIDATED, Run
+from ctxenc.run_folder.folder import VALIDATED, Run
 from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import Sweep
 from tests.make_fixtures import SMALL

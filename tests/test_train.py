@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from tests.tiny import TINY
 
 

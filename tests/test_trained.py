@@ -2,7 +2,7 @@ import pytest
 
 from ctxenc.config.schema import Config
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from ctxenc.trained import _fill_value
 
 

@@ -20,8 +20,8 @@ from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.experiment import Experiment
 from ctxenc.models.generator import Generator
 from ctxenc.parallel import devices
-from ctxenc.runs import checkpoints
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder import checkpoints
+from ctxenc.run_folder.folder import Run
 from ctxenc.state import Model
 from ctxenc.warm_start import located
 from tests.faults.ends import final_state

@@ -13,7 +13,7 @@ from ctxenc.comparison.figures import Figures
 from ctxenc.comparison.records import Record, TestedOn, natural
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.runs.files import is_number
+from ctxenc.run_folder.files import is_number
 
 ORDER = ("best", "latest")  # of a run's own evaluations, the first is shown
 

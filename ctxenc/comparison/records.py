@@ -19,8 +19,8 @@ from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
-from ctxenc.runs import files
-from ctxenc.runs.folder import FORMAT, Run
+from ctxenc.run_folder import files
+from ctxenc.run_folder.folder import FORMAT, Run
 
 log = logging.getLogger(__name__)
 

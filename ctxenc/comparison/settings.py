@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from ctxenc.config import schema, search_path
 from ctxenc.config.schema import Role
 from ctxenc.errors import UserError
-from ctxenc.runs.files import ANYTHING, read_yaml
+from ctxenc.run_folder.files import ANYTHING, read_yaml
 
 NUMBER = re.compile(r"-?\d{1,15}(\.\d+)?(e[+-]?\d{1,2})?")  # as `_text` writes it
 

@@ -21,7 +21,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 from ctxenc.data.images import Dataset, Picture, held_out
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
-from ctxenc.runs.files import check_regular
+from ctxenc.run_folder.files import check_regular
 
 BLOCK = 10_000  # records read at once where only their labels are wanted
 TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is

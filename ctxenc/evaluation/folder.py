@@ -10,9 +10,9 @@ import numpy as np
 from jaxtyping import Float
 
 from ctxenc.errors import UserError
-from ctxenc.runs import files
-from ctxenc.runs.files import COUNT, FLOAT, OTHERS, TEXT
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder import files
+from ctxenc.run_folder.files import COUNT, FLOAT, OTHERS, TEXT
+from ctxenc.run_folder.folder import Run
 
 CHECKPOINT = {"which": TEXT, "step": COUNT, "weights": TEXT}
 INTERVAL = dict.fromkeys(("mean", "low", "high", "images"), FLOAT)

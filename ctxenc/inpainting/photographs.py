@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, PngImagePlugin
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
 from ctxenc.inpainting import Photo
-from ctxenc.runs.files import whole
+from ctxenc.run_folder.files import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ctxenc.runs.files import is_number, whole
+from ctxenc.run_folder.files import is_number, whole
 
 Records = list[dict[str, Any]]
 

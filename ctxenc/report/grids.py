@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from ctxenc.runs.files import whole
+from ctxenc.run_folder.files import whole
 
 GAP = 2  # pixels of white between tiles, before scaling
 SMALLEST_TILE = 96  # pixels: smaller images are enlarged by a whole factor, so they can be seen

@@ -17,9 +17,9 @@ from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
-from ctxenc.runs import files
-from ctxenc.runs.files import COUNT, TEXT
-from ctxenc.runs.folder import FORMAT, Run
+from ctxenc.run_folder import files
+from ctxenc.run_folder.files import COUNT, TEXT
+from ctxenc.run_folder.folder import FORMAT, Run
 
 FILE = "sweep.json"
 SCHEMA = {"command": [TEXT], "format": COUNT, "config_name": TEXT}
@@ -51,7 +51,7 @@ class Sweep:
 
     @property
     def format(self) -> int:
-        """The format of its folders (`ctxenc.runs.folder.FORMAT`); 0 where the file says none."""
+        """The format of its folders (`run_folder.folder.FORMAT`); 0 where the file says none."""
         return self._saved.get("format") or 0
 
     @property

@@ -14,8 +14,8 @@ from ctxenc.config.compose import with_absolute_paths
 from ctxenc.errors import printable
 from ctxenc.experiment import train
 from ctxenc.metrics.registry import METRICS
-from ctxenc.runs.folder import LockedError, Run
-from ctxenc.runs.session import log_to
+from ctxenc.run_folder.folder import LockedError, Run
+from ctxenc.run_folder.session import log_to
 from ctxenc.sweeps import gpu_assignment
 from ctxenc.sweeps.folder import Sweep
 

@@ -16,7 +16,7 @@ from ctxenc.config.compose import PRIMARY, as_typed, compose, parse, quoted
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
-from ctxenc.runs.folder import VALIDATED
+from ctxenc.run_folder.folder import VALIDATED
 from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 

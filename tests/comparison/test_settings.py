@@ -4,7 +4,7 @@ from omegaconf import OmegaConf
 from ctxenc.comparison.settings import Settings, differing
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError
-from ctxenc.runs.files import read_yaml
+from ctxenc.run_folder.files import read_yaml
 
 
 def settings_of(*overrides):

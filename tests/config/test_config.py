@@ -167,7 +167,7 @@ BAD = {
     "model.generator.widths=abc": "model.generator.widths=abc: expected",
     "optimizer.beta=[1]": "optimizer.beta=[1]: expected float",
     "mask._target_=os.nothing": "mask._target_=os.nothing: cannot be imported",
-    "mask._target_=ctxenc.runs.files.no": "mask._target_=ctxenc.runs.files.no: cannot be imported",
+    "mask._target_=ctxenc.errors.no": "mask._target_=ctxenc.errors.no: cannot be imported",
     "mask_height=33": "mask_height=33: ",
     "mask_width=18": "mask_width=18: ",
     "mask_height=0": "mask_height=0: expected a whole number of at least 1",

@@ -16,7 +16,7 @@ from ctxenc.data import cifar10, photos, tfds_images
 from ctxenc.data.folder import ImageFiles, folder
 from ctxenc.data.images import Dataset
 from ctxenc.evaluation.evaluate import evaluate
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from tests.data import cifar_archive, shades
 from tests.programs import program
 from tests.tiny import TINY

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from tests.faults.programs import start
 from tests.tiny import TINY
 

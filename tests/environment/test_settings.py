@@ -9,7 +9,7 @@ import pytest
 from ctxenc import launch, paths, runtime
 from ctxenc.data import cache
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
 

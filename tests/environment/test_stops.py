@@ -9,7 +9,7 @@ import pytest
 from ctxenc import stops
 from ctxenc.cli import one_line_errors, program
 from ctxenc.errors import Interrupted, UserError
-from ctxenc.runs.session import to_go_on
+from ctxenc.run_folder.session import to_go_on
 
 
 @pytest.fixture(autouse=True)

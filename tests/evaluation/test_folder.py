@@ -3,7 +3,7 @@ import pytest
 
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 
 VALUES = {
     "model.psnr": np.array([20.5, 1e-9, 31.25]),

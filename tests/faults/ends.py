@@ -5,7 +5,7 @@ import numpy as np
 
 from ctxenc import launch, step
 from ctxenc.experiment import Experiment
-from ctxenc.runs import checkpoints
+from ctxenc.run_folder import checkpoints
 
 TIMES = ("images_per_second", "waited_for_data")
 

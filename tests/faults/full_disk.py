@@ -15,9 +15,9 @@ from pathlib import Path
 
 from ctxenc import launch
 from ctxenc.report import grids
-from ctxenc.runs import checkpoints
-from ctxenc.runs.checkpoints import Checkpoints
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder import checkpoints
+from ctxenc.run_folder.checkpoints import Checkpoints
+from ctxenc.run_folder.folder import Run
 from tests.faults.ends import assert_same, final_state
 from tests.faults.programs import SHORT, wait_until
 

@@ -9,8 +9,8 @@ import pytest
 
 from ctxenc import launch
 from ctxenc.errors import UserError
-from ctxenc.runs import checkpoints
-from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.run_folder import checkpoints
+from ctxenc.run_folder.checkpoints import Checkpoints
 from tests.faults.ends import assert_same, saved
 from tests.faults.programs import SHORT
 from tests.small_state import small_state

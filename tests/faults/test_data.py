@@ -9,7 +9,7 @@ from ctxenc.config import build
 from ctxenc.data import images
 from ctxenc.data.folder import folder
 from ctxenc.errors import UserError
-from ctxenc.runs.run_log import RunLog
+from ctxenc.run_folder.run_log import RunLog
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
 

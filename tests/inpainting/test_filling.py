@@ -18,7 +18,7 @@ from ctxenc.inpainting.crops import ModelWindow
 from ctxenc.inpainting.filling import inpaint
 from ctxenc.inpainting.holes import Hole
 from ctxenc.masks import boxes
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from ctxenc.trained import TrainedModel
 from tests.tiny import tiny_model
 

@@ -27,7 +27,7 @@ SLOWLY = [*SHORT, "learning_rate_g=1e-5", "learning_rate_d=1e-5"]
 STOPPED = """
 import signal
 from ctxenc import train
-from ctxenc.runs.session import Session
+from ctxenc.run_folder.session import Session
 
 def at(self, step, taken=Session.at):
     taken(self, step)

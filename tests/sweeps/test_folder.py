@@ -5,7 +5,7 @@ import filelock
 import pytest
 
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import FORMAT, Run
+from ctxenc.run_folder.folder import FORMAT, Run
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import damage, fake_run, rows
 

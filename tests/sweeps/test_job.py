@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ctxenc.errors import UserError
-from ctxenc.runs.folder import LockedError, Run
+from ctxenc.run_folder.folder import LockedError, Run
 from ctxenc.sweeps import job as jobs
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import figures, rows

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from tests.tiny import TINY
 
 JOBS = (*TINY, "max_steps=3", "lambda_adv=0,1e-3")

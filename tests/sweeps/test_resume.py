@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 from tests.tiny import TINY
 
 COMMAND = [sys.executable, "-m", "ctxenc.train"]

@@ -14,7 +14,7 @@ import ctxenc
 from ctxenc.config import instantiate
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices
-from ctxenc.runs.checkpoints import Checkpoints, restore, restore_sums
+from ctxenc.run_folder.checkpoints import Checkpoints, restore, restore_sums
 from tests.small_state import small_state
 
 # Reads a hostile folder; prints what ran. `import` is audited too, of what the folder plants.
@@ -29,7 +29,7 @@ from ctxenc.comparison import records
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
 from ctxenc.inpainting import mask_files, photographs
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 sys.addaudithook(hook)
 folder = Path(sys.argv[1])
 refused = 0
@@ -100,7 +100,7 @@ def test_hostile_pictures_and_run_folders_run_nothing(tmp_path):
         "ctxenc.masks.__class__",
         "ctxenc.data../../../tmp/planted.run",
         "ctxenc.data.\x00.x",
-        "ctxenc.runs.folder.Run",
+        "ctxenc.run_folder.folder.Run",
         "ctxenc.launch.run",
         "optax._src.base.partial",
         "hydra.utils.call",

@@ -20,9 +20,9 @@ from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.runs.files import append_line, overwrite_text
-from ctxenc.runs.folder import Run
-from ctxenc.runs.session import log_to
+from ctxenc.run_folder.files import append_line, overwrite_text
+from ctxenc.run_folder.folder import Run
+from ctxenc.run_folder.session import log_to
 from tests.fake_runs import damage, fake_evaluation, fake_run
 
 LAUGHS = ["a0: &a0 [x, x]", *(f"a{i}: &a{i} [*a{i - 1}, *a{i - 1}]" for i in range(1, 60))]

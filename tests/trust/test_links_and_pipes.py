@@ -9,9 +9,9 @@ import pytest
 from ctxenc import launch
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.runs.checkpoints import Checkpoints, best_step, restore
-from ctxenc.runs.files import append_line, check_regular
-from ctxenc.runs.session import log_to
+from ctxenc.run_folder.checkpoints import Checkpoints, best_step, restore
+from ctxenc.run_folder.files import append_line, check_regular
+from ctxenc.run_folder.session import log_to
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import fake_run
 from tests.small_state import small_state

@@ -13,7 +13,7 @@ from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.report import curves
 from ctxenc.report.scores import show_runs
-from ctxenc.runs import checkpoints
+from ctxenc.run_folder import checkpoints
 from ctxenc.sweeps import overrides
 from ctxenc.sweeps.folder import Sweep
 from ctxenc.trained import _fill_value

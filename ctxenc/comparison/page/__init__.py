@@ -27,7 +27,7 @@ from ctxenc.comparison.tables import Cell, Column, Table
 from ctxenc.config import schema
 from ctxenc.errors import UserError, printable
 from ctxenc.metrics.registry import MAIN, METRICS
-from ctxenc.runs.files import write_text
+from ctxenc.run_folder.files import write_text
 
 HERE = Path(__file__).parent  # of page.html, page.css and page.js
 

@@ -26,8 +26,8 @@ from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.parallel.processes import is_main
 from ctxenc.paths import expanded
-from ctxenc.runs import files
-from ctxenc.runs.files import COUNT, NUMBER, TEXT
+from ctxenc.run_folder import files
+from ctxenc.run_folder.files import COUNT, NUMBER, TEXT
 
 FORMAT = 2  # of run folders and sweeps: a change that an older version cannot read adds 1
 VALIDATED = 2  # the format since which runs have a validation split

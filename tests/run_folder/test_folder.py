@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from ctxenc.errors import UserError
-from ctxenc.runs import files
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder import files
+from ctxenc.run_folder.folder import Run
 
 
 def test_a_torn_last_line_of_the_metrics_is_skipped(tmp_path):

@@ -15,7 +15,7 @@ from ctxenc import stops
 from ctxenc.errors import Interrupted, UserError, printable, warned
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.folder import Run
 
 log = logging.getLogger(__name__)
 

@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from ctxenc.report.progress import Bar
-from ctxenc.runs.folder import Run
-from ctxenc.runs.session import Session, log_to
+from ctxenc.run_folder.folder import Run
+from ctxenc.run_folder.session import Session, log_to
 
 
 def resumed(run):

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from ctxenc.runs.files import naming
-from ctxenc.runs.folder import Run
+from ctxenc.run_folder.files import naming
+from ctxenc.run_folder.folder import Run
 
 
 class TensorBoard:

@@ -1,6 +1,6 @@
 import threading
 
-from ctxenc.runs.session import MOST_WAITING, Background
+from ctxenc.run_folder.session import MOST_WAITING, Background
 
 
 def test_work_is_done_in_order_and_before_the_block_ends():

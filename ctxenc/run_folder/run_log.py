@@ -24,10 +24,10 @@ from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import MAIN, METRICS, measured_in_training
 from ctxenc.report.progress import Bar
-from ctxenc.runs.files import is_number
-from ctxenc.runs.folder import Run
-from ctxenc.runs.session import Background
-from ctxenc.runs.tensorboard import TensorBoard
+from ctxenc.run_folder.files import is_number
+from ctxenc.run_folder.folder import Run
+from ctxenc.run_folder.session import Background
+from ctxenc.run_folder.tensorboard import TensorBoard
 from ctxenc.state import Logged, TrainState
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from ctxenc.errors import UserError
 from ctxenc.metrics.registry import MAIN
 from ctxenc.parallel.devices import on_devices
 from ctxenc.parallel.processes import is_main
-from ctxenc.runs import files
+from ctxenc.run_folder import files
 from ctxenc.state import Logged, NetworkState, TrainState, Variables
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from ctxenc.evaluation.held_out import HeldOutSplit, measured
 from ctxenc.metrics import measured_in_training
 from ctxenc.parallel import devices
 from ctxenc.report import grids
-from ctxenc.runs.folder import sample_name
-from ctxenc.runs.session import Background
+from ctxenc.run_folder.folder import sample_name
+from ctxenc.run_folder.session import Background
 from ctxenc.state import TrainState
 
 

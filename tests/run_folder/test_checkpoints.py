@@ -7,8 +7,8 @@ import pytest
 
 from ctxenc.errors import UserError
 from ctxenc.parallel import devices, processes
-from ctxenc.runs import checkpoints as saved
-from ctxenc.runs.checkpoints import Checkpoints
+from ctxenc.run_folder import checkpoints as saved
+from ctxenc.run_folder.checkpoints import Checkpoints
 from tests.small_state import small_state
 
 
