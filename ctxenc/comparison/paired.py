@@ -142,7 +142,8 @@ def _table(
         mean = Column(f"{DIFFERENCE}.{name}", figures.heading(name), True, minor, metric=name)
         ends = [Column(f"{mean.key}.{end}", "", True, hidden=True) for end in ("low", "high")]
         columns += [mean, *ends]
-    notes = [_note(", ".join(evaluations), rows[0][1]["images"].text, seeds)]
+    by_image = all(side.evaluation.has_images for own in found.values() for side, _ in own.values())
+    notes = [_note(", ".join(evaluations), rows[0][1]["images"].text, seeds, by_image)]
     title = f"Paired differences on test images from {names[first]}"
     sides = [side for own in found.values() for side, _ in own.values()]
     masks = {side.record.settings.values.get("mask") for side in sides}
@@ -181,19 +182,22 @@ def _differences(own: Sampled, baseline: Sampled) -> dict[str, dict[str, float]]
     return found
 
 
-def _note(evaluations: str, images: str, seeds: bool) -> str:
+def _note(evaluations: str, images: str, seeds: bool, by_image: bool) -> str:
     level = f"{bootstrap.LEVEL} %"
     begin = (
         f"Evaluation {evaluations}: mean difference over the same {images} test images and masks"
     )
     if not seeds:
+        if not by_image:
+            return f"{begin}. How sure it is is not known: the figures of each image are missing."
         return (
             f"{begin}, with a {level} bootstrap interval over the images; what another seed would "
             "change is not in it. ≈: zero is inside."
         )
+    over = "seeds and images" if by_image else "seeds"
     return (
         f"{begin}, and over the n seeds that both have. Of {bootstrap.FEWEST_SEEDS} or more, with "
-        f"a {level} interval over seeds and images; fewer do not tell. ≈: zero is inside."
+        f"a {level} interval over {over}; fewer do not tell. ≈: zero is inside."
     )
 
 

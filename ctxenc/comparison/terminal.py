@@ -110,7 +110,8 @@ def _parts(columns: Iterable[Visible], width: int) -> list[list[Visible]]:
     left = 0
     for _, group in itertools.groupby(columns, key=lambda visible: visible[0].group):
         members = list(group)
-        if left < sum(map(_width, members)) <= width + GAP:
+        begun = bool(parts and parts[-1][-1][0].group)
+        if begun and left < sum(map(_width, members)) <= width + GAP:
             left = 0
         for column in members:
             needed = _width(column)

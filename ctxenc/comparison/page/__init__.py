@@ -64,7 +64,10 @@ def html(comparison: Comparison, tables: Sequence[Table]) -> str:
     most = curves.points(len(comparison.ranked))
     every = (*comparison.ranked, *comparison.unranked)
     shown = f"{len(every)} of " if len(every) < comparison.found else ""
-    drawn = (_drawn(section, pictures, most) for section in comparison.sections)
+    named = [groups.names(section.groups, section.by) for section in comparison.sections]
+    every_name = dict.fromkeys(name for names in named for name in names)
+    places = {name: place for place, name in enumerate(every_name)}  # the same colour in every one
+    drawn = (_drawn(section, pictures, most, places) for section in comparison.sections)
     sections = {f"section-{number}": found for number, found in enumerate(drawn)}
     return environment.get_template("page.html").render(
         tables=tables,
@@ -92,7 +95,9 @@ def command(run: Record) -> str | None:
     return shlex.join(["python", "-m", "ctxenc.train", *overrides])
 
 
-def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[str, Any]:
+def _drawn(
+    section: Section, pictures: dict[Record, Strips], most: int, places: dict[str, int]
+) -> dict[str, Any]:
     """What there is of a section beside its table: names of settings, curves, blocks of samples.
 
     The settings of a block, (place in the section, strips, caption), have the same images: those
@@ -108,7 +113,7 @@ def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[
             blocks.setdefault(strips.same, []).append((number, strips, _caption(section, run)))
     data = {  # Plotly takes names for HTML
         "runs": [
-            {"name": escape(printable(name)), **curves.of_group(group)}
+            {"name": escape(printable(name)), "place": places[name], **curves.of_group(group)}
             for name, group in zip(names, series, strict=True)
         ],
         "baselines": [
@@ -119,6 +124,7 @@ def _drawn(section: Section, pictures: dict[Record, Strips], most: int) -> dict[
     return {
         "title": section.title,
         "names": names,
+        "places": [places[name] for name in names],
         "split": section.split,
         "over": ", ".join(section.by),
         "titles": curves.titles([run for group in series for run in group], section.split),

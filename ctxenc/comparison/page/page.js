@@ -61,8 +61,8 @@ function draw(figure, section, chips) {
     const { mean, spread } = run[figure.dataset.kind];
     const { step, [metric]: y } = mean;
     if (!Array.isArray(y) || chips[i].ariaPressed !== "true") return;
-    const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(i / 7) % 4];
-    const line = { color: colour(`c${i % 7}`), dash, width: 1.8 };
+    const dash = ["solid", "dash", "dot", "dashdot"][Math.floor(run.place / 7) % 4];
+    const line = { color: colour(`c${run.place % 7}`), dash, width: 1.8 };
     if (Object.hasOwn(spread, metric)) bands.push(band(run.name, step, y, spread[metric], line));
     const marks = { mode: y.length < 40 ? "lines+markers" : "lines", marker: { size: 5 } };
     traces.push({ name: run.name, x: step, y, line, ...marks, hovertemplate: hover });
