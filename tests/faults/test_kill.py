@@ -1,9 +1,14 @@
 """`kill -9` at any moment costs no more than the work since the last checkpoint."""
 
+import functools
+import itertools
+import json
 import random
-import re
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -26,43 +31,90 @@ def the_run(folder):
     return launch.Run(found[0].parent) if found else None
 
 
-def finished(at, *arguments, cwd):
-    """The exit status and the standard error of a run that is killed at a file operation."""
-    program = (str(Path(__file__).with_name("killed_at.py")), str(at))
-    process = start(*arguments, cwd=cwd, program=program)
-    error = process.communicate()[1]
-    return process.returncode, error
+def trainings():
+    """A process whose children train, one after another."""
+    program = [sys.executable, Path(__file__).with_name("killed_at.py")]
+    return Popen(program, stdin=PIPE, stdout=PIPE, text=True)
+
+
+def train(process, folder, at=0):
+    """A new run, or a folder's run resumed: (killed before that operation, all operations)."""
+    folder.mkdir(exist_ok=True)
+    arguments = [f"resume={run.path}"] if (run := configured(folder)) else SHORT
+    print(json.dumps([at, str(folder), *arguments]), file=process.stdin, flush=True)
+    status, said, counted = json.loads(process.stdout.readline())
+    assert status in (0, -9), (folder, at, said)
+    return status == -9, counted
+
+
+def configured(folder):
+    """The run in a folder, which can be resumed once its configuration is there."""
+    found = list(folder.glob("experiments/*/*/.hydra/config.yaml"))
+    return launch.Run(found[0].parents[1]) if found else None
+
+
+class Operations:
+    """How many file operations processes have; threads make it a few more or fewer."""
+
+    def __init__(self, folder):
+        """Counts those of two runs in a folder: ``undisturbed``, and killed once, ``resumed``."""
+        with trainings() as process:
+            _, counted = train(process, folder / "undisturbed")
+            self.whole, self.saved_after = counted["operations"], counted["saved"]
+            self.killed, _ = train(process, folder / "resumed", self.whole // 2)
+            self.restart = 0
+            left = self.left(folder / "resumed")
+            self.restart = train(process, folder / "resumed")[1]["operations"] - left
+
+    def left(self, folder):
+        """Those of the next process for a folder's run, new, begun anew or resumed."""
+        steps = saved(run) if (run := configured(folder)) else []
+        before = self.saved_after[str(max(steps))] - self.restart if steps else 0
+        return self.whole - before
+
+
+def killed_four_times(folder, operations, tenth):
+    """The operations, in that tenth of a run, that new ones were killed at; all kills; the folders.
+
+    What was killed is resumed, or begun anew, and killed at any of its operations. The first run
+    is killed at the very first operation, the last at the last.
+    """
+    rng, folders, new, kills, killed = random.Random(tenth), [], [], [], False
+    low, high = tenth * operations.whole // 10 + 1, (tenth + 1) * operations.whole // 10
+    at = {0: low, 9: high}.get(tenth, rng.randint(low, high))
+    with trainings() as process:
+        while len(kills) < 4:
+            if resumes := killed:
+                at = rng.randint(1, left := operations.left(folders[-1]))
+            else:  # the first, or the one before had fewer operations than was thought, and ended
+                at, left = rng.randint(low, high) if folders else at, operations.whole
+                folders.append(folder / f"{tenth}-{len(folders)}")
+                assert len(folders) <= 4
+            killed, _ = train(process, folders[-1], at)
+            if killed:
+                kills.append(f"{at}/{left}")
+                new += [] if resumes else [at]
+        assert not train(process, folders[-1])[0]
+    return new, kills, folders
 
 
 @pytest.mark.slow
 def test_runs_killed_at_forty_file_operations_end_to_the_bit(tmp_path):
     """From the first operation to the last; each is resumed, or begun anew, until it ends."""
-    status, told = finished(0, *SHORT, "name=undisturbed", cwd=tmp_path)
-    assert status == 0, told
-    undisturbed, operations = the_run(tmp_path), int(re.findall(r"operations: (\d+)", told)[0])
-    rng = random.Random(seed := time.time_ns())
-    kills, ends = [], 0
-    while len(kills) < 40:
-        folder = tmp_path / str(ends)
-        folder.mkdir(exist_ok=True)
-        found = list(folder.glob("experiments/*/*/.hydra/config.yaml"))
-        run = launch.Run(found[0].parents[1]) if found else None
-        arguments = [f"resume={run.path}"] if run else SHORT
-        at = rng.randint(1, operations)
-        status, told = finished(at, *arguments, cwd=folder)
-        assert status in (0, -9), (seed, at, told)
-        if status:
-            kills.append(at)
-        else:  # it had fewer operations left
-            found = list(folder.glob("experiments/*/*/.hydra/config.yaml"))
-            assert_same(launch.Run(found[0].parents[1]), undisturbed)
-            ends += 1
-    run = the_run(tmp_path / str(ends))
-    if run is not None and run.path != undisturbed.path:
-        status, told = finished(0, f"resume={run.path}", cwd=folder)
-        assert status == 0, (seed, told)
-        assert_same(run, undisturbed)
-    print(f"seed {seed}: 40 kills at {sorted(kills)} of {operations} operations, {ends} ends")
+    operations = Operations(tmp_path)
+    undisturbed, whole = configured(tmp_path / "undisturbed"), operations.whole
+    kill_four_times = functools.partial(killed_four_times, tmp_path, operations)
+    with ThreadPoolExecutor(2) as pool:
+        new, kills, folders = zip(*pool.map(kill_four_times, range(10)), strict=True)
+    for folder in (tmp_path / "resumed", *itertools.chain(*folders)):
+        assert_same(configured(folder), undisturbed)
+    assert operations.killed
+    assert [len(k) for k in kills] == [4] * 10
+    new = sorted(itertools.chain(*new))
+    assert new[0] == 1
+    assert new[-1] > 0.9 * whole
+    ends = sum(map(len, folders)) + 1
+    print(f"41 kills, {ends} ends; new runs of {whole} operations at {new}, all {kills}")
 
 
 def test_a_run_killed_once_ends_to_the_bit_as_one_that_was_not(tmp_path, monkeypatch):
