@@ -94,7 +94,7 @@ def values(override: Override) -> list[str]:
         choices = list(search_path.choices(override.key_or_group))
         if found := value.filter(choices):
             return found
-        raise UserError(f"{override.input_line}: expected some of {', '.join(choices)}")
+        raise UserError(f"{override.input_line}: expected some of {', '.join(choices) or 'a group'}")
     if override.is_sweep_override():
         return list(override.sweep_string_iterator())
     return [override.get_value_element_as_str()]
