@@ -91,5 +91,5 @@ def test_the_environment_names_versions_and_devices(tmp_path):
 def test_keys_that_are_no_text_are_named(tmp_path, text):
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra" / "config.yaml").write_text(text)
-    with pytest.raises(UserError, match="(5|True): expected text for a key"):
+    with pytest.raises(UserError, match=r"(5|True): expected text for a key"):
         _ = Run(tmp_path).config
