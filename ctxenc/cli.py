@@ -1,6 +1,7 @@
 """What the programs share: how they start, and errors as one line and an exit status."""
 
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -16,13 +17,19 @@ from ctxenc.errors import UserError, printable
 def start() -> None:
     """Before anything is imported: hear stops, and open nothing as an output that was closed.
 
-    With ``2>&-`` the first file that is opened would be what libraries print to.
+    With ``2>&-`` the first file that is opened would be what libraries print to. JAX reads its
+    environment variables when it is imported, so here those that it cannot read are one line.
     """
     with contextlib.suppress(OSError):
         while (opened := os.open(os.devnull, os.O_RDWR)) < 3:
             pass
         os.close(opened)
     stops.leave_at_once()
+    if given := [f"{name}={os.environ[name]}" for name in os.environ if name.startswith("JAX_")]:
+        try:
+            importlib.import_module("jax")
+        except ValueError as error:
+            _leave("ctxenc", f"{', '.join(given)}: {error}", 1)
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from ctxenc.sweeps.job import job
 
 # Hydra's options that show something and train nothing.
 SHOWING: tuple[tuple[str, ...], ...]
-SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("-p", "--package"), ("--resolve",))
+SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("--resolve",))
 SHOWING += (("--hydra-help",), ("--version",))
 
 
@@ -38,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-cn", "--config-name", metavar="NAME", default=PRIMARY)
     for names in SHOWING:
         made.add_argument(*names, nargs="?", const=True, dest="showing")
+    made.add_argument("-p", "--package")  # of --cfg
     return made
 
 
@@ -54,6 +55,8 @@ def main() -> None:
             hydra_main()  # it reads the command line by itself
         except ValueError as error:
             raise UserError(str(error)) from None
+    elif asked.package:
+        raise UserError(f"--package {asked.package}: expected --cfg with it")
     elif asked.multirun or sweep_run.is_resume(asked.overrides):
         sweep, whole = sweep_run.run(asked.overrides, hydra_main, **where)
         print(sweep.path)

@@ -76,6 +76,7 @@ BAD = (
     ["--config-dir=/nowhere", "seed=1"],
     ["batch_size=0"],
     ["--multirun", "--cfg", "job"],
+    ["--package", "mask"],
 )
 
 

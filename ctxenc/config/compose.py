@@ -46,6 +46,10 @@ def compose(
     for override in parse(overrides):
         if override.is_sweep_override():
             raise UserError(f"{override.input_line}: several values need --multirun")
+        group, value = override.key_or_group, override.value()
+        number = isinstance(value, int | float | NoneType) and not override.is_delete()
+        if number and search_path.choices(group):
+            raise UserError(f"{override.input_line}: expected {group or 'KEY'}=CHOICE")
     around = GlobalHydra.instance().hydra  # of an application that calls us
     GlobalHydra.instance().clear()
     own = str(search_path.config_dir())

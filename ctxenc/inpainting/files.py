@@ -43,7 +43,7 @@ def pairs(
     if alone and out.suffix and not out.is_dir():
         results = [out]
     elif out.exists() and not out.is_dir():
-        raise UserError(f"{out}: a file; expected a folder, for several photos")
+        raise UserError(f"{out}: a file; expected a folder, or, for one photo, an image's name")
     else:
         stems = Counter(map(_stem, photos))
         results = [

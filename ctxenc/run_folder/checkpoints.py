@@ -114,7 +114,10 @@ class Checkpoints:
 
 def saved_steps(folder: Path) -> list[int]:
     """The steps whose checkpoints were written to their end, in order."""
-    return sorted(ocp.path.step.checkpoint_steps(folder.absolute()))
+    try:
+        return sorted(ocp.path.step.checkpoint_steps(folder.absolute()))
+    except ValueError as error:  # a name of digits that are no number to Orbax
+        raise UserError(f"{folder}: {error}") from None
 
 
 def best_step(folder: Path) -> int | None:

@@ -230,6 +230,9 @@ def checked(value: Any, schema: Schema) -> Any:
         if any(isinstance(v, int) and v.bit_length() > MOST_BITS for v in level):
             raise ValueError("a number too large")
         below = [v for v in level if isinstance(v, dict | list | tuple | set)]
+        for key in (k for of in below if isinstance(of, dict) for k in of):
+            if not isinstance(key, str):
+                raise UserError(f"{key}: expected text for a key")
         level = [v for of in below for v in (of.values() if isinstance(of, dict) else of)]
     _check(value, schema, "")
     return value

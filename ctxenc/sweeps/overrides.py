@@ -81,7 +81,7 @@ def values(override: Override) -> list[str]:
     """The values of an override, as a command line would have them; the ends of an interval.
 
     Raises:
-        UserError: a pattern that matches no choice of its group, or a range without end.
+        UserError: a pattern that matches no choice of its group, or a range without end or values.
     """
     value = override.value()
     if isinstance(value, RangeSweep):
@@ -94,9 +94,13 @@ def values(override: Override) -> list[str]:
         choices = list(search_path.choices(override.key_or_group))
         if found := value.filter(choices):
             return found
-        raise UserError(f"{override.input_line}: expected some of {', '.join(choices)}")
+        raise UserError(
+            f"{override.input_line}: expected some of {', '.join(choices) or 'a group'}"
+        )
     if override.is_sweep_override():
-        return list(override.sweep_string_iterator())
+        if found := list(override.sweep_string_iterator()):
+            return found
+        raise UserError(f"{override.input_line}: no values in it; expected some")
     return [override.get_value_element_as_str()]
 
 

@@ -30,6 +30,17 @@ def test_a_notebooks_backend_and_a_lost_terminal_do_not_stop_a_run(tmp_path):
     assert first.endswith(f"run folder: {run.path}")
 
 
+@pytest.mark.parametrize("given", ["JAX_ENABLE_X64=yes please", "JAX_DEFAULT_PRNG_IMPL=odd"])
+def test_a_variable_that_jax_cannot_read_is_one_line(tmp_path, given):
+    name, value = given.split("=")
+    command = [sys.executable, "-m", "ctxenc.train", "--help"]
+    environment = {**os.environ, name: value}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert given in done.stderr
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_while_a_program_imports_is_one_line(tmp_path, signum):
     program = ("-X", "importtime", "-m", "ctxenc.train")  # tells when it does

@@ -107,3 +107,9 @@ def test_the_latest_of_equally_good_checkpoints_is_the_best(tmp_path):
         for step in (1, 2):
             checkpoints.save(step, small_state(step), None, {"psnr_db": 3.0})
     assert saved.best_step(tmp_path) == 2
+
+
+def test_a_folder_whose_digits_are_no_number_is_named(tmp_path):
+    (tmp_path / "²").mkdir()
+    with pytest.raises(UserError, match="²"):
+        saved.saved_steps(tmp_path)

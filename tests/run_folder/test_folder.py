@@ -85,3 +85,11 @@ def test_the_environment_names_versions_and_devices(tmp_path):
     found = json.loads((tmp_path / "env.json").read_text())
     assert found["packages"]["jax"]
     assert found["devices"][0].startswith("cpu")
+
+
+@pytest.mark.parametrize("text", ["5: 6", "loss: {5: 6}", "seed: [{true: 1}]"])
+def test_keys_that_are_no_text_are_named(tmp_path, text):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra" / "config.yaml").write_text(text)
+    with pytest.raises(UserError, match=r"(5|True): expected text for a key"):
+        _ = Run(tmp_path).config

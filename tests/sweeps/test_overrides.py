@@ -58,3 +58,14 @@ def test_a_search_keeps_its_ranges():
 def test_a_pattern_without_a_match_names_the_choices():
     with pytest.raises(UserError, match=r"mask=glob\(x\*\): expected some of .*center"):
         overrides.settled(["mask=glob(x*)"], listed=True)
+
+
+def test_a_pattern_for_a_key_that_is_no_group_says_so():
+    with pytest.raises(UserError, match="expected some of a group"):
+        overrides.values(parse(["seed=glob(*)"])[0])
+
+
+@pytest.mark.parametrize("override", ["seed=range(0)", "seed=range(3,0)"])
+def test_a_range_without_values_is_named(override):
+    with pytest.raises(UserError, match="no values in it"):
+        overrides.single_runs([override])
