@@ -5,6 +5,7 @@ import argparse
 from ctxenc.baselines import BASELINES
 from ctxenc.cli import program
 from ctxenc.config import schema, search_path
+from ctxenc.errors import UserError
 from ctxenc.evaluation.evaluate import evaluate
 from ctxenc.evaluation.several import evaluate_all, split
 from ctxenc.paths import expanded
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("path", metavar="RUN", help="a run folder, a sweep, or a folder of runs")
+    add("path", metavar="RUN", nargs="?", help="a run folder, a sweep, or a folder of runs")
     keys = ", ".join(schema.keys(lambda key: key.on_evaluate))
     overrides = f"more of them; or KEY=VALUE of {keys}, or their options"
     add("others", metavar="RUN|OVERRIDE", nargs="*", help=overrides)
@@ -61,6 +62,10 @@ def main() -> None:
     """Read the command line, evaluate, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
     path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
+    if path is None:
+        raise UserError(
+            "no run is named; expected python -m ctxenc.evaluate RUN (see --help)"
+        )
     others, asked["overrides"] = split(asked.pop("others"))
     if (batch_size := asked.pop("batch_size")) is not None:
         asked["overrides"].append(f"batch_size={batch_size}")

@@ -80,6 +80,13 @@ def program(monkeypatch, capsys):
     return start
 
 
+def test_without_a_run_it_says_that_one_is_expected(program):
+    status, out, error = program()
+    assert (status, out) == (1, "")
+    (line,) = error.splitlines()
+    assert line.startswith("ctxenc.evaluate: no run is named; expected python -m ctxenc.evaluate")
+
+
 def test_it_prints_a_table_the_verdict_and_last_the_folder(done, run, evaluation):
     assert evaluation.path == run.path / "evaluation" / "photos-center"
     assert done.stdout.splitlines()[-1] == str(evaluation.path)

@@ -22,6 +22,7 @@ from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 
 PRIMARY = "train"  # conf/train.yaml
+FORCED = re.compile(r"force-add of config groups is not supported: '\+\+([^=']+)")
 THERE = re.compile(r"Multiple values for (\w+)\.|item is already at '([^']+)'")  # Hydra's words
 
 VALUE = re.compile(r"""'(?:\\.|[^'])*' | "(?:\\.|[^"])*" | [^,()\[\]{}'"]+""", re.VERBOSE)
@@ -172,6 +173,8 @@ def _refused(error: Exception) -> str:
     if there := THERE.search(str(error)):
         name = there[1] or there[2]
         return f"+{name}: it has a value already; expected {name}=…, without +"
+    if forced := FORCED.search(str(error)):
+        return f"++{forced[1]}: a group's choice; expected {forced[1]}=…, without ++"
     match = re.search(r"Could not override '([^']+)'", str(error))
     if match is None:
         return _one_line(error)

@@ -155,6 +155,7 @@ BAD = {
     "mask=nope": "mask=nope: expected blocks, border, center",
     "mask=centre": "mask=centre: did you mean center? expected blocks, border, center",
     "+mask=random": "+mask: it has a value already; expected mask=…, without +",
+    "++mask=random": "++mask: a group's choice; expected mask=…, without ++",
     "+lambda_adv=1": "+lambda_adv: it has a value already; expected lambda_adv=…, without +",
     "experiment=paper_center": "experiment: nothing of it is chosen; expected +experiment=…",
     "mask.blocks=3": "mask.blocks: not an option of this mask; expected mask=blocks with it",
