@@ -63,9 +63,7 @@ def main() -> None:
     asked = vars(parser().parse_intermixed_args())
     path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
     if path is None:
-        raise UserError(
-            "no run is named; expected python -m ctxenc.evaluate RUN (see --help)"
-        )
+        raise UserError("no run is named; expected python -m ctxenc.evaluate RUN (see --help)")
     others, asked["overrides"] = split(asked.pop("others"))
     if (batch_size := asked.pop("batch_size")) is not None:
         asked["overrides"].append(f"batch_size={batch_size}")

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from scipy.special import stdtrit
 
 from ctxenc.metrics.registry import figures
 
@@ -81,6 +80,8 @@ def over_seeds(samples: Float[np.ndarray, "seeds samples"]) -> Figure:
     over them does not. With fewer than `FEWEST_SEEDS` there is no interval; samples of one column,
     the figure of all images, know of the seeds alone.
     """
+    from scipy.special import stdtrit  # slow to import
+
     found, seeds = {"mean": float(samples[:, 0].mean())}, len(samples)
     if seeds < FEWEST_SEEDS:
         return found

@@ -28,9 +28,9 @@ def test_a_stop_that_a_callback_swallows_is_raised_again(number):
             sent.append(number)
             signal.raise_signal(number)
 
-    gc.callbacks.append(callback)
     try:
         with pytest.raises(Interrupted) as caught, stops.raised():  # noqa: PT012
+            gc.callbacks.append(callback)  # not before: the collector runs by itself, too
             gc.collect()
             time.sleep(5)  # is cut short
             raise AssertionError("swallowed")
