@@ -5,6 +5,7 @@ import sys
 
 from ctxenc.cli import program
 from ctxenc.comparison import comparison_table, paired, records, sections
+from ctxenc.comparison.figures import metric_of
 from ctxenc.comparison.formats import FORMATS, render
 from ctxenc.comparison.pivot import pivot
 from ctxenc.errors import printable
@@ -27,7 +28,9 @@ def main() -> None:
     pairs, left_out = paired.tables(compared, everything=options.all)
     for line in left_out:
         print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
-    tables = comparison_table.tables(compared, pairs, everything=options.all)
+    named = metric_of(options.sort.removeprefix("-"))
+    monitor = named if named in METRICS else MAIN
+    tables = comparison_table.tables(compared, pairs, everything=options.all, monitor=monitor)
     if options.pivot:
         own = pivot(compared, tuple(options.pivot), options.metric)
         tables = [own] if options.html is None else [own, *tables]

@@ -6,7 +6,6 @@ where they are due a grid of samples and a validation with a checkpoint. The tes
 touched: it is for `ctxenc.evaluate`.
 """
 
-import dataclasses
 import functools
 import logging
 from dataclasses import dataclass
@@ -20,7 +19,8 @@ from omegaconf import DictConfig
 
 from ctxenc import losses, metrics, step
 from ctxenc.baselines import BASELINES, prepared
-from ctxenc.config import build, schema
+from ctxenc.config import build
+from ctxenc.config.fitting import fitting
 from ctxenc.config.schema import Config
 from ctxenc.data.images import Dataset, fingerprint, mean_colour
 from ctxenc.data.loaders import Sampler, training_loader
@@ -85,32 +85,6 @@ class Experiment:
     def hyper(self) -> dict[str, jax.Array]:
         """The numbers that the step is given."""
         return build.hyperparameters(self.config, self.mean_colour, self.intervals.total_steps)
-
-
-def fitting(config: Config, dataset: Dataset) -> Config:
-    """The configuration with sizes that nobody chose made as small as a small data set needs.
-
-    Raises:
-        UserError: sizes that were chosen, and are too large; all of them.
-    """
-    train, validation = len(dataset.train), len(dataset.validation)
-    most = {
-        "batch_size": (train // jax.device_count() * jax.device_count(), f"{train} training"),
-        "num_img": (validation, f"{validation} validation"),
-    }
-    smaller: dict[str, Any] = {}
-    refused: list[str] = []
-    for name, (size, images) in most.items():
-        if (chosen := getattr(config, name)) <= size:
-            continue
-        if size and chosen == schema.fields()[name].default:
-            log.warning("%s=%d, and not %d: there are %s images", name, size, chosen, images)
-            smaller[name] = size
-        else:
-            refused.append(f"{name}={chosen}: expected 1 to {size}, as there are {images} images")
-    if refused:
-        raise UserError("; ".join(refused))
-    return dataclasses.replace(config, **smaller)
 
 
 def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -> None:

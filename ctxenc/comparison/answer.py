@@ -3,12 +3,11 @@
 import math
 
 import numpy as np
-from scipy.special import stdtrit
 
 from ctxenc.comparison import figures, groups
 from ctxenc.comparison.groups import Group
 from ctxenc.comparison.sections import Section
-from ctxenc.metrics.bootstrap import FEWEST_SEEDS, LEVEL, over_seeds
+from ctxenc.metrics.bootstrap import FEWEST_SEEDS, LEVEL, over_seeds, t_quantile
 from ctxenc.metrics.registry import METRICS
 
 MOST_SEEDS = 30  # that anyone would train to tell two settings apart
@@ -28,13 +27,16 @@ def sentence(section: Section, name: str) -> str:
     if len(ranked) < 2:
         return ""
     (mean, best), (second_mean, second) = ranked[:2]
-    called = dict(zip(section.groups, groups.names(section.groups, section.by), strict=True))
     metric = METRICS[name]
-    words = f"Best by {section.split} {metric.title}: {called[best]}"
-    lead = f"{figures.shown(name, abs(mean - second_mean))} {metric.unit}".strip()
-    begin = f"{words}. Its lead over {called[second]}, {lead},"
-    if section.by != (groups.SEED,):
+    words = f"Best by {section.split} {metric.title}: {section.names[best]}"
+    lead = metric.badness(second_mean) - metric.badness(mean)
+    shown = f"{figures.shown(name, lead)} {metric.unit}".strip()
+    begin = f"{words}. Its lead over {section.names[second]}, {shown},"
+    if not section.by:
         return f"{begin} is of one run each: train several seeds to see what another would change."
+    if section.by != (groups.SEED,):
+        over = ", ".join(section.by)
+        return f"{begin} is of means over {over}: what another seed would change is not known."
     leads = _leads(best, second, name)
     seeds = len(leads)
     if seeds < FEWEST_SEEDS:
@@ -71,7 +73,7 @@ def _leads(best: Group, second: Group, name: str) -> np.ndarray:
 def _enough(leads: np.ndarray) -> str:
     """How many seeds would tell, if the lead and its spread stay what they are."""
     for seeds in range(len(leads) + 1, MOST_SEEDS + 1):
-        half = stdtrit(seeds - 1, 0.5 + LEVEL / 200) * leads.std(ddof=1) / math.sqrt(seeds)
+        half = t_quantile(seeds - 1) * leads.std(ddof=1) / math.sqrt(seeds)
         if half < leads.mean():
             return f"about {seeds} seeds would tell, if it stays as it is"
     return f"more than {MOST_SEEDS} seeds would be needed to tell"

@@ -13,12 +13,22 @@ from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.groups import Group
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison, Section
-from ctxenc.comparison.tables import Cell, Column, Row, Table, shared_decimals, spread, with_best
+from ctxenc.comparison.tables import (
+    ENDS,
+    Cell,
+    Column,
+    Row,
+    Table,
+    difference_row,
+    ends_of,
+    shared_decimals,
+    spread,
+    with_best,
+)
 from ctxenc.errors import printable
 from ctxenc.metrics import bootstrap
 from ctxenc.metrics.registry import MAIN, METRICS
 
-ENDS = ("low", "high")
 HOW_IT_WENT = (
     Column("state", "status"),
     Column("step", "step", True),
@@ -118,8 +128,8 @@ def _run(run: Record, baseline: Record | None) -> Row:
         if baseline is run:
             row[key] = Cell("baseline")
         elif MAIN in run.last and MAIN in baseline.last:
-            difference = run.last[MAIN] - baseline.last[MAIN]
-            row[key] = Cell(figures.signed(MAIN, difference), difference)
+            change = run.last[MAIN] - baseline.last[MAIN]
+            row[key] = Cell(figures.signed(MAIN, change), change)
     return row | {"path": Cell.of(str(run.run.path)), "problem": Cell.of(run.problem)}
 
 
@@ -147,19 +157,17 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
         trained += [mean, Column(f"{mean.key}.sd", "", True, hidden=True)]
         if name == MAIN and baseline is not None and len(section.groups) > 1:
             change = Column(_change(split), f"change {METRICS[name].unit}", True)
-            ends = [Column(f"{change.key}.{end}", "", True, hidden=True) for end in ENDS]
-            trained += [change, *ends]
+            trained += [change, *ends_of(change)]
     columns += _of_training(split, trained)
     columns += [*_test_columns(section, minor, ("sd",))[1:], Column("test.n", "", True, True)]
     over = ", ".join(section.by)
     notes = [*section.notes]
     notes.append(f"Mean ± standard deviation over {over} of the finished runs' last figures.")
-    called = dict(zip(section.groups, groups.names(section.groups, section.by), strict=True))
-    if baseline is not None and len(called) > 1:
+    if baseline is not None and len(section.groups) > 1:
         notes.append(
-            f"Change: {split} {METRICS[MAIN].title} against {called[baseline]}, seed by seed, with "
-            f"a {bootstrap.LEVEL} % interval where there are {bootstrap.FEWEST_SEEDS} or more. "
-            "≈: zero is inside."
+            f"Change: {split} {METRICS[MAIN].title} against {section.names[baseline]}, paired by "
+            f"{over}, with a {bootstrap.LEVEL} % interval where there are {bootstrap.FEWEST_SEEDS} "
+            "or more. ≈: zero is inside."
         )
     notes += _test_notes(section)
     if repeated := sum(group.repeated for group in section.groups):
@@ -169,7 +177,7 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
     prefix, last = f"{split}.last", [[r.last for r in g.draws.values()] for g in section.groups]
     tests = [[_tested(section, r) for r in g.draws.values()] for g in section.groups]
     rows = [
-        {"setting": Cell.of(called[group])} | _group(group, section, baseline) | trained | tested
+        _group(group, section, baseline) | trained | tested
         for group, trained, tested in zip(
             section.groups, _means(prefix, last), _means("test", tests), strict=True
         )
@@ -181,6 +189,7 @@ def _group(group: Group, section: Section, baseline: Group | None) -> Row:
     first, draws = group.runs[0], list(group.draws.values())
     count, of = len(draws), len(group.runs) - group.repeated
     row = {key: _cell(first, key, value) for key, value in first.settings.values.items()}
+    row["setting"] = Cell.of(section.names[group])
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
     shown = ("/".join(map(first.shown, section.by, draw)) for draw in group.draws)
     row["values"] = Cell.of(", ".join(shown))
@@ -204,9 +213,7 @@ def _changed(group: Group, baseline: Group, split: str) -> Row:
     found = [[a[MAIN] - b[MAIN]] for a, b in pairs if MAIN in a and MAIN in b]
     if not found:
         return {}
-    change, key = bootstrap.over_seeds(np.array(found)), _change(split)
-    ends = {f"{key}.{end}": Cell("", change.get(end)) for end in ENDS}
-    return {key: Cell(figures.difference(MAIN, change), change["mean"])} | ends
+    return difference_row(_change(split), MAIN, bootstrap.over_seeds(np.array(found)))
 
 
 def _means(prefix: str, found: Sequence[Sequence[figures.Figures]]) -> list[Row]:

@@ -53,7 +53,10 @@ def grouped(runs: Sequence[Record], by: Sequence[str]) -> list[Group]:
     apart = decisive((key for run in runs for key in run.settings.values), by)
     found: dict[tuple[str | None, ...], list[Record]] = {}
     for run in runs:
-        found.setdefault(tuple(map(run.settings.values.get, apart)), []).append(run)
+        # Of a run without a configuration it is not known what it is the same as.
+        alone = () if run.settings.values else (run.label,)
+        place = (*map(run.settings.values.get, apart), *alone)
+        found.setdefault(place, []).append(run)
     return [Group.of(members, by) for members in found.values()]
 
 

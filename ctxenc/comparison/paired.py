@@ -12,7 +12,7 @@ from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.groups import Draw, Group
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison
-from ctxenc.comparison.tables import Cell, Column, Row, Table
+from ctxenc.comparison.tables import Cell, Column, Row, Table, difference_row, ends_of
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.metrics import bootstrap, registry
@@ -57,7 +57,7 @@ def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Ta
     for same in sides.values():
         if len(same) > 1:
             settings = _sampled(same.values(), comparison, left_out)
-            found += _table(f"paired-{len(found)}", settings, comparison, everything)
+            found += _table(f"paired-{len(found)}", settings, comparison, everything, left_out)
     return found, left_out
 
 
@@ -108,12 +108,43 @@ def _whole(sides: Iterable[Evaluated], left_out: list[str]) -> dict[Evaluated, C
 
 
 def _table(
-    key: str, found: Mapping[Setting, Sampled], comparison: Comparison, everything: bool
+    key: str,
+    found: Mapping[Setting, Sampled],
+    comparison: Comparison,
+    everything: bool,
+    left_out: list[str],
 ) -> list[Table]:
     """All but the first minus the first: a baseline, since they come first, or its stand-in."""
     if len(found) < 2:
         return []
     names = _names(found, comparison)
+    rows = _rows(found, names, left_out)
+    if not rows:
+        return []
+    evaluations = sorted({row["evaluation"].text for _, row in rows})
+    seeds = any(() not in own for own in found.values())
+    by_image = all(side.evaluation.has_images for own in found.values() for side, _ in own.values())
+    notes = [_note(", ".join(evaluations), rows[0][1]["images"].text, seeds, by_image)]
+    title = f"Paired differences on test images from {next(iter(names.values()))}"
+    sides = [side for own in found.values() for side, _ in own.values()]
+    masks = {side.record.settings.values.get("mask") for side in sides}
+    if len(masks) == 1 and all(side.own for side in sides):
+        title += f", mask={masks.pop()}"
+    columns = [Column("run", "setting" if seeds else "run")]
+    columns += [Column("evaluation", "evaluation", hidden=len(evaluations) == 1)]
+    columns += [Column("n", "n", True, hidden=not seeds)]
+    columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
+    for name in figures.names(means for means, _ in rows):
+        minor = METRICS[name].minor and not everything
+        mean = Column(f"{DIFFERENCE}.{name}", figures.heading(name), True, minor, metric=name)
+        columns += [mean, *ends_of(mean)]
+    return [Table(key, title, notes, columns, [row for _, row in rows])]
+
+
+def _rows(
+    found: Mapping[Setting, Sampled], names: Mapping[Setting, str], left_out: list[str]
+) -> list[tuple[dict[str, float], Row]]:
+    """(mean differences by metric, the row) of all settings but the first, best first."""
     (first, baseline), *others = found.items()
     rows: list[tuple[dict[str, float], Row]] = []
     for setting, own in others:
@@ -125,31 +156,14 @@ def _table(
         shared = len(own.keys() & baseline.keys())
         row["n"] = Cell(str(shared), shared)
         for metric, difference in differences.items():
-            row |= _cells(metric, difference)
+            row |= difference_row(f"{DIFFERENCE}.{metric}", metric, difference)
         if differences:
             rows.append(({metric: d["mean"] for metric, d in differences.items()}, row))
-    if not rows:
-        return []
-    rows.sort(key=lambda pair: figures.badness(pair[0]))
-    evaluations = sorted({row["evaluation"].text for _, row in rows})
-    seeds = any(() not in own for own in found.values())
-    columns = [Column("run", "setting" if seeds else "run")]
-    columns += [Column("evaluation", "evaluation", hidden=len(evaluations) == 1)]
-    columns += [Column("n", "n", True, hidden=not seeds)]
-    columns += [Column("baseline", "minus", hidden=True), Column("images", "images", True, True)]
-    for name in figures.names(means for means, _ in rows):
-        minor = METRICS[name].minor and not everything
-        mean = Column(f"{DIFFERENCE}.{name}", figures.heading(name), True, minor, metric=name)
-        ends = [Column(f"{mean.key}.{end}", "", True, hidden=True) for end in ("low", "high")]
-        columns += [mean, *ends]
-    by_image = all(side.evaluation.has_images for own in found.values() for side, _ in own.values())
-    notes = [_note(", ".join(evaluations), rows[0][1]["images"].text, seeds, by_image)]
-    title = f"Paired differences on test images from {names[first]}"
-    sides = [side for own in found.values() for side, _ in own.values()]
-    masks = {side.record.settings.values.get("mask") for side in sides}
-    if len(masks) == 1 and all(side.own for side in sides):
-        title += f", mask={masks.pop()}"
-    return [Table(key, title, notes, columns, [row for _, row in rows])]
+        elif not shared:
+            left_out.append(
+                f"{names[setting]}: not paired, as it shares no run's seed with {names[first]}"
+            )
+    return sorted(rows, key=lambda pair: figures.badness(pair[0]))
 
 
 def _names(found: Mapping[Setting, Sampled], comparison: Comparison) -> dict[Setting, str]:
@@ -199,13 +213,6 @@ def _note(evaluations: str, images: str, seeds: bool, by_image: bool) -> str:
         f"{begin}, and over the n seeds that both have. Of {bootstrap.FEWEST_SEEDS} or more, with "
         f"a {level} interval over {over}; fewer do not tell. ≈: zero is inside."
     )
-
-
-def _cells(metric: str, found: Mapping[str, float]) -> Row:
-    key, ends = f"{DIFFERENCE}.{metric}", ("low", "high")
-    interval = (found["low"], found["high"]) if "low" in found else ()
-    cell = Cell(figures.difference(metric, found), found["mean"], interval)
-    return {key: cell} | {f"{key}.{end}": Cell("", found.get(end)) for end in ends}
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 
 Places = Sequence[tuple[str, str]]  # a row's value and a column's
+Cells = Mapping[tuple[str, str], tuple[Section, Group]]
 
 
 def pivot(comparison: Comparison, keys: tuple[str, str], name: str) -> Table:
@@ -33,17 +34,7 @@ def pivot(comparison: Comparison, keys: tuple[str, str], name: str) -> Table:
         raise UserError(
             f"--metric={name}: expected one of {', '.join(METRICS)}, or as test.psnr_db"
         )
-    cells: dict[tuple[str, str], tuple[Section, Group]] = {}
-    for section in comparison.sections:
-        for group in section.groups:
-            place = _place(group.runs[0], keys)
-            if place in cells:
-                raise UserError(
-                    f"--pivot {' '.join(keys)}: two settings with {keys[0]}={place[0]} and "
-                    f"{keys[1]}={place[1]} differ in {_told_apart(cells[place][1], group, keys)}; "
-                    "expected one: --filter or --group-by leaves one"
-                )
-            cells[place] = section, group
+    cells = _gathered(comparison, keys)
     rows, columns = (sorted(dict.fromkeys(p[i] for p in cells), key=natural) for i in (0, 1))
     places = [[(row, column) for column in columns] for row in rows]
     values = {place: _values(*cells[place], name) for place in cells}
@@ -72,6 +63,22 @@ def pivot(comparison: Comparison, keys: tuple[str, str], name: str) -> Table:
     return Table("pivot", f"{split} {figures.heading(figures.metric_of(name))}", notes, heads, made)
 
 
+def _gathered(comparison: Comparison, keys: tuple[str, str]) -> Cells:
+    """The one setting of each pair of values, with its section."""
+    cells: dict[tuple[str, str], tuple[Section, Group]] = {}
+    for section in comparison.sections:
+        for group in section.groups:
+            place = _place(group.runs[0], keys)
+            if place in cells:
+                raise UserError(
+                    f"--pivot {' '.join(keys)}: two settings with {keys[0]}={place[0]} and "
+                    f"{keys[1]}={place[1]} differ in {_told_apart(cells[place][1], group, keys)}; "
+                    "expected one: --filter or --group-by leaves one"
+                )
+            cells[place] = section, group
+    return cells
+
+
 def _place(run: Record, keys: tuple[str, str]) -> tuple[str, str]:
     row, column = (run.shown(key, run.settings.values.get(key, "")) for key in keys)
     return row, column
@@ -83,7 +90,7 @@ def _told_apart(one: Group, other: Group, keys: tuple[str, str]) -> str:
     return ", ".join(found[:4]) or "what they were tested on"
 
 
-def _differ(cells: Mapping[tuple[str, str], tuple[Section, Group]], line: Places) -> bool:
+def _differ(cells: Cells, line: Places) -> bool:
     return len({id(cells[place][0]) for place in line if place in cells}) > 1
 
 

@@ -5,8 +5,9 @@ alike, so runs are first parted by that, and nothing is ever ranked or subtracte
 """
 
 import difflib
+import functools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,6 +45,11 @@ class Section:
     def runs(self) -> tuple[Record, ...]:
         """All runs of the groups."""
         return tuple(run for group in self.groups for run in group.runs)
+
+    @functools.cached_property
+    def names(self) -> Mapping[Group, str]:
+        """What each group is called: the settings that tell it from the others."""
+        return dict(zip(self.groups, groups.names(self.groups, self.by), strict=True))
 
     def value(self, run: Record, name: str) -> Any:
         """A run's value of a key, as ``test.psnr_db`` of its test; None where it has none."""

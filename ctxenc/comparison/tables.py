@@ -1,12 +1,14 @@
 """Tables of text and numbers, to be shown in a terminal, in a file, or on a page."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ctxenc.comparison import figures
 from ctxenc.errors import printable
 from ctxenc.metrics.registry import METRICS
+
+ENDS = ("low", "high")  # of an interval
 
 Value = float | str | None
 
@@ -74,6 +76,18 @@ class Table:
     def values(self) -> list[dict[str, Value]]:
         """Each row by the keys of all columns."""
         return [{c.key: row.get(c.key, Cell()).value for c in self.columns} for row in self.rows]
+
+
+def ends_of(column: Column) -> list[Column]:
+    """The ends of the intervals in a column of numbers: in CSV and JSON alone."""
+    return [Column(f"{column.key}.{end}", "", True, hidden=True) for end in ENDS]
+
+
+def difference_row(key: str, metric: str, found: Mapping[str, float]) -> Row:
+    """A mean difference with its interval, if there is one, and the cells of its ends."""
+    interval = (found["low"], found["high"]) if "low" in found else ()
+    cell = Cell(figures.difference(metric, found), found["mean"], interval)
+    return {key: cell} | {f"{key}.{end}": Cell("", found.get(end)) for end in ENDS}
 
 
 def shared_decimals(metric: str, found: Iterable[Sequence[float]]) -> int | None:

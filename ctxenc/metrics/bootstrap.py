@@ -71,6 +71,13 @@ def figure(samples: Samples) -> Figure:
     return {"mean": float(samples[0]), "low": float(low), "high": float(high)}
 
 
+def t_quantile(freedom: float) -> float:
+    """How many standard errors of a mean the interval reaches to both sides."""
+    from scipy.special import stdtrit  # slow to import
+
+    return float(stdtrit(freedom, 0.5 + LEVEL / 200))
+
+
 def over_seeds(samples: Float[np.ndarray, "seeds samples"]) -> Figure:
     """As `figure`, of what several seeds have, on images that all of them were tested on.
 
@@ -80,8 +87,6 @@ def over_seeds(samples: Float[np.ndarray, "seeds samples"]) -> Figure:
     over them does not. With fewer than `FEWEST_SEEDS` there is no interval; samples of one column,
     the figure of all images, know of the seeds alone.
     """
-    from scipy.special import stdtrit  # slow to import
-
     found, seeds = {"mean": float(samples[:, 0].mean())}, len(samples)
     if seeds < FEWEST_SEEDS:
         return found
@@ -89,5 +94,5 @@ def over_seeds(samples: Float[np.ndarray, "seeds samples"]) -> Figure:
     of_images = samples[:, 1:].mean(axis=0).var() if samples.shape[1] > 1 else 0.0
     both = of_seeds + of_images
     freedom = (seeds - 1) * (both / of_seeds) ** 2 if of_seeds else np.inf
-    half = float(stdtrit(freedom, 0.5 + LEVEL / 200) * np.sqrt(both))
+    half = t_quantile(freedom) * float(np.sqrt(both))
     return found | {"low": found["mean"] - half, "high": found["mean"] + half}

@@ -9,7 +9,7 @@ from ctxenc.comparison.formats import render
 from ctxenc.comparison.pivot import pivot
 from ctxenc.comparison.records import load
 from ctxenc.errors import UserError
-from tests.fake_runs import RANDOM, fake_evaluation, fake_run
+from tests.fake_runs import RANDOM, damage, fake_evaluation, fake_run
 
 
 def compared(folder, **options):
@@ -192,3 +192,46 @@ def test_latex_has_the_best_in_bold_and_every_sign_escaped(tmp_path):
     assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
     assert r"L1 \%" in text
     assert not set(text) & set("±−×≈")
+
+
+def test_runs_without_a_configuration_are_nobodys_copies(tmp_path):
+    sweep(tmp_path, seeds(0.0, 15.0, 16.0))
+    for name in ("x", "y"):
+        damage(fake_run(tmp_path / name, 14.0), ".hydra/config.yaml", None)
+    (section,) = compared(tmp_path, group_by=["seed"]).sections
+    assert sorted(len(group.runs) for group in section.groups) == [1, 1, 2]
+    assert not any(group.repeated for group in section.groups)
+
+
+def test_means_over_another_key_say_nothing_of_seeds(tmp_path):
+    for weight in (0.0, 0.1):
+        for height in (8, 16):
+            name = f"{weight}-{height}"
+            fake_run(tmp_path / name, height + weight, lambda_adv=weight, mask_height=height)
+    (said,) = answers(tmp_path, group_by=["lambda_adv"])
+    assert said.endswith(
+        "is of means over lambda_adv: what another seed would change is not known."
+    )
+
+
+def test_the_lead_of_a_metric_that_should_be_near_1_is_in_nearness(tmp_path):
+    for weight, sharpness in ((0.0, 0.9), (0.1, 1.2)):
+        for seed in range(3):
+            run = fake_run(tmp_path / f"{weight}-{seed}", lambda_adv=weight, seed=seed)
+            summary = run.summary
+            summary["last"]["sharpness"] = sharpness + 0.01 * seed
+            run.write_summary(summary)
+    (section,) = compared(tmp_path).sections
+    said = answer.sentence(section, "sharpness")
+    assert said.startswith("Best by validation sharpness: lambda_adv=0. Its lead over")
+    assert "lambda_adv=0.1, 0.12, is more than another seed changes" in said
+
+
+def test_a_setting_that_shares_no_seed_is_named(tmp_path):
+    for weight, chosen in ((0.0, (0, 1)), (0.1, (2, 3))):
+        for seed in chosen:
+            run = fake_run(tmp_path / f"{weight}-{seed}", lambda_adv=weight, seed=seed)
+            fake_evaluation(run, [15.0, 16.0])
+    tables, left_out = paired.tables(compared(tmp_path))
+    line = "lambda_adv=0.1: not paired, as it shares no run's seed with lambda_adv=0"
+    assert (tables, left_out) == ([], [line])

@@ -18,7 +18,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
-from ctxenc.comparison import figures, groups
+from ctxenc.comparison import figures
 from ctxenc.comparison.page import curves, samples
 from ctxenc.comparison.page.samples import Strips
 from ctxenc.comparison.records import Record
@@ -64,8 +64,7 @@ def html(comparison: Comparison, tables: Sequence[Table]) -> str:
     most = curves.points(len(comparison.ranked))
     every = (*comparison.ranked, *comparison.unranked)
     shown = f"{len(every)} of " if len(every) < comparison.found else ""
-    named = [groups.names(section.groups, section.by) for section in comparison.sections]
-    every_name = dict.fromkeys(name for names in named for name in names)
+    every_name = dict.fromkeys(name for s in comparison.sections for name in s.names.values())
     places = {name: place for place, name in enumerate(every_name)}  # the same colour in every one
     drawn = (_drawn(section, pictures, most, places) for section in comparison.sections)
     sections = {f"section-{number}": found for number, found in enumerate(drawn)}
@@ -103,7 +102,7 @@ def _drawn(
     The settings of a block, (place in the section, strips, caption), have the same images: those
     of the first run that has a picture.
     """
-    names = groups.names(section.groups, section.by)
+    names = list(section.names.values())
     runs = [list(group.draws.values()) or list(group.runs) for group in section.groups]
     series = [[curves.series(run, most) for run in group] for group in runs]
     blocks: dict[str, list[tuple[int, Strips, str]]] = {}
