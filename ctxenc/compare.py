@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ctxenc.cli import program
-from ctxenc.comparison import comparison_table, paired, records, sections
+from ctxenc.comparison import comparison_table, importance, paired, records, sections
 from ctxenc.comparison.figures import metric_of
 from ctxenc.comparison.formats import FORMATS, render
 from ctxenc.comparison.pivot import pivot
@@ -30,7 +30,14 @@ def main() -> None:
         print(f"ctxenc.compare: left out: {printable(line)}", file=sys.stderr)
     named = metric_of(options.sort.removeprefix("-"))
     monitor = named if named in METRICS else MAIN
-    tables = comparison_table.tables(compared, pairs, everything=options.all, monitor=monitor)
+    if options.importance or options.html is not None:
+        pairs += importance.tables(compared, monitor)
+    only = _keys(options.columns) or ()
+    for key in only:
+        sections.check_key(key, runs, "--columns")
+    tables = comparison_table.tables(
+        compared, pairs, everything=options.all, only=only, monitor=monitor
+    )
     if options.pivot:
         own = pivot(compared, tuple(options.pivot), options.metric)
         tables = [own] if options.html is None else [own, *tables]
@@ -68,6 +75,7 @@ def _options() -> argparse.Namespace:
         metavar="KEY=VALUE",
         help="only such runs, also with !=, <, <=, > or >=; may be repeated",
     )
+    add("--columns", metavar="KEY,…", help="only these keys and metrics, named as for --sort")
     add("--all", action="store_true", help="every key and every metric")
     add(
         "--group-by",
@@ -82,14 +90,15 @@ def _options() -> argparse.Namespace:
         help="one metric by two keys, e.g. --pivot mask lambda_adv, instead of the tables",
     )
     add("--metric", default=MAIN, help="that --pivot shows; as for --sort (default: %(default)s)")
+    add("--importance", action="store_true", help="which keys matter for the metric of --sort")
     add("--baseline", metavar="RUN", help="what changes are against (default: the first run)")
     add("--format", choices=FORMATS, help="how the table is printed (default: table)")
     add("--html", metavar="FILE", help="write one self-contained page instead of the table")
     return parser.parse_args()
 
 
-def _keys(group_by: str | None) -> list[str] | None:
-    return None if group_by is None else [] if group_by == "none" else group_by.split(",")
+def _keys(given: str | None) -> list[str] | None:
+    return None if given is None else [] if given == "none" else given.split(",")
 
 
 if __name__ == "__main__":

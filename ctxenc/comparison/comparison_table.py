@@ -41,21 +41,24 @@ def tables(
     pairs: Sequence[Table] = (),
     *,
     everything: bool = False,
+    only: Sequence[str] = (),
     monitor: str = MAIN,
 ) -> list[Table]:
     """Every table of a comparison.
 
     Args:
         comparison: the sections and the runs without figures.
-        pairs: paired differences, as `ctxenc.comparison.paired.tables` gives them.
+        pairs: what comes after the sections, as `ctxenc.comparison.paired.tables` gives it.
         everything: every key and every metric, not only those that differ or matter most.
+        only: keys and metrics that are shown, as `sections.compare` sorts by; empty for the usual.
         monitor: a metric that is shown in any case, and by which the best is named.
     """
     minor = {n for n, metric in METRICS.items() if metric.minor and n != monitor and not everything}
     found = []
     for number, section in enumerate(comparison.sections):
         key, table = f"section-{number}", _group_table if section.by else _run_table
-        made = table(section, key, minor, everything)
+        made = table(section, key, minor, everything or bool(only))
+        made = replace(made, columns=_chosen(made.columns, only, section.split))
         found.append(replace(made, answer=sentence(section, monitor), rows=_with_best(made)))
     found += pairs
     troubled = [*comparison.unranked, *(run for run in comparison.ranked if run.problem)]
@@ -66,9 +69,18 @@ def tables(
     return found
 
 
+def _chosen(columns: Sequence[Column], only: Sequence[str], split: str) -> Sequence[Column]:
+    """With only those to be seen that were asked for; all of them stay in CSV and JSON."""
+    if not only:
+        return columns
+    keys = {key for name in only for key in (name, f"{split}.{name}", f"{split}.last.{name}")}
+    keys |= {f"test.{name}" for name in only} | {columns[0].key}
+    return [replace(column, hidden=column.key not in keys) for column in columns]
+
+
 def _with_best(table: Table) -> list[Row]:
     rows = [dict(row) for row in table.rows]
-    for column in table.columns:
+    for column in (column for column in table.columns if ".change." not in column.key):
         there = [row for row in rows if column.key in row]
         marked = with_best([row[column.key] for row in there], column.metric)
         for row, cell in zip(there, marked, strict=True):
@@ -147,7 +159,8 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
     """The groups of a section: mean ± standard deviation over what their runs differ in."""
     runs, split = section.runs, section.split
     keys = groups.decisive(settings.differing([run.settings for run in runs]), section.by)
-    columns = [Column("setting", "setting"), *(Column(k, k, hidden=True) for k in keys)]
+    columns = [Column("setting", "setting")]
+    columns += [Column(k, k, hidden=True, setting=True) for k in keys]
     columns += [Column("n", "n", True), Column("values", "", hidden=True)]
     trained: list[Column] = []
     baseline = next((g for g in section.groups if section.baseline in g.runs), None)
@@ -156,9 +169,9 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
         mean = Column(f"{split}.last.{name}", figures.heading(name), True, hidden, metric=name)
         trained += [mean, Column(f"{mean.key}.sd", "", True, hidden=True)]
         if name == MAIN and baseline is not None and len(section.groups) > 1:
-            change = Column(_change(split), f"change {METRICS[name].unit}", True)
+            change = Column(_change(split), f"change {METRICS[name].unit}", True, metric=name)
             trained += [change, *ends_of(change)]
-    columns += _of_training(split, trained)
+    columns += _of_training(split, [*trained, HOW_IT_WENT[-1]])
     columns += [*_test_columns(section, minor, ("sd",))[1:], Column("test.n", "", True, True)]
     over = ", ".join(section.by)
     notes = [*section.notes]
@@ -193,6 +206,8 @@ def _group(group: Group, section: Section, baseline: Group | None) -> Row:
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
     shown = ("/".join(map(first.shown, section.by, draw)) for draw in group.draws)
     row["values"] = Cell.of(", ".join(shown))
+    if times := [run.seconds for run in draws if run.seconds is not None]:
+        row["seconds"] = _cell(first, "seconds", statistics.fmean(times))
     row["test.n"] = Cell("", sum(run in section.tests.shown for run in draws))
     if baseline is not None:
         row |= _changed(group, baseline, section.split)

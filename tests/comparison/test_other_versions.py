@@ -65,7 +65,7 @@ def test_a_metric_of_a_newer_version_is_in_every_format_under_its_own_name(folde
 
 
 def test_the_page_has_curves_of_whatever_is_in_the_lines(folder):
-    html = page.html(*compared(folder))
+    html = page.html(*compared(folder), folder)
     assert '<option value="perceptual_loss">perceptual loss</option>' in html
     assert '<option value="generator_loss">generator loss</option>' in html
     assert '<option value="dreamsim">validation dreamsim</option>' in html

@@ -107,7 +107,7 @@ def _shown(folder):
     pairs, _ = paired.tables(compared)
     tables = comparison_table.tables(compared, pairs, everything=True)
     with mock.patch("plotly.offline.get_plotlyjs", return_value=""):  # 4 MB, of its own making
-        return [*(render(tables, form) for form in FORMATS), page.html(compared, tables)]
+        return [*(render(tables, form) for form in FORMATS), page.html(compared, tables, folder)]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder", "link to nothing", "link to itself"])

@@ -93,7 +93,7 @@ def read_all(run, tmp_path, *, paged):
         pairs, _ = paired.tables(found)
         tables = comparison_table.tables(found, pairs, everything=True)
         if paged:
-            page.html(found, tables)
+            page.html(found, tables, tmp_path)
             curves.save(tmp_path / "curves.png", run.metrics("train"), run.metrics(), {}, None)
 
     def evaluated():

@@ -1,52 +1,52 @@
-"""The curves of a comparison's page: the lines of ``metrics.jsonl`` as series, thinned to fit.
+"""The curves of a comparison's page: the lines of ``metrics.jsonl`` as Plotly's figures.
 
-Whatever scalars the lines have become curves, whether this version knows them or not.
+Whatever scalars the lines have become curves, whether this version knows them or not. Colours are
+written as in `ctxenc.comparison.page.relations`.
 """
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from markupsafe import escape
 
 from ctxenc.comparison import figures
+from ctxenc.comparison.page.relations import COLOURS
 from ctxenc.comparison.records import Record
+from ctxenc.errors import printable
 
-POINTS = 400_000  # numbers on one page
+NUMBERS = 250_000  # of all curves of one page
 FEWEST, MOST = 40, 600  # points of one curve
+MOST_CURVES = 100  # settings whose curves a page has
 USUAL = 20  # curves that a run has
 MOST_NAMES = 100  # curves of a run; the others are left out
 FIRST = "generator_loss"  # of the training scalars, the one that a page opens with
 OTHER = ("split", "step", "epoch")  # what a line has beside its scalars
+DASHES = ("solid", "dash", "dot", "dashdot")
+HOVER = "%{y:.4~g}<extra>%{fullData.name}</extra>"
+UNIFIED = 10  # settings whose values one label can show
 
-Series = dict[str, list[float | None]]
+Series = Mapping[str, Float[np.ndarray, " _"]]  # of as many points as the run has
+Figure = dict[str, Any]
 
 
-def points(runs: int) -> int:
-    """How many points of each curve fit on a page of so many runs."""
-    return max(FEWEST, min(MOST, POINTS // max(1, runs * USUAL)))
-
-
-def titles(runs: Sequence[dict[str, Series]], split: str) -> dict[str, dict[str, str]]:
-    """What the curves are called, by their names in the lines; `split` is what was tested on."""
-    tests = figures.names(run["tests"] for run in runs)
-    train = list(dict.fromkeys(name for run in runs for name in run["train"]))
-    train.sort(key=lambda name: name != FIRST)
-    return {
-        "tests": {name: f"{split} {figures.heading(name)}" for name in tests if name not in OTHER},
-        "train": {name: name.replace("_", " ") for name in train if name not in OTHER},
-    }
+def points(settings: int, runs: int) -> int:
+    """How many points of each curve fit on a page of so many settings of so many runs."""
+    arrays = 2 if runs == settings else 6  # x and y, and both along a band's two sides
+    return max(FEWEST, min(MOST, NUMBERS // max(1, settings * arrays * USUAL)))
 
 
 def series(record: Record, most: int) -> dict[str, Series]:
-    """A run's curves, ``{"train": {"step": […], "generator_loss": […]}, "tests": {…}}``.
+    """A run's curves, ``{"train": {"step": …, "generator_loss": …}, "tests": {…}}``.
 
     Training lines are already means over steps, so neighbours are averaged where there are more
     than `most`, at the last one's step; of the tests every so many is kept, and the last. A curve
-    without any value is left out.
+    without any value is left out; what is no number is NaN.
     """
-    found = {}
+    found: dict[str, Series] = {}
     for kind, split in (("tests", "validation"), ("train", "train")):
         mine = record.run.metrics(split)
         names = list(dict.fromkeys(name for line in mine for name in line if name not in OTHER))
@@ -64,46 +64,102 @@ def series(record: Record, most: int) -> dict[str, Series]:
                 warnings.simplefilter("ignore", RuntimeWarning)  # blocks of nothing but NaN
                 table = np.nanmean(blocks, axis=1)
             table[:, 0] = np.nanmax(blocks[:, :, 0], axis=1)
-        found[kind] = {
-            name: [_short(value) for value in column.tolist()]
-            for name, column in zip(names, table.T, strict=True)
-            if np.isfinite(column).any()
-        }
+        columns = zip(names, table.T, strict=True)
+        found[kind] = {name: column for name, column in columns if np.isfinite(column).any()}
     return found
 
 
-def of_group(runs: Sequence[dict[str, Series]]) -> dict[str, dict[str, Series]]:
-    """The curves of a setting, by kind and name: the `mean` over its runs, and their `spread`.
+def titles(groups: Sequence[Sequence[dict[str, Series]]], split: str) -> dict[str, dict[str, str]]:
+    """What the curves are called, by their names in the lines; `split` is what was tested on."""
+    runs = [run for group in groups for run in group]
+    tests = figures.names(run["tests"] for run in runs)
+    train = list(dict.fromkeys(name for run in runs for name in run["train"]))
+    train.sort(key=lambda name: name != FIRST)
+    return {
+        "tests": {name: f"{split} {figures.heading(name)}" for name in tests if name not in OTHER},
+        "train": {name: name.replace("_", " ") for name in train if name not in OTHER},
+    }
 
-    The spread is the standard deviation over those that have a value at a step, None of one alone.
+
+def drawn(
+    groups: Sequence[Sequence[Series]],
+    name: str,
+    settings: Sequence[tuple[str, int]],
+    baselines: Mapping[str, float],
+) -> Figure:
+    """One scalar's curves: for each setting the mean over its runs, in a band of one deviation.
+
+    Args:
+        groups: by setting, the curves of its runs.
+        name: of the scalar, in the curves.
+        settings: what each is called, and its place among all of the page: the same colour always.
+        baselines: figures of fills that need no training.
     """
-    found: dict[str, dict[str, Series]] = {}
-    for kind in runs[0]:
-        steps = sorted(
-            {step for run in runs for step in run[kind].get("step", ()) if step is not None}
-        )
-        place = {step: i for i, step in enumerate(steps)}
-        names = dict.fromkeys(name for run in runs for name in run[kind] if name != "step")
-        mean: Series = {"step": [*steps]}
-        spread: Series = {}
-        for name in names:
-            values = np.full((len(runs), len(steps)), np.nan)
-            for row, run in zip(values, runs, strict=True):
-                for step, value in zip(
-                    run[kind].get("step", ()), run[kind].get(name, ()), strict=False
-                ):
-                    if step is not None and value is not None:
-                        row[place[step]] = value
-            count = np.isfinite(values).sum(axis=0)
-            sums = np.nansum(values, axis=0)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                means = sums / count
-                deviations = np.sqrt(np.nansum((values - means) ** 2, axis=0) / (count - 1))
-            mean[name] = [_short(value) for value in means.tolist()]
-            if (count > 1).any():
-                spread[name] = [_short(value) for value in deviations.tolist()]
-        found[kind] = {"mean": mean, "spread": spread}
-    return found
+    bands, lines, last = [], [], 1.0
+    for row, (runs, (title, place)) in enumerate(zip(groups, settings, strict=True)):
+        x, mean, spread = _over_runs(runs, name)
+        if not len(x):
+            continue
+        own: Figure = {
+            "name": str(escape(printable(title))),
+            "meta": row,
+        }  # Plotly takes text for HTML
+        line = {"color": f"--c{place % COLOURS}", "width": 1.8}
+        line["dash"] = DASHES[place // COLOURS % len(DASHES)]
+        last = max(last, float(x[-1]))
+        if np.isfinite(spread).any():
+            bands.append(own | _band(x, mean, spread) | {"fillcolor": line["color"]})
+        mode = "lines+markers" if len(x) < 40 else "lines"
+        curve: Figure = {"x": _short(x), "y": _short(mean), "mode": mode, "marker": {"size": 5}}
+        lines.append(own | curve | {"line": line, "hovertemplate": HOVER})
+    for number, (title, value) in enumerate(baselines.items()):
+        title = title.replace("_", " ")
+        lines.append(_reference(str(escape(printable(title))), value, last, at_end=number % 2 == 0))
+    unified = len(lines) <= UNIFIED
+    layout: Figure = {"hovermode": "x unified" if unified else "closest"}
+    layout |= {"xaxis": {"title": {"text": "step", "standoff": 8}, "showgrid": False}}
+    return {"data": bands + lines, "layout": layout}
+
+
+def _over_runs(
+    runs: Sequence[Series], name: str
+) -> tuple[np.ndarray, Float[np.ndarray, " points"], Float[np.ndarray, " points"]]:
+    """(steps, mean over the runs that have a value there, their standard deviation; NaN of one)."""
+    having = [run for run in runs if name in run]
+    steps = np.unique(np.concatenate([run["step"] for run in having])) if having else np.array([])
+    values = np.full((len(having), len(steps)), np.nan)
+    for row, run in zip(values, having, strict=True):
+        row[np.searchsorted(steps, run["step"])] = run[name]
+    count = np.isfinite(values).sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(values, axis=0) / count
+        deviation = np.sqrt(np.nansum((values - mean) ** 2, axis=0) / (count - 1))
+    return steps, mean, np.where(count > 1, deviation, np.nan)
+
+
+def _band(x: np.ndarray, mean: np.ndarray, spread: np.ndarray) -> Figure:
+    """One standard deviation to both sides; nothing where there is one run alone."""
+    known = np.flatnonzero(np.isfinite(spread))
+    both = np.concatenate([known, known[::-1]])
+    sides = np.concatenate([(mean + spread)[known], (mean - spread)[known[::-1]]])
+    band: Figure = {"x": _short(x[both]), "y": _short(sides), "fill": "toself", "opacity": 0.2}
+    return band | {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
+
+
+def _reference(title: str, value: float, last: float, *, at_end: bool) -> Figure:
+    """A level that needs no training; names at both ends in turn, since two may be near."""
+    text, place = (["", title], "top left") if at_end else ([title, ""], "top right")
+    return {
+        "name": title,
+        "x": [0, last],
+        "y": [value, value],
+        "text": text,
+        "textposition": place,
+        "textfont": {"size": 11, "color": "--quiet"},
+        "mode": "lines+text",
+        "line": {"color": "--quiet", "dash": "dash" if at_end else "dot", "width": 1},
+        "hovertemplate": HOVER.replace("</", " (no training)</"),
+    }
 
 
 def _number(value: Any) -> float:
@@ -114,7 +170,12 @@ def _number(value: Any) -> float:
     return math.nan
 
 
-def _short(value: float) -> float | None:
-    if not math.isfinite(value):
-        return None
-    return int(value) if value.is_integer() else float(f"{value:.5g}")
+def _short(values: np.ndarray) -> list[float | None]:
+    """As JSON: five digits show all that a curve can."""
+    found: list[float | None] = []
+    for value in values.tolist():
+        if not math.isfinite(value):
+            found.append(None)
+        else:
+            found.append(int(value) if value.is_integer() else float(f"{value:.5g}"))
+    return found

@@ -8,12 +8,12 @@ import base64
 import hashlib
 import io
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
+from markupsafe import Markup
 from PIL import Image
 
 from ctxenc.comparison.records import Record
@@ -23,7 +23,8 @@ from ctxenc.report.grids import GAP, bare
 ROWS = 3
 WIDEST = 1024  # pixels of one strip
 LARGEST = 50_000_000  # pixels of a grid that is still opened
-BUDGET = 24_000_000  # bytes of pixels on one page
+SMALL = 96  # pixels: below, an image is shown enlarged
+BUDGET = 2_000_000  # bytes of fills on one page, as they are written there
 
 Grid = UInt8[np.ndarray, "rows columns 3"]
 Strip = UInt8[np.ndarray, "height width 3"]
@@ -43,14 +44,19 @@ class Strips:
     filled: Strip
 
 
-def strips_of(runs: Sequence[Record]) -> dict[Record, Strips]:
-    """The strips of the runs, in their order, until the page would be too large."""
-    found, pixels = {}, 0
-    for run in runs:
-        if pixels < BUDGET and (strips := last_strips(run)) is not None:
-            found[run] = strips
-            pixels += strips.filled.nbytes
-    return found
+class Budget:
+    """What is left of the room for pictures on one page; False where there is none."""
+
+    def __init__(self, left: int = BUDGET) -> None:
+        self.left = left
+
+    def __bool__(self) -> bool:
+        return self.left > 0
+
+    def taken(self, picture: Markup) -> Markup:
+        """The picture, its size taken away."""
+        self.left -= len(picture)
+        return picture
 
 
 def last_strips(record: Record) -> Strips | None:
@@ -70,8 +76,11 @@ def last_strips(record: Record) -> Strips | None:
     return None
 
 
-def uri(row: Strip) -> str:
-    """A row as a PNG in a data URI, its gaps clear so that they have the colour of the page."""
+def uri(row: Strip) -> Markup:
+    """A row as a picture in a data URI, its gaps clear so that they have the colour of the page.
+
+    Small images keep each pixel; of larger ones nobody would see what WebP leaves out.
+    """
     size, width = row.shape[:2]
     clear = np.where(np.arange(width) % (size + GAP) < size, 255, 0).astype(np.uint8)
     image = Image.fromarray(np.dstack([row, np.broadcast_to(clear, (size, width))]))
@@ -79,8 +88,8 @@ def uri(row: Strip) -> str:
         height = max(1, round(image.height * WIDEST / image.width))
         image = image.resize((WIDEST, height), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    image.save(out, format="PNG")
-    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
+    image.save(out, format="WEBP", lossless=size < SMALL, quality=90)
+    return Markup(f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}")
 
 
 def _read(file: Path) -> Grid | None:

@@ -64,8 +64,8 @@ def wait_until(browser, script):
     WebDriverWait(browser, 20).until(lambda b: b.execute_script(script))
 
 
-def names(browser, table=0):
-    script = f"""return [...document.querySelectorAll('table')[{table}].tBodies[0].rows]
+def names(browser):
+    script = """return [...document.querySelector('main table').tBodies[0].rows]
         .map(row => row.cells[0].textContent)"""
     return browser.execute_script(script)
 
@@ -78,7 +78,7 @@ def click(browser, css, position=0):
 
 def traces(browser):
     """The names of the curves of the first plot, and the values of each."""
-    script = """return document.querySelector('.plot').data.map(t => [t.name, [...t.y]])"""
+    script = """return document.querySelector('.curves .plot').data.map(t => [t.name, [...t.y]])"""
     return dict(browser.execute_script(script))
 
 
@@ -86,16 +86,95 @@ def test_a_header_sorts_and_sorts_back_with_the_keyboard_too(opened):
     from selenium.webdriver.common.keys import Keys
 
     assert names(opened)[:3] == ["2", "0", "1"]  # best first
-    heads = opened.find_elements("css selector", "table thead button")
-    titles = [head.text.strip() for head in heads]
-    column = titles.index("PSNR dB")
-    click(opened, "table thead button", column)
+    heads = opened.find_elements("css selector", "main table thead tr:last-child th")
+    column = [head.text.strip() for head in heads].index("PSNR dB")
+    click(opened, "main table thead tr:last-child th", column)
     assert names(opened)[:3] == ["2", "0", "1"]  # numbers: largest first
-    heads[column].send_keys(Keys.ENTER)
+    heads[column].find_element("css selector", "[role=button]").send_keys(Keys.ENTER)
     assert names(opened)[-3:] == ["1", "0", "2"]
-    assert heads[column].find_element("xpath", "..").get_attribute("aria-sort") == "ascending"
-    click(opened, "table thead button", 0)
+    assert heads[column].get_attribute("aria-sort") == "ascending"
+    click(opened, "main table thead tr:last-child th", 0)
     assert names(opened)[-3:] == ["0", "1", "2"]
+
+
+def test_a_table_is_searched_and_its_columns_are_chosen(opened):
+    opened.find_element("css selector", ".dt-search input").send_keys("random")
+    assert names(opened) == ["No matching records found"]
+    opened.find_element("css selector", ".dt-search input").clear()
+    opened.find_element("css selector", ".dt-search input").send_keys("17.25")
+    wait_until(opened, "return document.querySelector('main table').tBodies[0].rows.length == 1")
+    assert names(opened) == ["2"]
+    heads = "return document.querySelector('main table').tHead.innerText.includes('pooled PSNR')"
+    assert not opened.execute_script(heads)  # minor
+    click(opened, ".buttons-colvis", 0)
+    wait_until(opened, "return document.querySelectorAll('.buttons-columnVisibility').length > 5")
+    (pooled,) = [
+        button
+        for button in opened.find_elements("css selector", ".buttons-columnVisibility")
+        if button.text == "pooled PSNR dB"
+    ]
+    pooled.click()
+    wait_until(opened, heads)
+
+
+def test_two_selected_rows_show_what_differs_and_latex_has_them_alone(opened):
+    rows = "main table tbody tr"
+    click(opened, f"{rows} td", 0)
+    assert opened.find_element("css selector", ".chosen").text == ""
+    second = opened.find_elements("css selector", rows)[1]
+    second.find_elements("css selector", "td")[0].click()
+    chosen = opened.find_element("css selector", ".chosen")
+    assert chosen.text.split("\n")[:3] == ["1 keys differ", "key 2 0", "seed 2 0"]
+    click(opened, ".dt-buttons button:last-child", 0)
+    lines = copied(opened).split("\n")
+    assert lines[1] == "\\toprule"
+    assert lines[2].startswith("run & seed & PSNR dB")
+    assert [line.split(" & ")[0] for line in lines[4:-2]] == ["2", "0"]
+    assert r"\textbf{17.25}" in lines[4]
+
+
+def copied(browser):
+    browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
+    read_back = "navigator.clipboard.readText().then(arguments[0], e => arguments[0](String(e)))"
+    return browser.execute_async_script(read_back)
+
+
+def test_one_figure_is_drawn_against_another_with_its_front(opened):
+    drawn = "return document.querySelector('.scatter .plot').data?.map(t => [[...t.x], [...t.y]])"
+    opened.execute_script("document.querySelector('.scatter').scrollIntoView()")
+    wait_until(opened, drawn)
+    front, points = opened.execute_script(drawn)
+    assert points == [[16.25, 14.0, 8.5, 7.0], [17.25, 15.0, 9.5, 8.0]]  # sharpness and PSNR
+    assert front == [[7.0, 8.5, 14.0, 16.25], [8.0, 9.5, 15.0, 17.25]]  # sharpness should be near 1
+    choose = """const select = document.querySelector(`.scatter [name=${arguments[0]}]`);
+        select.value = arguments[1]; select.dispatchEvent(new Event('change', {bubbles: true}))"""
+    opened.execute_script(choose, "x", "seed")
+    front, points = opened.execute_script(drawn)
+    assert points[0][:3] == ["2", "0", "1"]
+    assert "<" not in points[0][3]
+    assert front == [[], []]
+    opened.execute_script(choose, "x", "validation.last.ssim")
+    assert opened.execute_script(drawn)[0] == [[0.1725], [17.25]]
+
+
+def test_what_is_brushed_on_an_axis_is_kept(opened):
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    plot = opened.find_element("css selector", ".parallel .plot")
+    opened.execute_script("arguments[0].scrollIntoView({block: 'center'})", plot)
+    wait_until(opened, "return document.querySelector('.parallel .plot').data !== undefined")
+    place = """const plot = document.querySelector('.parallel .plot');
+        const {xaxis, yaxis} = plot._fullLayout;
+        return [xaxis._offset + xaxis.d2p(arguments[0]), yaxis._offset + yaxis.d2p(arguments[1])]"""
+    axis = 1  # of PSNR: the best run is at its top
+    left, top = opened.execute_script(place, axis - 0.2, 1.04)
+    right, bottom = opened.execute_script(place, axis + 0.2, 0.9)
+    half = plot.size["width"] / 2, plot.size["height"] / 2
+    start = ActionChains(opened).move_to_element_with_offset(plot, left - half[0], top - half[1])
+    start.click_and_hold().move_by_offset(right - left, bottom - top).release().perform()
+    opacity = "return document.querySelector('.parallel .plot').data.map(t => t.opacity ?? 1)"
+    wait_until(opened, opacity.replace("?? 1)", "?? 1).includes(0.08)"))
+    assert opened.execute_script(opacity) == [1, 0.08, 0.08, 0.08]
 
 
 def test_metrics_and_runs_can_be_chosen(opened):
@@ -103,7 +182,7 @@ def test_metrics_and_runs_can_be_chosen(opened):
     assert shown["seed=2"] == [17.75, 17.25]
     assert shown["context mean"] == [12.0, 12.0]
     opened.execute_script(
-        """const select = document.querySelector('figure select'); select.value = 'l1_percent';
+        """const select = document.querySelector('.curves select'); select.value = 'l1_percent';
         select.dispatchEvent(new Event('change', {bubbles: true}))"""
     )
     assert traces(opened)["seed=2"] == [12.25, 12.75]
@@ -164,13 +243,9 @@ def test_samples_are_below_each_other_and_enlarge(opened):
 
 
 def test_copy_copies_the_command(opened):
-    origin = {"origin": "file://", "permissions": ["clipboardReadWrite"]}
-    opened.execute_cdp_cmd("Browser.grantPermissions", {"permissions": origin["permissions"]})
     click(opened, ".command button", 0)
     wait_until(opened, "return document.querySelector('.command button').textContent == 'Copied'")
-    read_back = "navigator.clipboard.readText().then(arguments[0], e => arguments[0](String(e)))"
-    text = opened.execute_async_script(read_back)
-    assert text == "python -m ctxenc.train seed=2 'x=a b'"
+    assert copied(opened) == "python -m ctxenc.train seed=2 'x=a b'"
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -199,7 +274,7 @@ def test_a_setting_has_one_curve_with_a_band_and_one_row_of_samples(browser, tmp
             fake_samples(run)
     show(browser, tmp_path, tmp_path)
     assert traces(browser)["lambda_adv=0"] == [16.5, 16.0]
-    script = """return document.querySelector('.plot').data.filter(t => t.fill === 'toself')
+    script = """return document.querySelector('.curves .plot').data.filter(t => t.fill === 'toself')
         .map(t => [t.name, [...t.x], [...t.y]])"""
     (band,) = browser.execute_script(script)
     assert band == ["lambda_adv=0", [50, 100, 100, 50], [17.5, 17.0, 15.0, 15.5]]

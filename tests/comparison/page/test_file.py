@@ -7,13 +7,14 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ctxenc.comparison import comparison_table, page, sections
-from ctxenc.comparison.page import curves, samples
+from ctxenc.comparison.page import curves, links, samples
 from ctxenc.comparison.records import load, read
 from ctxenc.report import grids
 from tests.comparison.page.runs import fill
@@ -27,7 +28,7 @@ def folder(tmp_path_factory):
 
 def made(folder, **options):
     found = sections.compare(load([folder]), **options)
-    return page.html(found, comparison_table.tables(found))
+    return page.html(found, comparison_table.tables(found), folder)
 
 
 @pytest.mark.parametrize("captioned", [True, False])  # of earlier versions they are not
@@ -37,7 +38,7 @@ def test_the_strips_of_a_grid_are_its_images_at_their_own_size(tmp_path, caption
     strips = samples.last_strips(read(run.path, "run"))
     rows = []
     for row in (strips.real, strips.masked, strips.filled):
-        data = base64.b64decode(samples.uri(row).removeprefix("data:image/png;base64,"))
+        data = base64.b64decode(samples.uri(row).removeprefix("data:image/webp;base64,"))
         rows.append(np.asarray(Image.open(io.BytesIO(data))).astype(int))
     assert {tuple(np.flatnonzero(row[0, :, 3] == 0)) for row in rows} == {(32, 33, 66, 67)}  # gaps
     rows = [row[..., :3] for row in rows]
@@ -77,7 +78,8 @@ def test_curves_are_thinned_to_means_and_keep_the_last_test(tmp_path):
         run.append_metrics(
             {"split": "validation", "step": step, "psnr_db": step, "ssim": "damaged"}
         )
-    found = curves.series(read(run.path, "run"), 10)
+    series = curves.series(read(run.path, "run"), 10)
+    found = {kind: {k: v.tolist() for k, v in of.items()} for kind, of in series.items()}
     assert found["train"]["step"] == [10 * i for i in range(1, 11)]
     assert found["train"]["generator_loss"] == [10 * i - 4.5 for i in range(1, 11)]
     assert found["tests"]["step"][-1] == found["tests"]["psnr_db"][-1] == 100
@@ -89,15 +91,15 @@ def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
     overrides = ["max_steps=10", "mask=random", "name=it's"]
     run = fake_run(tmp_path, overrides=overrides, max_steps=50)
     expected = "python -m ctxenc.train mask=random 'name=it'\"'\"'s' max_steps=50"
-    assert page.command(read(run.path, "run")) == expected
+    assert links.command(read(run.path, "run")) == expected
 
 
 def test_a_command_names_the_step_of_the_weights_that_the_run_began_with(tmp_path):
     run = fake_run(tmp_path, overrides=["init_from='/a,b'", "seed=1"], init_from="/a,b@30")
     expected = "python -m ctxenc.train seed=1 init_from=/a,b@30"
-    assert page.command(read(run.path, "run")) == expected
+    assert links.command(read(run.path, "run")) == expected
     run = fake_run(tmp_path / "fresh", overrides=["init_from=null"], init_from=None)
-    assert page.command(read(run.path, "run")) == "python -m ctxenc.train init_from=null"
+    assert links.command(read(run.path, "run")) == "python -m ctxenc.train init_from=null"
 
 
 class Links(HTMLParser):
@@ -117,12 +119,18 @@ class Links(HTMLParser):
 
 def test_the_page_refers_to_nothing_outside_and_holds_two_scripts(folder):
     html = made(folder)
-    links = Links(html)
-    assert len(links.found) > 5
-    assert all(link.startswith(("data:image/png;base64,", "#")) for link in links.found)
-    assert links.scripts == 2
+    parsed = Links(html)
+    assert len(parsed.found) > 5
+    starts = ("data:image/webp;base64,", "#", "./")
+    assert all(link.startswith(starts) for link in parsed.found)
+    files = [
+        unquote(link, errors="surrogateescape") for link in parsed.found if link.startswith("./")
+    ]
+    assert "./0/evaluation/test" in files
+    assert [file for file in files if not (folder / file).exists()] == []
+    assert parsed.scripts == 2
     style = html[html.index("<style>") : html.index("</style>")]
-    assert "url(" not in style
+    assert all(at.startswith("data:") for at in re.findall(r"url\([\"']?(.{5})", style))
     assert "@import" not in style
     assert json.loads(re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1])
 

@@ -1,0 +1,47 @@
+"""What a page says of one run beside its figures: where its files are, and its command."""
+
+import os
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import quote
+
+from ctxenc.comparison.records import Record
+from ctxenc.config import schema
+from ctxenc.evaluation.folder import Evaluation
+
+FILES = ("", "train.log", "curves.png")  # of a run folder, itself first
+
+
+class Links(NamedTuple):
+    """A run's label, its files as (name, relative address), and its command."""
+
+    label: str
+    files: list[tuple[str, str]]
+    command: str | None
+
+
+def of(run: Record, place: Path) -> Links:
+    """The links of a page that is in the folder `place`, to what is there."""
+    names = [name for name in FILES if (run.run.path / name).exists()]
+    names += [f"evaluation/{each.name}" for each in Evaluation.all_of(run.run)]
+    files = [(name or "folder", _address(run.run.path / name, place)) for name in names]
+    return Links(run.label, files, command(run))
+
+
+def command(run: Record) -> str | None:
+    """The command line that trains such a run; None where its overrides were not saved."""
+    if run.overrides is None:
+        return None
+    overrides = list(run.overrides)
+    for name in schema.keys(lambda key: key.on_resume == "extends" or key.folder):
+        value = run.settings.values.get(name)
+        given = [o for o in overrides if o.startswith(f"{name}=")]
+        if given and value is not None and given[-1] != f"{name}={value}":
+            overrides = [o for o in overrides if o not in given] + [f"{name}={value}"]
+    return shlex.join(["python", "-m", "ctxenc.train", *overrides])
+
+
+def _address(path: Path, place: Path) -> str:
+    """Relative, so that runs and page can be moved together; never a scheme of its own."""
+    return "./" + quote(os.fsencode(os.path.relpath(path, place)))
