@@ -190,7 +190,7 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
     prefix, last = f"{split}.last", [[r.last for r in g.draws.values()] for g in section.groups]
     tests = [[_tested(section, r) for r in g.draws.values()] for g in section.groups]
     rows = [
-        _group(group, section, baseline) | trained | tested
+        _group(group, section, keys, baseline) | trained | tested
         for group, trained, tested in zip(
             section.groups, _means(prefix, last), _means("test", tests), strict=True
         )
@@ -198,10 +198,11 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
     return Table(key, section.title, notes, columns, rows)
 
 
-def _group(group: Group, section: Section, baseline: Group | None) -> Row:
+def _group(group: Group, section: Section, keys: list[str], baseline: Group | None) -> Row:
     first, draws = group.runs[0], list(group.draws.values())
     count, of = len(draws), len(group.runs) - group.repeated
-    row = {key: _cell(first, key, value) for key, value in first.settings.values.items()}
+    values = first.settings.values
+    row = {key: _cell(first, key, values[key]) for key in keys if key in values}
     row["setting"] = Cell.of(section.names[group])
     row["n"] = Cell(str(count) if count == of else f"{count} (of {of})", count)
     shown = ("/".join(map(first.shown, section.by, draw)) for draw in group.draws)

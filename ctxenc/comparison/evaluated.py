@@ -48,12 +48,15 @@ class Tests(NamedTuple):
     """The test figures of runs that were trained alike, all of the same images and masks.
 
     `elsewhere` are the runs whose own test images or masks are others, `several` says whether a
-    choice was made between a run's evaluations.
+    choice was made between a run's evaluations. `every` has all of a run's, of whatever images, in
+    the order of preference, and `damaged` says what is wrong with those that cannot be read.
     """
 
     shown: Mapping[Record, Evaluated]
     elsewhere: frozenset[Record]
     several: bool
+    every: Mapping[Record, list[Evaluated]]
+    damaged: Mapping[Record, list[str]]
 
 
 def read(record: Record, evaluation: Evaluation) -> Evaluated:
@@ -109,17 +112,21 @@ def tests(runs: Iterable[Record]) -> Tests:
     An evaluation that is damaged is passed over: `ctxenc.comparison.paired` names it.
     """
     chosen: dict[Record, Evaluated] = {}
+    every: dict[Record, list[Evaluated]] = {}
+    damaged: dict[Record, list[str]] = {}
     several = False
     for run in runs:
-        own = []
+        every[run] = []
         for evaluation in Evaluation.all_of(run.run):
             try:
-                own += [found] if (found := read(run, evaluation)).own else []
-            except UserError:
-                continue
-        if own:
-            chosen[run] = min(own, key=preference)
+                every[run].append(read(run, evaluation))
+            except UserError as error:
+                damaged.setdefault(run, []).append(str(error))
+        every[run].sort(key=preference)
+        if own := [found for found in every[run] if found.own]:
+            chosen[run] = own[0]
             several |= len(own) > 1
     most = Counter(found.on for found in chosen.values()).most_common(1)
     shown = {run: found for run, found in chosen.items() if found.on == most[0][0]}
-    return Tests(shown, frozenset(chosen.keys() - shown.keys()), several)
+    elsewhere = frozenset(chosen.keys() - shown.keys())
+    return Tests(shown, elsewhere, several, every, damaged)

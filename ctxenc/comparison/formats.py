@@ -75,10 +75,10 @@ def _latex(tables: Sequence[Table]) -> str:
         if table.key == "trouble":
             continue
         columns = table.visible()
-        heads = [latex(column.title) for column, _ in columns]
-        rows = zip(*([latex(cell) for cell in cells] for _, cells in columns), strict=True)
+        heads = [_tex(column.title) for column, _ in columns]
+        rows = zip(*([_tex_cell(cell) for cell in cells] for _, cells in columns), strict=True)
         lines += [
-            *("", r"\begin{table}", r"\centering", rf"\caption{{{latex(table.title)}}}"),
+            *("", r"\begin{table}", r"\centering", rf"\caption{{{_tex(table.title)}}}"),
             rf"\begin{{tabular}}{{{''.join('r' if c.number else 'l' for c, _ in columns)}}}",
             *(r"\toprule", rf"{' & '.join(heads)} \\", r"\midrule"),
             *(rf"{' & '.join(row)} \\" for row in rows),
@@ -87,8 +87,10 @@ def _latex(tables: Sequence[Table]) -> str:
     return "\n".join(lines)
 
 
-def latex(found: Cell | str) -> str:
-    """Text that LaTeX shows as it is, the best in bold."""
-    if isinstance(found, Cell):
-        return rf"\textbf{{{latex(found.text)}}}" if found.best else latex(found.text)
-    return "".join(LATEX.get(c, c) for c in printable(found))
+def _tex_cell(cell: Cell) -> str:
+    return rf"\textbf{{{_tex(cell.text)}}}" if cell.best else _tex(cell.text)
+
+
+def _tex(text: str) -> str:
+    """Text that LaTeX shows as it is."""
+    return "".join(LATEX.get(c, c) for c in printable(text))

@@ -17,7 +17,7 @@ from ctxenc.comparison.tables import Cell, Column, Row, Table
 
 FEWEST_RUNS = 10  # for each key
 LEAST_EXPLAINED = 0.3  # of the variance of unseen runs: below, the forest knows too little
-FOLDS, REPEATS, TREES = 5, 10, 100
+FOLDS, REPEATS, TREES = 5, 5, 50
 
 
 def tables(comparison: Comparison, metric: str) -> list[Table]:

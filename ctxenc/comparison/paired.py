@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from ctxenc.comparison import evaluated, figures, groups
+from ctxenc.comparison import figures, groups
 from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.groups import Draw, Group
 from ctxenc.comparison.records import Record
@@ -38,14 +38,16 @@ def tables(comparison: Comparison, *, everything: bool = False) -> tuple[list[Ta
     sides: dict[Any, dict[Any, Evaluated]] = {}
     left_out: list[str] = []
     without: list[str] = []
+    tests = {run: section.tests for section in comparison.sections for run in section.runs}
     for record, place in _places(comparison).items():
-        mine: list[Evaluated] = []
-        for evaluation in Evaluation.all_of(record.run):
-            with _noted(left_out, record):
-                mine.append(evaluated.read(record, evaluation))
-            if not evaluation.has_images:
-                without.append(f"{record.label}/evaluation/{evaluation.name}")
-        for side in sorted(mine, key=evaluated.preference):
+        mine = tests[record].every[record]
+        left_out += [_short(text, record) for text in tests[record].damaged.get(record, ())]
+        without += [
+            f"{record.label}/evaluation/{side.evaluation.name}"
+            for side in mine
+            if not side.evaluation.has_images
+        ]
+        for side in mine:
             # Of older runs the test split chose the best: they have tables of their own.
             split = record.tested_on and record.tested_on.split
             same = sides.setdefault((split, side.on), {})
@@ -221,7 +223,11 @@ def _noted(left_out: list[str], record: Record) -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        left_out.append(str(error).replace(str(record.run.path), record.label))
+        left_out.append(_short(str(error), record))
+
+
+def _short(text: str, record: Record) -> str:
+    return text.replace(str(record.run.path), record.label)
 
 
 def _columns(evaluation: Evaluation) -> Columns:

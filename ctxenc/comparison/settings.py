@@ -129,15 +129,15 @@ def _choice(
     cats of CIFAR-10 and all of it), the override decides, then the number of equal values.
     """
     given = [o.split("=", 1)[1] for o in overrides if o.startswith(f"{group}=")]
-    choices = _choices(group, tuple(search_path.folders()))
-    alike = {n: values for n, values in choices.items() if _targets(values) == _targets(inside)}
+    choices, targets = _choices(group, tuple(search_path.folders())), _targets(inside)
+    alike = {name: values for name, (values, own) in choices.items() if own == targets}
     if given and given[-1] in alike:
         return given[-1], alike[given[-1]]
     if alike:
         return max(alike.items(), key=lambda item: len(item[1].items() & inside.items()))
     if given:
         return given[-1], inside
-    target = next(iter(_targets(inside).values()), "?")
+    target = next(iter(targets.values()), "?")
     return target.rsplit(".", 1)[-1], inside
 
 
@@ -146,14 +146,17 @@ def _targets(values: Mapping[str, str]) -> dict[str, str]:
 
 
 @functools.cache
-def _choices(group: str, folders: tuple[Path, ...]) -> dict[str, dict[str, str]]:
-    """Each choice of a group with its file's flat content."""
+def _choices(
+    group: str, folders: tuple[Path, ...]
+) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
+    """Each choice of a group with its file's flat content, and of that the targets."""
     # As in Hydra, the first folder that has a choice counts.
     files = {f.stem: f for folder in reversed(folders) for f in (folder / group).glob("*.yaml")}
     found = {}
     for choice in sorted(files):
         with contextlib.suppress(UserError, OmegaConfBaseException):
-            found[choice] = _flat(_content(group, choice, files))
+            values = _flat(_content(group, choice, files))
+            found[choice] = values, _targets(values)
     return found
 
 

@@ -11,6 +11,7 @@ group's ``_target_`` names: see `ctxenc.config.instantiate`.
 
 import dataclasses
 import enum
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -351,6 +352,7 @@ class Config:
         return rec, self.lambda_adv
 
 
+@functools.cache
 def fields() -> dict[str, dataclasses.Field]:
     """Every top-level key, in the order of the schema."""
     return {f.name: f for f in dataclasses.fields(Config)}
@@ -362,6 +364,7 @@ def keys(where: Callable[[Key], Any] = lambda key: True) -> dict[str, Key]:
     return {name: key for name, key in found.items() if where(key)}
 
 
+@functools.cache
 def groups() -> tuple[str, ...]:
     """The keys that are filled by a choice of ``conf/<key>/``."""
     return tuple(name for name, f in fields().items() if f.metadata.get("group"))

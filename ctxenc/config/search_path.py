@@ -22,6 +22,7 @@ ENTRY_POINTS, VARIABLE = "ctxenc.plugins", "CTXENC_PLUGINS"
 _extra: list[Path] = []  # the folder of --config-dir
 
 
+@cache
 def config_dir() -> Path:
     """Ctxenc's own YAML files: inside the package once installed, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]

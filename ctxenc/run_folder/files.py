@@ -19,14 +19,13 @@ import yaml
 
 from ctxenc.errors import UserError
 from ctxenc.parallel.processes import is_main
+from ctxenc.run_folder import safe_yaml
 
 MOST_JSON = 2**26  # bytes
 MOST_LINES = 2**30  # bytes of a table or log that grows line by line
 MOST_YAML = 2**17  # bytes; a configuration has some 3,000
-DEEPEST = 64  # levels; libyaml's 30,000th ends the process
 MOST = 2**53  # steps, seconds and figures beyond this are no count
 MOST_BITS = 1023  # of a whole number: with more it is no float
-CSAFE = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class Kind(NamedTuple):
@@ -183,7 +182,7 @@ def read_yaml(file: Path, schema: Schema) -> Any:
 
     But for numbers such as ``1e-3``, which are text here.
     """
-    return _read(file, "YAML", lambda: yaml.load(read_yaml_text(file), Loader=CSAFE), schema)
+    return _read(file, "YAML", lambda: safe_yaml.load(read_text(file, MOST_YAML)), schema)
 
 
 def read_lines(file: Path, schema: Mapping[str, Schema]) -> list[dict[str, Any]]:
@@ -225,7 +224,7 @@ def checked(value: Any, schema: Schema) -> Any:
     """
     level, depth = [value], 0
     while level:  # without recursion, which has an end of its own
-        if (depth := depth + 1) > DEEPEST:
+        if (depth := depth + 1) > safe_yaml.DEEPEST:
             raise ValueError("too deep")
         if any(isinstance(v, int) and v.bit_length() > MOST_BITS for v in level):
             raise ValueError("a number too large")
@@ -251,7 +250,8 @@ def _check(value: Any, schema: Schema, at: str) -> None:
         others = schema.get(OTHERS, ANYTHING)
         inside = [(k, v, schema.get(k, others)) for k, v in value.items() if v is not None]
     for key, v, of in inside:
-        _check(v, of, f"{at}: {key}" if at else str(key))
+        if of is not ANYTHING:
+            _check(v, of, f"{at}: {key}" if at else str(key))
 
 
 def read_yaml_text(file: Path) -> str:
@@ -261,12 +261,7 @@ def read_yaml_text(file: Path) -> str:
         ValueError, yaml.YAMLError: it is damaged, too deep, or could unfold without end; or what
             `read_text` raises.
     """
-    found, depth = read_text(file, MOST_YAML), 0
-    for event in yaml.parse(found, Loader=CSAFE):
-        if isinstance(event, yaml.AliasEvent):
-            raise ValueError("aliases")
-        depth += isinstance(event, yaml.CollectionStartEvent)
-        depth -= isinstance(event, yaml.CollectionEndEvent)
-        if depth > DEEPEST:
-            raise ValueError("too deep")
+    found = read_text(file, MOST_YAML)
+    for _ in safe_yaml.events(found):
+        pass
     return found

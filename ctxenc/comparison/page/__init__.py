@@ -54,9 +54,9 @@ def html(comparison: Comparison, tables: Sequence[Table], place: Path) -> str:
         finalize=lambda value: printable(value) if type(value) is str else value,
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False}
-    environment.filters |= {"breakable": _breakable, "latex": formats.latex, "uri": samples.uri}
+    environment.filters |= {"breakable": _breakable, "uri": samples.uri}
     environment.globals |= {"columns": _columns, "groups": _groups, "whisker": _whisker}
-    environment.globals |= {"small": samples.SMALL}
+    environment.globals |= {"attributes": _attributes, "small": samples.SMALL}
     styles = [_packaged("dt_bundle.css"), (HERE / "page.css").read_text(encoding="utf-8")]
     every = (*comparison.ranked, *comparison.unranked)
     shown = f"{len(every)} of " if len(every) < comparison.found else ""
@@ -68,6 +68,7 @@ def html(comparison: Comparison, tables: Sequence[Table], place: Path) -> str:
         sections=drawings,
         data={key: drawing.figures for key, drawing in drawings.items()},
         differing=_differing(comparison),
+        latex=formats.LATEX,
         runs=f"{shown}{comparison.found} runs",
         made=f"{datetime.now():%Y-%m-%d %H:%M} by ctxenc {metadata.version('ctxenc')}",
         links=[links.of(run, place) for run in every],
@@ -123,6 +124,15 @@ def _groups(table: Table) -> list[tuple[str, int]]:
     """What is above the columns but the first, and above how many; nothing where none has any."""
     groups = [column.group for column in table.columns if column.title][1:]
     return [(name, len([*found])) for name, found in groupby(groups)] if any(groups) else []
+
+
+def _attributes(cell: Cell, column: Column) -> Markup:
+    """Of a cell's element: what it is sorted by, and what it looks like."""
+    number, value = isinstance(cell.value, float), "" if cell.value is None else cell.value
+    given = {"data-order": f"{value:.7g}" if number else printable(str(value))}
+    names = ("number", column.number), ("winner", cell.best), ("long", len(cell.text) > 60)
+    given |= {"class": found} if (found := " ".join(n for n, holds in names if holds)) else {}
+    return Markup("").join(Markup(' {}="{}"').format(*pair) for pair in given.items())
 
 
 def _whisker(metric: str, cell: Cell, reach: float) -> dict[str, Any]:

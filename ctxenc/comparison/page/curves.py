@@ -18,9 +18,9 @@ from ctxenc.comparison.page.relations import COLOURS
 from ctxenc.comparison.records import Record
 from ctxenc.errors import printable
 
-NUMBERS = 250_000  # of all curves of one page
-FEWEST, MOST = 40, 600  # points of one curve
-MOST_CURVES = 100  # settings whose curves a page has
+NUMBERS = 80_000  # of all curves of one page
+FEWEST, MOST = 20, 400  # points of one curve
+MOST_CURVES = 40  # settings whose curves a page has
 USUAL = 20  # curves that a run has
 MOST_NAMES = 100  # curves of a run; the others are left out
 FIRST = "generator_loss"  # of the training scalars, the one that a page opens with

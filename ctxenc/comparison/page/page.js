@@ -1,7 +1,7 @@
 /* After DataTables and its kind, whose exports are in `tables`; Plotly is a global. */
 
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
-const [data, differing] = [read("data"), read("differing")];
+const [data, differing, escapes] = ["data", "differing", "latex"].map(read);
 const all = (root, css) => [...root.querySelectorAll(css)];
 const touch = matchMedia("(pointer: coarse)").matches;
 const narrow = matchMedia("(max-width: 860px)").matches;
@@ -26,16 +26,21 @@ DataTable.ext.type.order["cell-asc"] = (a, b) => compared(String(a), String(b), 
 DataTable.ext.type.order["cell-desc"] = (a, b) => compared(String(a), String(b), false);
 
 // What is shown, or of it what is selected, for \usepackage{booktabs}.
+function tex(cell) {
+  const text = [...cell.textContent.trim()].map((character) => escapes[character] ?? character).join("");
+  return cell.classList.contains("winner") ? `\\textbf{${text}}` : text;
+}
+
 function latex(table) {
   const rows = { search: "applied", selected: table.rows({ selected: true }).any() || null };
   const columns = table.columns(":visible").indexes().toArray();
   const heads = columns.map((i) => table.column(i).header());
   const texts = table.rows(rows).indexes().toArray().map((row) =>
-    columns.map((i) => table.cell(row, i).node().dataset.latex));
+    columns.map((i) => table.cell(row, i).node()).map(tex));
   const kinds = heads.map((head) => (head.classList.contains("number") ? "r" : "l")).join("");
   const line = (cells) => `${cells.join(" & ")} \\\\`;
   return [
-    `\\begin{tabular}{${kinds}}`, "\\toprule", line(heads.map((head) => head.dataset.latex)),
+    `\\begin{tabular}{${kinds}}`, "\\toprule", line(heads.map(tex)),
     "\\midrule", ...texts.map(line), "\\bottomrule", "\\end{tabular}",
   ].join("\n");
 }

@@ -20,7 +20,7 @@ from ctxenc.errors import printable
 from ctxenc.metrics.registry import MAIN, METRICS
 
 TIME = "seconds"  # a column's key
-MOST_LINES = 200  # of the parallel coordinates
+MOST_LINES = 100  # of the parallel coordinates
 MOST_AXES = 10
 MOST_TICKS = 8  # of a key's axis
 COLOURS, SYMBOLS = 7, ("circle", "square", "diamond", "cross")  # told apart, as in ``page.css``

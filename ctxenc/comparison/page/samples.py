@@ -24,7 +24,7 @@ ROWS = 3
 WIDEST = 1024  # pixels of one strip
 LARGEST = 50_000_000  # pixels of a grid that is still opened
 SMALL = 96  # pixels: below, an image is shown enlarged
-BUDGET = 2_000_000  # bytes of fills on one page, as they are written there
+BUDGET, LEAST, OF_A_RUN = 2_500_000, 400_000, 2_100  # bytes of fills; runs need room too
 
 Grid = UInt8[np.ndarray, "rows columns 3"]
 Strip = UInt8[np.ndarray, "height width 3"]
@@ -47,8 +47,8 @@ class Strips:
 class Budget:
     """What is left of the room for pictures on one page; False where there is none."""
 
-    def __init__(self, left: int = BUDGET) -> None:
-        self.left = left
+    def __init__(self, runs: int) -> None:
+        self.left = max(LEAST, BUDGET - OF_A_RUN * runs)
 
     def __bool__(self) -> bool:
         return self.left > 0
@@ -88,7 +88,7 @@ def uri(row: Strip) -> Markup:
         height = max(1, round(image.height * WIDEST / image.width))
         image = image.resize((WIDEST, height), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    image.save(out, format="WEBP", lossless=size < SMALL, quality=90)
+    image.save(out, format="WEBP", lossless=size < SMALL, quality=85, method=2)
     return Markup(f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}")
 
 

@@ -58,7 +58,7 @@ class Drawing:
         every = dict.fromkeys(name for s in comparison.sections for name in s.names.values())
         places = {name: place for place, name in enumerate(every)}
         most = curves.points(len(every), len(comparison.ranked))
-        left = samples.Budget()
+        left = samples.Budget(len(comparison.ranked))
         return {
             key: cls._of(section, tables[key], places, most, left)
             for number, section in enumerate(comparison.sections)
