@@ -70,6 +70,12 @@ def names(browser):
     return browser.execute_script(script)
 
 
+def wait_for_names(browser, part, expected):
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    WebDriverWait(browser, 20).until(lambda b: names(b)[part] == expected)
+
+
 def click(browser, css, position=0):
     elements = browser.find_elements("css selector", css)
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", elements[position])
@@ -89,12 +95,12 @@ def test_a_header_sorts_and_sorts_back_with_the_keyboard_too(opened):
     heads = opened.find_elements("css selector", "main table thead tr:last-child th")
     column = [head.text.strip() for head in heads].index("PSNR dB")
     click(opened, "main table thead tr:last-child th", column)
-    assert names(opened)[:3] == ["2", "0", "1"]  # numbers: largest first
+    wait_for_names(opened, slice(3), ["2", "0", "1"])  # numbers: largest first
     heads[column].find_element("css selector", "[role=button]").send_keys(Keys.ENTER)
-    assert names(opened)[-3:] == ["1", "0", "2"]
+    wait_for_names(opened, slice(-3, None), ["1", "0", "2"])
     assert heads[column].get_attribute("aria-sort") == "ascending"
     click(opened, "main table thead tr:last-child th", 0)
-    assert names(opened)[-3:] == ["0", "1", "2"]
+    wait_for_names(opened, slice(-3, None), ["0", "1", "2"])
 
 
 def test_a_table_is_searched_and_its_columns_are_chosen(opened):
