@@ -106,7 +106,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
                 f"{' and '.join(extends)}{folders} can be changed with it"
             )
         if name in moved and value is not None:
-            value = absolute(str(value))
+            value = absolute(str(value), name)
         OmegaConf.update(resumed, name, value)
         if name in (*extends, *moved):
             OmegaConf.update(saved, name, value)
@@ -173,6 +173,8 @@ def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
     paths = [o.removeprefix("resume=") for o in overrides if o.startswith("resume=")]
     rest = [_quoted(o) for o in overrides if not o.startswith("resume=")]
     path = paths[-1] if paths else ""
+    if paths and not path:
+        raise UserError("resume=: empty; expected a run folder or null")
     return (None if path in ("", "null") else path), rest
 
 
@@ -185,7 +187,7 @@ def _quoted(override: str) -> str:
         with contextlib.suppress(UserError):
             parse([override])
             return override  # in Hydra's own grammar
-    values = (f if f == "null" else quoted(absolute(f)) for f in folders or [text])
+    values = (f if f == "null" else quoted(absolute(f, key)) for f in folders or [text])
     return f"{key}={','.join(values)}"
 
 
