@@ -118,8 +118,9 @@ class Checkpoints:
 def saved_steps(folder: Path) -> list[int]:
     """The steps whose checkpoints were written to their end, in order."""
     try:
-        steps, paths = ocp.path.step, ocp.path.step.checkpoint_steps_paths(folder.absolute())
-        return sorted(steps.step_from_checkpoint_name(p.name) for p in paths if any(p.iterdir()))
+        paths = ocp.path.step.checkpoint_steps_paths(folder.absolute())
+        found = {ocp.path.step.step_from_checkpoint_name(path.name): path for path in paths}
+        return sorted(step for step, path in found.items() if any(path.iterdir()))
     except ValueError as error:  # a name of digits that are no number to Orbax
         raise UserError(f"{folder}: {error}") from None
 
