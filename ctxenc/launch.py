@@ -26,6 +26,7 @@ from ctxenc.parallel import processes
 from ctxenc.paths import expanded
 from ctxenc.run_folder.checkpoints import saved_steps
 from ctxenc.run_folder.folder import VALIDATED, Run, check_path, reserve
+from ctxenc.run_folder.session import to_go_on
 from ctxenc.warm_start import located
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,16 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
         del composed["hydra"]
     ready = prepare(composed)
 
-    def begin() -> Path:
-        new = Run(reserve_for(ready.config, wanted))
-        new.write_config(composed, rest)
-        return new.path
-
-    begun = Run(processes.first(begin))
-    train(ready, begun)
+    begun = Run(processes.first(lambda: reserve_for(ready.config, wanted)))
+    try:
+        processes.first(lambda: begun.write_config(composed, rest))
+        train(ready, begun)
+    except KeyboardInterrupt as stop:
+        if begun.state is None:  # before its session, which says so by itself
+            begun.write_config(composed, rest)
+            begun.write_status("interrupted", step=0, seconds=0.0, error=str(stop) or "SIGINT")
+            stop.add_note(to_go_on(begun.path))
+        raise
     return begun
 
 
