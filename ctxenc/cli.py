@@ -63,13 +63,14 @@ def one_line_errors(program: str) -> Iterator[None]:
     """
     try:
         yield
-    except UserError as error:
+    except (UserError, OSError) as error:
         if os.environ.get("HYDRA_FULL_ERROR", "0") != "0":  # as Hydra's users expect
             error.__suppress_context__ = False
             traceback.print_exception(error)
-        _leave(program, str(error), 1)
-    except OSError as error:
-        _leave(program, f"{error.filename or ''}: {error.strerror or error}".lstrip(": "), 1)
+        message = str(error)
+        if isinstance(error, OSError):
+            message = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+        _leave(program, message, 1)
     except KeyboardInterrupt as stop:
         told = [f"stopped by {str(stop) or 'Ctrl-C'}", *getattr(stop, "__notes__", [])[-1:]]
         _leave(program, "; ".join(told), 128 + getattr(stop, "signum", signal.SIGINT))

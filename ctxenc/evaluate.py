@@ -1,6 +1,7 @@
 """``python -m ctxenc.evaluate RUN [OVERRIDE] …``: a run's test figures beside baselines."""
 
 import argparse
+import os
 
 from ctxenc.baselines import BASELINES
 from ctxenc.cli import program
@@ -68,7 +69,7 @@ def main() -> None:
     if (batch_size := asked.pop("batch_size")) is not None:
         asked["overrides"].append(f"batch_size={batch_size}")
     search_path.add(config_dir)
-    if others or not (expanded(path) / ".hydra" / "config.yaml").exists():
+    if others or not os.path.lexists(expanded(path) / ".hydra" / "config.yaml"):
         raise SystemExit(not evaluate_all([path, *others], force=force, **asked))
     with Counting() as counting:
         done = evaluate(path, **asked, progress=counting)

@@ -81,6 +81,12 @@ class Experiment:
         """The training split's mean colour, in [-1, 1]."""
         return np.asarray(mean_colour(self.dataset.train), np.float32)
 
+    @functools.cached_property
+    def validation(self) -> HeldOutSplit:
+        """The validation split with its masks."""
+        size, sharding = self.config.batch_size, devices.shardings()[1]
+        return HeldOutSplit(self.dataset.validation, self.model, size, sharding)
+
     @property
     def hyper(self) -> dict[str, jax.Array]:
         """The numbers that the step is given."""
@@ -120,8 +126,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     save_dir, samples_dir, _ = map(run.own, written)  # before anything is deleted there
     everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
-    validation = HeldOutSplit(experiment.dataset.validation, model, config.batch_size, divided)
-    processes.together(lambda: describe_data(experiment, run, validation))
+    processes.together(lambda: describe_data(experiment, run))
     state, sums = initial_state(experiment, run, everywhere)
     start = int(state.step)
     with (
@@ -135,7 +140,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
         )
         samples = Samples(
             samples_dir,
-            validation,
+            experiment.validation,
             config.num_img,
             hyper["fill_value"],
             background,
@@ -163,7 +168,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                     samples.save(at, state)
                 if intervals.due(at, intervals.validate_every):
                     run_log.check_finite(at, state)
-                    figures = validate(validation, model, state, hyper["fill_value"])
+                    figures = validate(experiment.validation, model, state, hyper["fill_value"])
                     run_log.validation(at, figures)
                     checkpoints.save(at, state, run_log.sums, figures)
                     run_log.summarise()
@@ -214,39 +219,46 @@ def initial_state(
     return state, saved.restore_sums(run.checkpoints, int(state.step), sharding)
 
 
-def describe_data(experiment: Experiment, run: Run, validation: HeldOutSplit) -> None:
+def describe_data(experiment: Experiment, run: Run) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
-    train, masks = experiment.dataset.train, validation.frozen_masks
-    described = {
-        "name": experiment.dataset.name,
-        "image_size": experiment.config.image_size,
-        "train_images": len(train),
-        "validation_images": len(validation.images),
-        "train_fingerprint": fingerprint(train),
-        "validation_fingerprint": fingerprint(validation.images),
-        "mean_colour": [round(float(c), 6) for c in experiment.mean_colour],
-        "near_copies": near_copies(validation.images, train),
-        "mask_hash": masks.sha256,
-        "missing": masks.missing,
-    }
+    described = data_of(experiment, run)
     if experiment.config.resume is None:
         begun = experiment.warm_start
         run.write_environment(begun.described if begun else None)
-    # A folder may have another name by now: fingerprints decide.
-    elif changed := [
-        k for k, v in run.dataset.items() if k in described and k != "name" and v != described[k]
-    ]:
-        raise UserError(
-            f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"
-        )
-    else:
-        described = {**run.dataset, **described}  # what a newer version wrote stays
     run.write_dataset(described)
     sizes = "%(name)s: %(train_images)d training and %(validation_images)d validation images"
     copies = ", of which %(near_copies)d are near copies of training images"
     log.info(sizes + (copies if described["near_copies"] else ""), described)
     shares = "validation masks: %(least).1f to %(most).1f %% missing, %(mean).1f %% on average"
-    log.info(shares, masks.missing)
+    log.info(shares, described["missing"])
+
+
+def data_of(experiment: Experiment, run: Run) -> dict[str, Any]:
+    """What is trained and validated on; of a resumed run, a `UserError` where that has changed."""
+    train, validation = experiment.dataset.train, experiment.validation.images
+    masks = experiment.validation.frozen_masks
+    described = {
+        "name": experiment.dataset.name,
+        "image_size": experiment.config.image_size,
+        "train_images": len(train),
+        "validation_images": len(validation),
+        "train_fingerprint": fingerprint(train),
+        "validation_fingerprint": fingerprint(validation),
+        "mean_colour": [round(float(c), 6) for c in experiment.mean_colour],
+        "near_copies": near_copies(validation, train),
+        "mask_hash": masks.sha256,
+        "missing": masks.missing,
+    }
+    if experiment.config.resume is None:
+        return described
+    # A folder may have another name by now: fingerprints decide.
+    before = run.dataset
+    known = (k for k in described if k in before and k != "name")
+    if changed := [k for k in known if described[k] != before[k]]:
+        raise UserError(
+            f"resume={run.path}: the data is not what it was trained on: {', '.join(changed)}"
+        )
+    return {**before, **described}  # what a newer version wrote stays
 
 
 def continue_files(

@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from ctxenc.cli import one_line_errors, program
 from ctxenc.errors import printable
-from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs
+from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs, passed_over
 from ctxenc.trained import TrainedModel
 
 EPILOG = """In a mask is missing what is white; what is painted in colour on plain black or
@@ -53,6 +53,8 @@ def main() -> None:
     what = {"mask": given.mask, "boxes": given.box or ()}
     what |= {"invert": given.invert, "grid": given.grid}
     work = pairs(given.photos, given.output, given.mask, grid=given.grid)
+    for line in passed_over(given.photos):
+        print(printable(line), file=sys.stderr)
     trained = TrainedModel.load(given.run, given.checkpoint)
     console, status = Console(stderr=True), 0
     # Where the paths go to a pipe they do not go through the bar, which would tear long ones.

@@ -26,6 +26,7 @@ from ctxenc.parallel import processes
 from ctxenc.paths import expanded
 from ctxenc.run_folder.checkpoints import saved_steps
 from ctxenc.run_folder.folder import VALIDATED, Run, check_path, reserve
+from ctxenc.run_folder.session import to_go_on
 from ctxenc.warm_start import located
 
 log = logging.getLogger(__name__)
@@ -55,13 +56,16 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
         del composed["hydra"]
     ready = prepare(composed)
 
-    def begin() -> Path:
-        new = Run(reserve_for(ready.config, wanted))
-        new.write_config(composed, rest)
-        return new.path
-
-    begun = Run(processes.first(begin))
-    train(ready, begun)
+    begun = Run(processes.first(lambda: reserve_for(ready.config, wanted)))
+    try:
+        processes.first(lambda: begun.write_config(composed, rest))
+        train(ready, begun)
+    except KeyboardInterrupt as stop:
+        if begun.state is None:  # before its session, which says so by itself
+            begun.write_config(composed, rest)
+            begun.write_status("interrupted", step=0, seconds=0.0, error=str(stop) or "SIGINT")
+            stop.add_note(to_go_on(begun.path))
+        raise
     return begun
 
 
@@ -106,7 +110,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
                 f"{' and '.join(extends)}{folders} can be changed with it"
             )
         if name in moved and value is not None:
-            value = absolute(str(value))
+            value = absolute(str(value), name)
         OmegaConf.update(resumed, name, value)
         if name in (*extends, *moved):
             OmegaConf.update(saved, name, value)
@@ -173,6 +177,8 @@ def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
     paths = [o.removeprefix("resume=") for o in overrides if o.startswith("resume=")]
     rest = [_quoted(o) for o in overrides if not o.startswith("resume=")]
     path = paths[-1] if paths else ""
+    if paths and not path:
+        raise UserError("resume=: empty; expected a run folder or null")
     return (None if path in ("", "null") else path), rest
 
 
@@ -185,7 +191,7 @@ def _quoted(override: str) -> str:
         with contextlib.suppress(UserError):
             parse([override])
             return override  # in Hydra's own grammar
-    values = (f if f == "null" else quoted(absolute(f)) for f in folders or [text])
+    values = (f if f == "null" else quoted(absolute(f, key)) for f in folders or [text])
     return f"{key}={','.join(values)}"
 
 

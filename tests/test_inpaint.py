@@ -12,7 +12,7 @@ from PIL import Image, ImageCms
 
 from ctxenc import inpaint, launch
 from ctxenc.errors import UserError
-from ctxenc.inpainting.files import pairs
+from ctxenc.inpainting.files import pairs, passed_over
 from tests.tiny import TINY
 
 RANDOM = np.random.default_rng(0)
@@ -269,3 +269,12 @@ def test_flags_that_make_no_sense_are_refused_by_name(arguments, program):
     status, out, err = program("run", "photo.png", *arguments, "-o", "o.png")
     assert (status, out) == (2, [])
     assert "--box" in err[-1] or "--invert" in err[-1]
+
+
+def test_files_of_a_folder_that_are_no_photos_are_counted(tmp_path):
+    for name in ("a.png", "b.jfif", "c.heic", "d.heic", "e", ".hidden.heic"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder").mkdir()
+    words = "3 files are no PNG, TIFF, BMP, WebP or JPEG: 2 .heic, 1 without an ending"
+    assert passed_over([tmp_path, tmp_path / "a.png"]) == [f"{tmp_path}: {words}"]
+    assert passed_over([tmp_path / "folder"]) == []

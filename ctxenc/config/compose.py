@@ -70,11 +70,11 @@ def with_absolute_paths(composed: DictConfig) -> DictConfig:
     """The same with absolute folders and without functions' references, to resume from anywhere."""
     references.settle(composed)
     for name in schema.keys(lambda key: key.folder):
-        if isinstance(value := composed.get(name), str) and value:
-            composed[name] = absolute(value)
+        if isinstance(value := composed.get(name), str):
+            composed[name] = absolute(value, name)
     for name in folder_keys(composed):
-        if folder := OmegaConf.select(composed, name):
-            OmegaConf.update(composed, name, absolute(str(folder)))
+        if (folder := OmegaConf.select(composed, name)) is not None:
+            OmegaConf.update(composed, name, absolute(str(folder), name))
     return composed
 
 
@@ -89,8 +89,13 @@ def folder_keys(composed: DictConfig) -> list[str]:
     ]
 
 
-def absolute(path: str) -> str:
-    """The path from the root, with the user's home for ``~``."""
+def absolute(path: str, key: str) -> str:
+    """The path of a key from the root, with the user's home for ``~``.
+
+    A `UserError` where it is empty, and would mean the working folder.
+    """
+    if not path:
+        raise UserError(f"{key}=: empty; expected a folder")
     return str(expanded(path).absolute())
 
 
@@ -201,7 +206,9 @@ def _choices_with(option: str, group: str) -> list[str]:
 
 
 def _missing(error: MissingConfigException) -> str:
-    group, _, choice = str(error.missing_cfg_file or "").rpartition("/")
+    file = str(error.missing_cfg_file or "")
+    group = file.rstrip("/").rpartition("/")[0]
+    choice = file.removeprefix(f"{group}/")
     if not group:
         return _one_line(error)
     if known := search_path.choices(group):

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,16 +103,19 @@ def folder(
 def _images_below(root: Path) -> list[str]:
     """The images' names relative to the folder, in order; the log says what else is there."""
     files = list(files_below(root))
-    kinds = Counter(file.suffix.lower() for file in files)
-    others = {kind: n for kind, n in kinds.most_common() if kind not in image_files.SUFFIXES}
-    if others:
-        first = [f"{n} {kind or 'without an ending'}" for kind, n in others.items()][:MOST_KINDS]
-        first += ["…"] * (len(others) > MOST_KINDS)
-        log.warning(
-            "%s: %d files are no %s: %s", root, sum(others.values()), KINDS, ", ".join(first)
-        )
+    if others := other_kinds(files, image_files.SUFFIXES, KINDS):
+        log.warning("%s: %s", root, others)
     images = (file for file in files if file.suffix.lower() in image_files.SUFFIXES)
     return sorted(file.relative_to(root).as_posix() for file in images)
+
+
+def other_kinds(files: Iterable[Path], suffixes: Collection[str], kinds: str) -> str:
+    """How many files have none of the endings of some `kinds`, in one line; nothing where none."""
+    counts = Counter(file.suffix.lower() for file in files)
+    others = {kind: n for kind, n in counts.most_common() if kind not in suffixes}
+    first = [f"{n} {kind or 'without an ending'}" for kind, n in others.items()][:MOST_KINDS]
+    first += ["…"] * (len(others) > MOST_KINDS)
+    return f"{sum(others.values())} files are no {kinds}: {', '.join(first)}" if others else ""
 
 
 def _splits(

@@ -1,6 +1,7 @@
 """Image files of every kind that users have, as RGB arrays."""
 
 import contextlib
+import io
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image, ImageOps
 SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp")
 MOST_PIXELS = 100_000_000  # a larger picture is taken for a decompression bomb
 AT_ONCE = MOST_PIXELS  # that all threads together decode: bounds the memory, on many cores too
+PNG = b"\x89PNG\r\n\x1a\n"  # what it begins with
 STRIP = 1024  # rows that are converted at once
 
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS  # Pillow refuses at twice this; `read` at this
@@ -38,7 +40,7 @@ def read(file: Path, *, at_least: int | None = None) -> UInt8[np.ndarray, "heigh
                 )
             if at_least is not None:
                 image.draft("RGB", (at_least, at_least))  # only JPEG can; the others ignore it
-            with decoding(image):
+            with decoding(image.width * image.height):
                 ImageOps.exif_transpose(image, in_place=True)
                 return in_strips(image, _rgb)
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
@@ -49,10 +51,9 @@ _pixels, _changed = 0, threading.Condition()  # being decoded; for who waits unt
 
 
 @contextlib.contextmanager
-def decoding(image: Image.Image) -> Iterator[None]:
-    """Wait until the picture's pixels are no more than `AT_ONCE`, with those of other threads."""
+def decoding(own: int) -> Iterator[None]:
+    """Wait until so many pixels are no more than `AT_ONCE`, with those of other threads."""
     global _pixels
-    own = image.width * image.height
     with _changed:
         _changed.wait_for(lambda: not _pixels or _pixels + own <= AT_ONCE)
         _pixels += own
@@ -62,6 +63,14 @@ def decoding(image: Image.Image) -> Iterator[None]:
         with _changed:
             _pixels -= own
             _changed.notify_all()
+
+
+def pixels(encoded: bytes) -> int:
+    """How many a picture has; nothing is decoded."""
+    if encoded.startswith(PNG):  # at once, as small ones are many
+        return int.from_bytes(encoded[16:20]) * int.from_bytes(encoded[20:24])
+    with Image.open(io.BytesIO(encoded), formats=("JPEG", "PNG", "WEBP", "BMP", "GIF")) as image:
+        return image.width * image.height
 
 
 def in_strips(

@@ -79,7 +79,7 @@ def _labels(file: Path) -> Int[np.ndarray, "height width"]:
                     f"{image.mode} pixels; expected one whole number per pixel (grey or palette)"
                 )
             step = max(1, min(image.size) // FINEST)
-            with decoding(image):
+            with decoding(image.width * image.height):
                 return np.asarray(image)[::step, ::step].astype(np.int32)
     except Exception as error:  # Pillow's decoders raise many kinds on damaged files
         raise UserError(f"{file}: cannot be read as a label map: {error}") from error

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
+from ctxenc.data import image_files
 from ctxenc.data.images import Dataset, Picture, held_out
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
@@ -71,7 +72,8 @@ class Records:
         try:
             # TFDS's own parser of examples is several times slower than protobuf's.
             encoded = _values(self.source[position], self.key).bytes_list.value[0]
-            image = self.feature.decode_example_np(encoded)
+            with image_files.decoding(image_files.pixels(encoded)):
+                image = self.feature.decode_example_np(encoded)
             if image.dtype == np.uint16:
                 image = (image // 257).astype(np.uint8)
             return image[..., :3] if image.shape[-1] >= 3 else image[..., :1].repeat(3, axis=-1)

@@ -2,12 +2,13 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ctxenc.data.folder import other_kinds
 from ctxenc.errors import UserError
 from ctxenc.inpainting import PixelMask, holes, mask_files, photographs
 from ctxenc.inpainting.crops import ModelWindow
@@ -16,8 +17,16 @@ from ctxenc.inpainting.photographs import Photograph
 from ctxenc.report.strips import strip
 from ctxenc.trained import TrainedModel
 
+KINDS = "PNG, TIFF, BMP, WebP or JPEG"
 Box = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
+
+
+def passed_over(paths: Iterable[Path]) -> list[str]:
+    """A line for each folder among them with files that are not filled."""
+    folders = {path: [f for f in _shown_in(path) if f.is_file()] for path in paths if path.is_dir()}
+    others = {p: other_kinds(files, photographs.SAVED_AS, KINDS) for p, files in folders.items()}
+    return [f"{path}: {line}" for path, line in others.items() if line]
 
 
 def pairs(
@@ -161,5 +170,8 @@ def _stem(file: Path) -> str:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    files = (file for file in sorted(folder.iterdir()) if not file.name.startswith("."))
-    return [file for file in files if file.suffix.lower() in photographs.SAVED_AS]
+    return [file for file in _shown_in(folder) if file.suffix.lower() in photographs.SAVED_AS]
+
+
+def _shown_in(folder: Path) -> list[Path]:
+    return [file for file in sorted(folder.iterdir()) if not file.name.startswith(".")]

@@ -45,6 +45,11 @@ class Checkpoints:
     def __init__(self, folder: Path):
         self._folder, self._failed = folder.absolute(), False
         self._saved: set[int] = set()
+        for path in ocp.path.step.checkpoint_steps_paths(self._folder):
+            with suppress(OSError):
+                Path(
+                    path
+                ).rmdir()  # only where nothing is in it; Orbax would take it for the latest
         for step in saved_steps(folder):
             _score(folder / str(step))  # Orbax reads them all, and would not name the damaged one
         score = operator.itemgetter(MAIN)
@@ -115,7 +120,9 @@ class Checkpoints:
 def saved_steps(folder: Path) -> list[int]:
     """The steps whose checkpoints were written to their end, in order."""
     try:
-        return sorted(ocp.path.step.checkpoint_steps(folder.absolute()))
+        paths = ocp.path.step.checkpoint_steps_paths(folder.absolute())
+        found = {ocp.path.step.step_from_checkpoint_name(path.name): path for path in paths}
+        return sorted(step for step, path in found.items() if any(path.iterdir()))
     except ValueError as error:  # a name of digits that are no number to Orbax
         raise UserError(f"{folder}: {error}") from None
 

@@ -80,6 +80,8 @@ class Run:
             raise UserError(
                 f"{self.path}: not a run folder (it has no .hydra/config.yaml)"
             ) from None
+        except OSError as error:  # a link to itself, say
+            raise UserError(f"{file}: {error.strerror}") from None
         except Exception as error:  # YAML and OmegaConf raise many kinds
             raise UserError(f"{file}: not readable as YAML ({type(error).__name__})") from None
         try:

@@ -65,16 +65,22 @@ def settled(overrides: Sequence[str], *, listed: bool) -> list[str]:
 
 
 def _settled(override: Override, listed: bool) -> str:
-    text = str(override.input_line)
-    group, _, option = override.key_or_group.partition(".")
-    key = schema.keys().get(group)
-    leads = key is not None and (option.split(".")[-1] in key.folders if option else key.folder)
+    text, key = str(override.input_line), override.get_key_element()
+    leads = leads_to_files(override.key_or_group)
     if leads and "${" not in text and any(folders := plain_values(override)):
-        paths = [quoted(absolute(str(folder))) if folder else "null" for folder in folders]
-        return f"{override.get_key_element()}={','.join(paths)}"
+        paths = ["null" if f is None else quoted(absolute(str(f), key)) for f in folders]
+        return f"{key}={','.join(paths)}"
     if listed and override.is_discrete_sweep():
-        return f"{override.get_key_element()}={','.join(values(override))}"
+        return f"{key}={','.join(values(override))}"
     return text
+
+
+def leads_to_files(key: str) -> bool:
+    """Whether a key, or an option of a group, is a path of the user's."""
+    group, _, option = key.partition(".")
+    if known := schema.keys().get(group):
+        return option.split(".")[-1] in known.folders if option else known.folder
+    return False
 
 
 def values(override: Override) -> list[str]:

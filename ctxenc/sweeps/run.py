@@ -54,6 +54,8 @@ def run(
         importlib.import_module("optuna").logging.set_verbosity(logging.WARNING)
     with sweep.lock():
         sweep.update(command=plan.saved, planned=plan.planned, config_name=config_name)
+        for job, config in plan.moved:
+            job.write_config(config)
         sys.argv = [sys.argv[0], "--multirun", *plan.arguments(sweep.path)]
         try:
             # Hydra has said why it exits: a process of a launcher died, say.

@@ -3,8 +3,9 @@
 import math
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import jax
 from hydra.core.config_store import ConfigStore
@@ -12,11 +13,13 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 
 from ctxenc import launch
 from ctxenc.config import schema
+from ctxenc.config.checks import compatible
 from ctxenc.config.compose import PRIMARY, as_typed, compose, parse, quoted
 from ctxenc.errors import UserError
+from ctxenc.experiment import data_of
 from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
-from ctxenc.run_folder.folder import VALIDATED
+from ctxenc.run_folder.folder import VALIDATED, Run
 from ctxenc.sweeps import gpu_assignment, overrides
 from ctxenc.sweeps.folder import FILE, Sweep
 
@@ -32,12 +35,14 @@ class Plan:
     """A sweep whose values have been checked.
 
     `command` are its overrides, those of ``hydra.sweeper.params`` among them; `config_name` is the
-    file to begin with; `shared` is what the jobs' configurations have in common, and Hydra's.
+    file to begin with; `shared` is what the jobs' configurations have in common, and Hydra's;
+    `moved` are jobs that have begun, with configurations that say where folders are now.
     """
 
     command: list[str]
     config_name: str
     shared: DictConfig
+    moved: list[tuple[Run, DictConfig]] = field(default_factory=list)
 
     @property
     def saved(self) -> list[str]:
@@ -83,9 +88,11 @@ def new(given: Sequence[str], config_name: str = PRIMARY) -> Plan:
 def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) -> Plan:
     """A sweep to resume; `changes` may be of its launcher, number of trials and searchpath.
 
+    They may also say where folders are that have moved, if no jobs differ in these.
+
     Raises:
         UserError: it cannot be read, asks for what only a command line may ask for, began with
-            another configuration file, or would change otherwise.
+            another configuration file, or would change otherwise; a folder with other data.
     """
     if config_name != sweep.config_name:
         raise UserError(
@@ -100,17 +107,40 @@ def resumed(sweep: Sweep, changes: Sequence[str], config_name: str = PRIMARY) ->
             f"{VALIDATED}, and more jobs would not compare with them; expected a new sweep"
         )
     changed = [overrides.key_of(text) for text in changes]
+    moved = [key for key in changed if "." in key and overrides.leads_to_files(key)]
     for key in changed:
-        if not LAUNCHER.match(key) and key not in (TRIALS, SEARCHPATH):
+        if not LAUNCHER.match(key) and key not in (TRIALS, SEARCHPATH, *moved):
             raise UserError(
-                f"{key}: a sweep goes on as it was started; only hydra/launcher, hydra.launcher.… "
-                f"and {TRIALS} can be changed with resume"
+                f"{key}: a sweep goes on as it was started; only hydra/launcher, hydra.launcher.…, "
+                f"{TRIALS} and where folders are now can be changed with resume"
             )
+    for override in parse([*command, *changes]):
+        if override.is_sweep_override() and overrides.key_of(str(override.input_line)) in moved:
+            raise UserError(f"{override.input_line}: what jobs differ in cannot have moved")
     kept = [text for text in command if overrides.key_of(text) not in changed]
     if "hydra/launcher" in changed:  # then nothing of the old one holds
         kept = [text for text in kept if not LAUNCHER.match(overrides.key_of(text))]
     hint = f"; if the sweep was started with --config-dir or {SEARCHPATH}, give it again"
-    return _checked([*kept, *changes], config_name, hint, begun=True)
+    command = overrides.settled(as_typed([*kept, *changes], config_name=config_name), listed=False)
+    plan = _checked(command, config_name, hint, begun=True)
+    if moved:
+        _move(sweep, plan, [t for t in plan.command if overrides.key_of(t) in moved])
+    return plan
+
+
+def _move(sweep: Sweep, plan: Plan, folders: Sequence[str]) -> None:
+    """Have the jobs that have begun say where folders are, which must hold the same data."""
+    seen: list[dict[str, Any]] = []
+    for run in map(Run, sorted(sweep.path.iterdir())):
+        if launch.has_checkpoint(run):
+            plan.moved.append((run, config := run.config))
+            for override in parse(folders):
+                OmegaConf.update(config, override.key_or_group, override.value())
+            if run.dataset not in seen:
+                resumed = compatible(config, run.path)
+                resumed.resume = str(run.path)
+                data_of(launch.prepare(resumed), run)
+                seen.append(run.dataset)
 
 
 def _checked(command: list[str], config_name: str, hint: str = "", *, begun: bool = False) -> Plan:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from ctxenc import step
+from ctxenc import launch, step
 from ctxenc.config import build, schema
 from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import as_typed, compose, folder_name
@@ -192,6 +192,8 @@ BAD = {
     "save_dir=.hydra": "save_dir=.hydra: expected",
     "save_dir=samples": "save_dir=samples: ",
     "dataset.path=1": "dataset.path: not an option of this dataset; expected dataset=folder",
+    "dataset=folder/": "dataset=folder/: did you mean folder? expected cifar10",
+    "init_from=": "init_from=: empty; expected a folder",
 }
 
 
@@ -205,6 +207,15 @@ def test_bad_input_is_refused_in_one_line_that_names_it(override):
         attempt()
     assert str(refusal.value).startswith(BAD[override])
     assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "given", ["dataset=folder dataset.path=", "dataset=cifar10 dataset.data_dir=''", "resume="]
+)
+def test_an_empty_text_is_no_folder_and_not_the_working_folder(given):
+    key = given.split()[-1].strip("'")
+    with pytest.raises(UserError, match=f"^{key}: empty; expected a"):
+        launch.run(*given.split())
 
 
 def test_keys_that_make_no_sense_together_are_refused():

@@ -1,18 +1,24 @@
 import dataclasses
+import io
 import itertools
 import json
 import shutil
 import struct
+import threading
+import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 from omegaconf import OmegaConf
+from PIL import Image
 from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.config import instantiate
 from ctxenc.config.compose import compose
+from ctxenc.data import image_files
 from ctxenc.data import tfds_images as module
 from ctxenc.data.images import Photographs, RandomCrops, decode
 from ctxenc.data.tfds_images import tfds_images
@@ -339,6 +345,34 @@ def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(folder):
     ) as raised:
         broken[0]
     assert "\n" not in str(raised.value)
+
+
+def test_threads_together_decode_no_more_pixels_than_one_picture_may_have(folder, monkeypatch):
+    images = opened(folder).test
+    feature = type(images.pictures.feature)
+    decode, now, most, lock = feature.decode_example_np, [], [], threading.Lock()
+
+    def watched(self, encoded):
+        with lock:
+            now.append(image_files.pixels(encoded))
+            most.append(sum(now))
+        time.sleep(0.01)
+        with lock:
+            now.pop()
+        return decode(self, encoded)
+
+    monkeypatch.setattr(feature, "decode_example_np", watched)
+    one = int(np.prod(images.pictures.read(0, 1).shape[:2]))
+    monkeypatch.setattr(image_files, "AT_ONCE", 2 * one)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda index: images[index], range(8)))
+    assert max(most) == 2 * one
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "GIF"])
+def test_a_pictures_pixels_are_counted_without_decoding_it(kind):
+    Image.new("RGB", (7, 300)).save(encoded := io.BytesIO(), kind)
+    assert image_files.pixels(encoded.getvalue()) == 7 * 300
 
 
 WELL_KNOWN = {  # name: configuration, version, and splits with their first level

@@ -1,15 +1,21 @@
-"""JAX's settings, its platforms, and homes that nobody has."""
+"""JAX's settings and Hydra's, platforms that are not there, and homes that nobody has."""
 
 import contextlib
+import io
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import pytest
 
 from ctxenc import launch, paths, runtime
+from ctxenc.cli import one_line_errors
+from ctxenc.config.checks import check
 from ctxenc.data import cache
 from ctxenc.errors import UserError
 from ctxenc.run_folder.folder import Run
+from ctxenc.run_folder.session import log_to
 from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
 
@@ -79,3 +85,33 @@ def test_a_user_without_a_home_has_no_cache_and_computes_all_the_same(monkeypatc
     with setting("jax_compilation_cache_dir", None):
         runtime.keep_programs()
         assert jax.config.values["jax_compilation_cache_dir"] is None
+
+
+@pytest.mark.parametrize("error", [UserError("what it means"), OSError(28, "what it means", "")])
+def test_hydras_variable_has_tracebacks_printed(error, monkeypatch, capsys):
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    with pytest.raises(SystemExit), one_line_errors("ctxenc.train"):  # noqa: PT012
+        try:
+            raise ValueError("the cause")
+        except ValueError:
+            raise error from None
+    told = capsys.readouterr().err
+    assert "ValueError: the cause" in told
+    assert told.splitlines()[-1] == "ctxenc.train: what it means"
+
+
+def test_hydras_verbose_shows_what_is_else_in_the_log_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shown = []
+
+    def train(_, run):
+        with log_to(run.log_file, logging.StreamHandler(stream := io.StringIO())):
+            logging.getLogger("ctxenc.anywhere").debug("detail")
+        assert "DEBUG ctxenc.anywhere: detail" in run.log_file.read_text()
+        shown.append(stream.getvalue())
+
+    monkeypatch.setattr(launch, "prepare", lambda composed: SimpleNamespace(config=check(composed)))
+    monkeypatch.setattr(launch, "train", train)
+    launch.run("hydra.verbose=true")
+    launch.run()
+    assert shown == ["detail\n", ""]

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from ctxenc import stops
-from ctxenc.cli import one_line_errors, program
-from ctxenc.errors import Interrupted, UserError
+from ctxenc.cli import program
+from ctxenc.errors import Interrupted
 from ctxenc.run_folder.session import to_go_on
 
 
@@ -72,15 +72,3 @@ def test_a_working_directory_that_is_gone_is_one_line(tmp_path, monkeypatch, cap
         raise AssertionError("went on")
     told = capsys.readouterr().err
     assert told == "ctxenc.show: the working directory is not there any more\n"
-
-
-def test_hydras_variable_has_tracebacks_printed(monkeypatch, capsys):
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-    with pytest.raises(SystemExit), one_line_errors("ctxenc.train"):  # noqa: PT012
-        try:
-            raise ValueError("the cause")
-        except ValueError:
-            raise UserError("what it means") from None
-    told = capsys.readouterr().err
-    assert "the cause" in told
-    assert told.splitlines()[-1] == "ctxenc.train: what it means"

@@ -1,14 +1,16 @@
 """A run that was killed before its first checkpoint is begun anew in its folder."""
 
 import shutil
+import signal
 
 import pytest
 
 from ctxenc import launch
-from ctxenc.errors import UserError
+from ctxenc.errors import Interrupted, UserError
 from tests.faults.ends import assert_same, saved
 from tests.tiny import TINY
 
+RUN = (*TINY, "max_steps=6", "eval_every=3", "log_every=2", "n_update=3")
 STAGES = {  # what a process has left, when it is killed before the first checkpoint is whole
     "nothing but the configuration": [".hydra"],
     "a status": [".hydra", "status.json"],
@@ -21,7 +23,7 @@ STAGES = {  # what a process has left, when it is killed before the first checkp
 def undisturbed(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("undisturbed"))
-        return launch.run(*TINY, "max_steps=6", "eval_every=3", "log_every=2", "n_update=3")
+        return launch.run(*RUN)
 
 
 def begun(undisturbed, folder, kept, validations=1):
@@ -57,3 +59,19 @@ def test_one_that_got_further_is_not(undisturbed, tmp_path):
         with pytest.raises(UserError, match="no whole checkpoint"):
             launch.run(f"resume={run.path}")
     assert not saved(run)
+
+
+@pytest.mark.parametrize("where", [(launch, "train"), (launch.Run, "write_config")], ids=str)
+def test_a_stop_before_training_is_said_by_the_status(undisturbed, tmp_path, monkeypatch, where):
+    def stop(*_):
+        patch.undo()
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted) as stopped:  # noqa: PT012
+        patch.setattr(*where, stop)
+        launch.run(*RUN, "hydra.run.dir=run")
+    run = launch.Run("run")
+    assert (run.status["state"], run.status["error"]) == ("interrupted", "SIGTERM")
+    assert stopped.value.__notes__ == [f"to go on: python -m ctxenc.train resume={run.path}"]
+    assert_same(launch.resume("run"), undisturbed)

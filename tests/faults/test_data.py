@@ -1,5 +1,7 @@
 """Images that are not there any more."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,8 +12,10 @@ from ctxenc.data import images
 from ctxenc.data.folder import folder
 from ctxenc.errors import UserError
 from ctxenc.run_folder.run_log import RunLog
+from ctxenc.sweeps import start
 from tests.faults.ends import saved
 from tests.faults.programs import SHORT
+from tests.programs import program
 
 DATA = ["dataset=folder", "dataset.path=pictures", "dataset.test_fraction=0.3", "batch_size=16"]
 
@@ -81,6 +85,8 @@ def test_folders_that_have_moved_are_given_with_resume_and_fingerprints_decide(p
         UserError, match=r"only n_epoch and max_steps, and where dataset\.path and "
     ):
         launch.run(f"resume={run.path}", "dataset.test_fraction=0.5")
+    with pytest.raises(UserError, match=r"dataset\.path=: empty; expected a folder"):
+        launch.run(f"resume={run.path}", "dataset.path=")
     moved = ["dataset.path=2024_01_15", "mask.folder=other maps"]
     launch.run(f"resume={run.path}", *moved, "max_steps=3")
     launch.run(f"resume={run.path}", "max_steps=4")  # it knows by now
@@ -93,6 +99,26 @@ def test_folders_that_have_moved_are_given_with_resume_and_fingerprints_decide(p
         UserError, match=r"the data is not what it was trained on: train_images, train"
     ):
         launch.run(f"resume={run.path}", "dataset.path=others", "max_steps=5")
+
+
+def test_folders_of_a_sweep_that_have_moved_are_given_with_resume(pictures, tmp_path):
+    program("train", "--multirun", *SHORT, *DATA, "max_steps=2", "seed=0,1", "hydra.sweep.dir=s")
+    shutil.rmtree("s/1-seed=1")
+    pictures.rename(tmp_path / "2024_01_15")
+    build._dataset.cache_clear()
+    (tmp_path / "others").mkdir()
+    for i in range(80):
+        Image.new("RGB", (20, 20), (i, i, i)).save(tmp_path / "others" / f"{i}.png")
+    sweep = start.Sweep("s")
+    with pytest.raises(UserError, match=r"0-seed=0: the data is not what it was trained on"):
+        start.resumed(sweep, ["dataset.path=others"])
+    with pytest.raises(UserError, match="what jobs differ in cannot have moved"):
+        start.resumed(sweep, ["dataset.path=others,2024_01_15"])
+    program("train", "resume=s", "dataset.path=2024_01_15")
+    jobs = [launch.Run("s/0-seed=0"), launch.Run("s/1-seed=1")]
+    assert [job.state for job in jobs] == ["finished", "finished"]
+    assert {job.config.dataset.path for job in jobs} == {str(tmp_path / "2024_01_15")}
+    assert jobs[0].dataset["train_fingerprint"] == jobs[1].dataset["train_fingerprint"]
 
 
 def test_sizes_that_nobody_chose_yield_to_a_small_folder(pictures, caplog):

@@ -79,6 +79,15 @@ def test_a_half_written_checkpoint_does_not_count(tmp_path):
     assert int(saved.restore(tmp_path, small_state()).step) == 1
 
 
+def test_an_empty_folder_is_no_checkpoint_and_in_nobodys_way(tmp_path):
+    (tmp_path / "99").mkdir()
+    assert saved.saved_steps(tmp_path) == []
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(3, small_state())
+    assert saved.saved_steps(tmp_path) == [3]
+    assert not (tmp_path / "99").exists()
+
+
 def test_of_several_processes_one_deletes_the_later_checkpoints(tmp_path, monkeypatch):
     with Checkpoints(tmp_path) as checkpoints:
         for step in (1, 2):
