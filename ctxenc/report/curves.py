@@ -39,11 +39,10 @@ LOGGED = {  # by the panel's title, what is in it and how that is called there
 SUMS = ("generator_loss", "discriminator_loss")  # broad and pale, as a term may be all of it
 NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "waited_for_data")
 MOST_OTHERS = 6  # panels of what this version does not know
-FEW, MANY = 60, 200  # points that are marked one by one; that are too many for one line
+FEW, MANY = 30, 200  # points that are marked one by one; that are too many for one line
 
 WIDTH, HEIGHT = 3.7, 2.1  # inches of the axes, and around them:
-LEFT, ABOVE, LEGEND, BELOW = 0.65, 0.35, 0.17, 0.45  # `LEGEND` a line of it
-BROADEST = 52  # letters of a legend of two columns
+LEFT, ABOVE, LEGEND, BELOW = 0.65, 0.35, 0.17, 0.45  # `LEGEND` a line of it, which has two labels
 
 
 @dataclass
@@ -60,13 +59,10 @@ class _Panel:
         return {name: records for name, records in found.items() if records}
 
     @property
-    def legend(self) -> tuple[int, int]:
-        """Its rows and columns; none where the title says it all."""
-        labels = [*(self.lines[name] for name in self.drawn), *self.references]
-        half = -(-len(labels) // 2)
-        letters = sum(max(map(len, part), default=0) for part in (labels[:half], labels[half:]))
-        rows, columns = (half, 2) if letters <= BROADEST else (len(labels), 1)
-        return (rows if len(labels) > 1 else 0), columns
+    def legend(self) -> int:
+        """Its lines; none where the title says it all."""
+        count = len(self.drawn) + len(self.references)
+        return (count + 1) // 2 if count > 1 else 0
 
 
 def save(
@@ -91,7 +87,7 @@ def save(
     last = max([1, *(line["step"] for line in (*train, *validation))])
     columns = 2 if len(panels) == 4 else min(3, len(panels))
     rows = -(-len(panels) // columns)
-    above = ABOVE + LEGEND * max(panel.legend[0] for panel in panels)
+    above = ABOVE + LEGEND * max(panel.legend for panel in panels)
     width, height = columns * (LEFT + WIDTH) + 0.2, rows * (above + HEIGHT + BELOW) + 0.2
     figure = Figure(figsize=(width, height))
     figure.subplots_adjust(  # by hand: a layout engine draws everything twice
@@ -159,10 +155,9 @@ def _draw(axis: Axes, panel: _Panel) -> None:
     axis.xaxis.set_major_formatter("{x:,.0f}")
     axis.yaxis.set_major_formatter("{x:g}")
     axis.set_xlabel(xlabel)
-    rows, columns = panel.legend
-    if rows:
+    if panel.legend:
         look = {"frameon": False, "fontsize": 8, "handlelength": 2.6, "columnspacing": 1}
         look |= {"bbox_to_anchor": (-0.02, 1), "borderaxespad": 0.1, "labelspacing": 0.25}
-        axis.legend(loc="lower left", ncols=columns, **look)
-    pad = 5 + 72 * LEGEND * rows  # points
+        axis.legend(loc="lower left", ncols=2, **look)
+    pad = 5 + 72 * LEGEND * panel.legend  # points
     axis.set_title(panel.title, loc="left", pad=pad, fontsize=10, parse_math=False)

@@ -22,7 +22,7 @@ from ctxenc.run_folder.files import COUNT, TEXT
 from ctxenc.run_folder.folder import FORMAT, Run
 
 FILE = "sweep.json"
-SCHEMA = {"command": [TEXT], "format": COUNT, "config_name": TEXT}
+SCHEMA = {"command": [TEXT], "format": COUNT, "config_name": TEXT, "planned": COUNT}
 MOST, MOST_TEXT = 500, 2**16  # overrides of a command and their characters, parsed in seconds
 JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
 
@@ -53,6 +53,11 @@ class Sweep:
     def format(self) -> int:
         """The format of its folders (`run_folder.folder.FORMAT`); 0 where the file says none."""
         return self._saved.get("format") or 0
+
+    @property
+    def planned(self) -> int:
+        """How many jobs it has, begun or not; 0 where the file does not say."""
+        return self._saved.get("planned") or 0
 
     @property
     def config_name(self) -> str:
