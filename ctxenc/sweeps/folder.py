@@ -22,7 +22,7 @@ from ctxenc.run_folder.files import COUNT, TEXT
 from ctxenc.run_folder.folder import FORMAT, Run
 
 FILE = "sweep.json"
-SCHEMA = {"command": [TEXT], "format": COUNT, "config_name": TEXT, "planned": COUNT}
+SCHEMA = {"command": [TEXT], "format": COUNT, "config_name": TEXT}
 MOST, MOST_TEXT = 500, 2**16  # overrides of a command and their characters, parsed in seconds
 JOB = re.compile(r"(\d+)(?:-|$)")  # how a job's folder is named
 
@@ -57,7 +57,8 @@ class Sweep:
     @property
     def planned(self) -> int:
         """How many jobs it has, begun or not; 0 where the file does not say."""
-        return self._saved.get("planned") or 0
+        planned = self._saved.get("planned")
+        return planned if COUNT.holds(planned) else 0
 
     @property
     def config_name(self) -> str:
