@@ -8,7 +8,7 @@ from ctxenc.comparison import comparison_table, importance, paired, records, sec
 from ctxenc.comparison.figures import metric_of
 from ctxenc.comparison.formats import FORMATS, render
 from ctxenc.comparison.pivot import pivot
-from ctxenc.errors import printable
+from ctxenc.errors import UserError, printable
 from ctxenc.metrics.registry import MAIN, METRICS
 
 
@@ -16,6 +16,11 @@ from ctxenc.metrics.registry import MAIN, METRICS
 def main() -> None:
     """Read the command line, compare, print the table or the page's path."""
     options = _options()
+    if options.watch:
+        from ctxenc.comparison import watch  # sweeps, and with them Hydra
+
+        watch.watch(options.folders, options.sort)
+        return
     runs = records.load(options.folders)
     compared = sections.compare(
         runs,
@@ -94,7 +99,20 @@ def _options() -> argparse.Namespace:
     add("--baseline", metavar="RUN", help="what changes are against (default: the first run)")
     add("--format", choices=FORMATS, help="how the table is printed (default: table)")
     add("--html", metavar="FILE", help="write one self-contained page instead of the table")
-    return parser.parse_args()
+    add(
+        "--watch",
+        action="store_true",
+        help="follow runs and sweeps until they have ended, with the metric of --sort alone",
+    )
+    options = parser.parse_args()
+    if options.watch:
+        given = {name for name, value in vars(options).items() if value != parser.get_default(name)}
+        if others := given - {"folders", "sort", "watch"}:
+            got = min(others).replace("_", "-")
+            raise UserError(f"--watch: expected folders and --sort alone, got --{got}")
+        if options.sort not in METRICS:
+            raise UserError(f"--watch --sort {options.sort}: expected one of {', '.join(METRICS)}")
+    return options
 
 
 def _keys(given: str | None) -> list[str] | None:

@@ -144,6 +144,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             config.num_img,
             hyper["fill_value"],
             background,
+            run.title,
             f"Validation images of {experiment.dataset.name}",
         )
         with RunLog(

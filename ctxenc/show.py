@@ -1,7 +1,6 @@
 """``python -m ctxenc.show mask=region``: what a mask hides, on real images, before any training."""
 
 import argparse
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -120,8 +119,7 @@ def sheet(
         tiles[start : start + columns] for start in range(0, len(masks), columns) for tiles in kinds
     ]
     picture = Image.fromarray(grids.grid(rows))
-    # No letter is wider than 14 pixels, and the mean is near 7.
-    lines = textwrap.wrap(title, max(20, picture.width // 7))
+    lines = grids.wrapped(title, max(140, picture.width))
     border = MARGIN, MARGIN + LINE * len(lines), MARGIN, MARGIN
     made = ImageOps.expand(picture, border, "white")
     font = ImageFont.load_default(14)

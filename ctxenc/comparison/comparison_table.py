@@ -150,7 +150,7 @@ def _cell(run: Record, key: str, value: float | str) -> Cell:
         cell = replace(Cell.of(value), text=printable(run.shown(key, value)))
         number = settings.typed(key, value) if key in run.settings.values else value
         return cell if isinstance(number, str) else replace(cell, value=number)
-    own = {"step": "{:,}".format, "seconds": _duration}
+    own = {"step": "{:,}".format, "seconds": figures.duration}
     shown = own.get(key, partial(figures.shown, figures.metric_of(key)))
     return Cell(shown(value), value)
 
@@ -293,11 +293,3 @@ def _test_notes(section: Section) -> list[str]:
     }
     reasons = [f"{count} {reason}" for reason, count in blanks.items() if count]
     return notes + ([f"No test figures: {', '.join(reasons)}."] if reasons else [])
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as people say them: 48 s, 12 min, 3 h 05."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d}"

@@ -55,6 +55,14 @@ def difference(metric: str, found: Mapping[str, float]) -> str:
     return f"{'≈ ' if found['low'] <= 0 <= found['high'] else ''}{mean} [{low}, {high}]"
 
 
+def duration(seconds: float) -> str:
+    """Seconds as people say them: 48 s, 12 min, 3 h 05."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d}"
+
+
 def badness(found: Figures, name: str = MAIN) -> float:
     """A key to sort by: the best first by one metric, those without it last."""
     return METRICS[name].badness(found[name]) if name in found else math.inf

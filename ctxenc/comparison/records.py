@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 MOST_FOLDERS = 50_000  # looked into; a link to / must not take for ever
 DEEPEST = 12  # levels
+KILLED = "no process here trains it any more; resume=… goes on"
 OWN_KEYS = ("run", "state", "step", "seconds")  # of `Record.values`
 
 
@@ -103,7 +104,12 @@ class Record:
 
 
 def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
-    """The record of every run at or below the folders, each once, with 2 before 10.
+    """The record of every run that `find` finds."""
+    return [read(path, label) for path, label in find(folders).items()]
+
+
+def find(folders: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:
+    """Every run at or below the folders, each once, with 2 before 10, and its label.
 
     Run folders are not descended into, hidden folders are passed over, and links are followed but
     never in a circle. Labels are the shortest that tell the runs apart: their paths below what
@@ -129,7 +135,7 @@ def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
         )
     shared = os.path.commonpath([path.parent for path in found])
     found.sort(key=lambda path: natural(str(path)))
-    return [read(path, os.path.relpath(path, shared)) for path in found]
+    return {path: os.path.relpath(path, shared) for path in found}
 
 
 def read(path: Path, label: str) -> Record:
@@ -161,7 +167,7 @@ def natural(text: str) -> list[tuple[int, int | str]]:
 
 def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     def left_out(error: OSError) -> None:
-        log.warning("%s: left out (%s)", error.filename, error.strerror)
+        _left_out(error.filename, error.strerror)
 
     for place, names, others in os.walk(root, followlinks=True, onerror=left_out):
         folder, inside = Path(place), {*names, *others}
@@ -181,6 +187,11 @@ def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
             yield folder
         elif len(folder.parts) - len(root.parts) < DEEPEST:
             names += [name for name in below if not name.startswith(".")]
+
+
+@functools.cache  # told once, however often one looks
+def _left_out(folder: str, why: str) -> None:
+    log.warning("%s: left out (%s)", folder, why)
 
 
 def _missing(record: Record) -> list[str]:
@@ -218,7 +229,7 @@ def _status(record: Record) -> dict[str, Any]:
         problems.append("still training")
     elif state == "running":
         state = "killed"
-        problems.append("no process here trains it any more; resume=… goes on")
+        problems.append(KILLED)
     elif state not in ("finished", None):
         error = " ".join((status.get("error") or "").split())
         problems.append(error or f"{state} at step {step or 0}")

@@ -1,96 +1,163 @@
-"""The picture of a run: whatever was logged, and the validation PSNR, over the steps."""
+"""The picture of a run: validation metrics, and whatever was logged, over the steps.
 
-from collections.abc import Sequence
+A panel shows one quantity, so that no line needs a scale of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
+from ctxenc.metrics.registry import METRICS
 from ctxenc.run_folder.files import is_number, whole
 
 Records = list[dict[str, Any]]
 
-REFERENCE: dict[str, Any] = {"color": "grey", "lw": 0.8, "ls": ":"}
-REFERENCES = (":", "--", "-.")  # one line style a fill
-LABELS = {  # where more than the name is to be said
-    "generator_loss": "generator loss: the weighted sum",
-    "discriminator_loss": "discriminator loss: the mean",
-    "discriminator_loss_real": "on real pixels",
-    "discriminator_loss_fake": "on filled pixels",
-    "accuracy_real": "real ones taken for real",
-    "accuracy_fake": "filled ones taken for filled",
+VALIDATED = ("psnr_db", "sharpness")  # metrics that are drawn
+LOGGED = {  # by the panel's title, what is in it and how that is called there
+    "generator loss (lower is better)": {
+        "generator_loss": "weighted sum, which it minimises",
+        "reconstruction_loss": "reconstruction",
+    },
+    "seam loss (lower is better)": {"seam_loss": "seam"},
+    "adversarial loss (lower: fools the discriminator)": {"adversarial_loss": "adversarial"},
+    "discriminator loss (lower: tells better)": {
+        "discriminator_loss": "what it minimises",
+        "discriminator_loss_real": "on real pixels",
+        "discriminator_loss_fake": "on filled pixels",
+    },
+    "discriminator accuracy (share that it gets right)": {
+        "accuracy_real": "real ones taken for real",
+        "accuracy_fake": "filled ones taken for filled",
+    },
 }
+SUMS = ("generator_loss", "discriminator_loss")  # broad and pale, as a term may be all of it
 NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "waited_for_data")
+MOST_OTHERS = 6  # panels of what this version does not know
+FEW, MANY = 30, 200  # points that are marked one by one; that are too many for one line
+
+WIDTH, HEIGHT = 3.7, 2.1  # inches of the axes, and around them:
+LEFT, ABOVE, LEGEND, BELOW = 0.65, 0.35, 0.17, 0.45  # `LEGEND` a line of it, which has two labels
+
+
+@dataclass
+class _Panel:
+    title: str
+    records: Records
+    lines: Mapping[str, str]  # labels, by the names in the records
+    references: Mapping[str, float] = field(default_factory=dict)  # levels, by their labels
+
+    @property
+    def drawn(self) -> dict[str, Records]:
+        """The records of each line that has any."""
+        found = {n: [r for r in self.records if is_number(r.get(n))] for n in self.lines}
+        return {name: records for name, records in found.items() if records}
+
+    @property
+    def legend(self) -> int:
+        """Its lines; none where the title says it all."""
+        count = len(self.drawn) + len(self.references)
+        return (count + 1) // 2 if count > 1 else 0
 
 
 def save(
     file: Path,
+    title: str,
     train: Records,
     validation: Records,
-    to_beat: dict[str, float],
+    to_beat: Mapping[str, Mapping[str, float]],
     chance_loss: float | None,
 ) -> None:
     """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all.
 
     Args:
         file: where.
+        title: whose curves they are.
         train: lines of training.
         validation: lines of validations.
-        to_beat: the validation PSNR of fills that need no training, by what is written of them.
+        to_beat: by metric, the figures of fills that need no training, by what is written of them.
         chance_loss: that of a discriminator that cannot tell real from filled.
     """
-    names = list(dict.fromkeys([n for line in train for n in line if n not in NOT_DRAWN]))
-    judging = [n for n in names if n.startswith("discriminator_loss")]
-    losses = [n for n in names if n.endswith("_loss") and not n.startswith("discriminator")]
-    accuracies = [n for n in names if n.startswith("accuracy")]
-    others = [n for n in names if n not in (*losses, *judging, *accuracies)]
-    titles = ("discriminator loss", "discriminator accuracy", "also logged")
-    groups = {t: g for t, g in zip(titles, (judging, accuracies, others), strict=True) if g}
-    width = 4.6 * (2 + len(groups))
-    figure = Figure(figsize=(width, 3.6))
-    inch = 1 / width  # margins by hand: a layout engine draws everything twice
-    figure.subplots_adjust(left=0.6 * inch, right=1 - 0.1 * inch, bottom=0.14, top=0.91, wspace=0.3)
-    first, *middle, last = figure.subplots(1, 2 + len(groups))
-
-    _generator(first, train, losses)
-    for axis, (title, group) in zip(middle, groups.items(), strict=True):
-        _lines(axis, train, group)
-        if group is judging and chance_loss is not None:
-            label = f"{chance_loss:.3f}: cannot tell real from filled"
-            axis.axhline(chance_loss, label=label, **REFERENCE)
-        axis.set(title=title)
-    _lines(last, validation, ["psnr_db"], label="model", marker=".")
-    for number, (label, db) in enumerate(to_beat.items()):
-        last.axhline(db, label=label, **REFERENCE | {"ls": REFERENCES[number % len(REFERENCES)]})
-    last.set(title="validation PSNR of the hole (dB)")
-    for axis in (*middle, last):
-        axis.set(xlabel="step")
-        axis.legend(fontsize=8)
-
+    panels = _panels(train, validation, to_beat, chance_loss)
+    last = max([1, *(line["step"] for line in (*train, *validation))])
+    columns = 2 if len(panels) == 4 else min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    above = ABOVE + LEGEND * max(panel.legend for panel in panels)
+    width, height = columns * (LEFT + WIDTH) + 0.2, rows * (above + HEIGHT + BELOW) + 0.2
+    figure = Figure(figsize=(width, height))
+    figure.subplots_adjust(  # by hand: a layout engine draws everything twice
+        *(LEFT / width, BELOW / height, 1 - 0.2 / width, 1 - (above + 0.2) / height),
+        wspace=LEFT / WIDTH,
+        hspace=(above + BELOW) / HEIGHT,
+    )
+    for number, panel in enumerate(panels):
+        axis = figure.add_subplot(rows, columns, number + 1)
+        axis.set_xlim(0, 1.03 * last)
+        _draw(axis, panel)
+    figure.text(*(0.1 / width, 1 - 0.1 / height, title), va="top", weight="bold", parse_math=False)
     with whole(file) as temporary:
         figure.savefig(temporary, format="png", dpi=100)
 
 
-def _generator(axis: Axes, train: Records, names: Sequence[str]) -> None:
-    """The generator's losses; the adversarial one is of another size, so it has its own scale."""
-    _lines(axis, train, [name for name in names if name != "adversarial_loss"])
-    lines, above = [*axis.lines], axis
-    if "adversarial_loss" in names:
-        twin = axis.twinx()
-        label = "adversarial loss (right)"
-        _lines(twin, train, ["adversarial_loss"], label=label, color="tab:red")
-        lines, above = [*lines, *twin.lines], twin
-    axis.set(title="generator loss", xlabel="step")
-    # Of the axis that is drawn last, and in the middle: these losses fall while that one rises.
-    above.legend(handles=lines, fontsize=8, loc="center right")
+def _panels(
+    train: Records,
+    validation: Records,
+    to_beat: Mapping[str, Mapping[str, float]],
+    chance_loss: float | None,
+) -> list[_Panel]:
+    """Those of which something was logged; of the validation PSNR and the loss, in any case."""
+    panels = []
+    for name in VALIDATED:
+        metric, levels = METRICS[name], dict(to_beat.get(name, {}))
+        levels |= {"real pixels 1": 1.0} if metric.better == "nearer 1" else {}
+        better = ", ".join(filter(None, [metric.unit, f"{metric.better} is better"]))
+        title = f"validation {metric.title} of the hole ({better})"
+        panels.append(_Panel(title, validation, {name: "model"}, levels))
+    chance = (
+        {} if chance_loss is None else {f"{chance_loss:.3f}: cannot tell them apart": chance_loss}
+    )
+    for title, lines in LOGGED.items():
+        levels = chance if "discriminator_loss" in lines else {}
+        panels.append(_Panel(title, train, lines, levels))
+    known = {*NOT_DRAWN, *(name for lines in LOGGED.values() for name in lines)}
+    others = [n for n in dict.fromkeys(n for line in train for n in line) if n not in known]
+    panels += [_Panel(n.replace("_", " "), train, {n: n}) for n in others[:MOST_OTHERS]]
+    return [p for p in panels if p.drawn or {VALIDATED[0], SUMS[0]} & p.lines.keys()]
 
 
-def _lines(axis: Axes, records: Records, names: Sequence[str], **style: Any) -> None:
-    for name in names:
-        known = [record for record in records if is_number(record.get(name))]
-        steps, values = [r["step"] for r in known], [r[name] for r in known]
-        axis.plot(
-            steps, values, lw=1, **{"label": LABELS.get(name, name.replace("_", " ")), **style}
-        )
+def _draw(axis: Axes, panel: _Panel) -> None:
+    """The panel's lines, with all that is written above and below the axes."""
+    styles, xlabel = iter(("-", "--", "-.")), "step"
+    for number, (name, records) in enumerate(panel.drawn.items()):
+        steps, values = np.array([(record["step"], record[name]) for record in records], float).T
+        look: dict[str, Any] = {"color": f"C{number}", "label": panel.lines[name]}
+        if name in SUMS:
+            look |= {"lw": 4, "ms": 10, "alpha": 0.35}
+        else:
+            look |= {"lw": 1.2, "ls": next(styles)}
+        if len(records) > MANY:
+            axis.plot(steps, values, color=look["color"], lw=0.6, alpha=0.25)
+            kernel = np.full(len(records) // 50, 1 / (len(records) // 50))
+            steps, values = (np.convolve(v, kernel, "valid") for v in (steps, values))
+            xlabel = f"step (bold: means of {len(kernel)} values)"
+        axis.plot(steps, values, marker="." if len(records) <= FEW else "", **look)
+    for (label, level), style in zip(panel.references.items(), ("--", ":", "-."), strict=False):
+        axis.axhline(level, label=label, color="dimgrey", lw=1, ls=style)
+    if not axis.lines:
+        axis.text(0.5, 0.5, "no values yet", ha="center", transform=axis.transAxes)
     axis.grid(alpha=0.2)
+    axis.xaxis.set_major_locator(MaxNLocator(6, steps=(1, 2, 5, 10), integer=True))
+    axis.xaxis.set_major_formatter("{x:,.0f}")
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(xlabel)
+    if panel.legend:
+        look = {"frameon": False, "fontsize": 8, "handlelength": 2.6, "columnspacing": 1}
+        look |= {"bbox_to_anchor": (-0.02, 1), "borderaxespad": 0.1, "labelspacing": 0.25}
+        axis.legend(loc="lower left", ncols=2, **look)
+    pad = 5 + 72 * LEGEND * panel.legend  # points
+    axis.set_title(panel.title, loc="left", pad=pad, fontsize=10, parse_math=False)

@@ -1,5 +1,6 @@
 """Grids of images: a column an image, a row each for what is shown of it, named and captioned."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
+from ctxenc.errors import printable
 from ctxenc.run_folder.files import whole
 
 GAP = 2  # pixels of white between tiles, before scaling
@@ -15,7 +17,9 @@ SMALLEST_TILE = 96  # pixels: smaller images are enlarged by a whole factor, so 
 PLACE = "grid"  # of a PNG: its text with this name is the bare grid's left, top, right and bottom
 
 LINE = 22  # pixels: a line of text
-_LEFT = 70  # pixels: the rows' names
+MARGIN = 8  # pixels
+NARROWEST = 400  # pixels that a title may take, however narrow the grid
+_LEFT = 80  # pixels: the rows' names
 
 Rows = Mapping[str, Float[np.ndarray, "n h w 3"]]
 
@@ -33,6 +37,12 @@ def grid(rows: Sequence[Float[np.ndarray, "n h w 3"]]) -> UInt8[np.ndarray, "hei
     return picture.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
+def wrapped(title: str, width: int) -> list[str]:
+    """The lines of a title in letters of 14 pixels: none is wider than that, the mean is near 7."""
+    texts = [textwrap.wrap(printable(text), width // 7) for text in title.split("\n")]
+    return [line for lines in texts for line in lines]
+
+
 def captioned(title: str, rows: Rows, captions: Sequence[str]) -> Image.Image:
     """The grid of some rows, their names on the left, a title above and a caption below a column.
 
@@ -40,14 +50,17 @@ def captioned(title: str, rows: Rows, captions: Sequence[str]) -> Image.Image:
     how much is written around it.
     """
     bare, font = Image.fromarray(grid(list(rows.values()))), ImageFont.load_default(14)
-    top, each = LINE * bool(title), (bare.height / len(rows), bare.width / len(captions))
-    width = max(_LEFT + bare.width, round(font.getlength(title)) + 2 * GAP)
-    picture = Image.new("RGB", (width, top + bare.height + LINE), "white")
+    lines = wrapped(title, max(_LEFT + bare.width, NARROWEST))
+    top, each = LINE * len(lines), (bare.height / len(rows), bare.width / len(captions))
+    width = max(_LEFT + bare.width, *(MARGIN + round(font.getlength(line)) for line in lines), 0)
+    top += MARGIN * bool(lines)
+    picture = Image.new("RGB", (width + MARGIN, top + bare.height + LINE), "white")
     picture.paste(bare, (_LEFT, top))
     draw = ImageDraw.Draw(picture)
-    draw.text((GAP, GAP), title, "black", font)
+    for number, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + number * LINE), line, "black", font)
     for number, name in enumerate(rows):
-        draw.text((GAP, top + (number + 0.5) * each[0]), name, "black", font, anchor="lm")
+        draw.text((MARGIN, top + (number + 0.5) * each[0]), name, "black", font, anchor="lm")
     for number, caption in enumerate(captions):
         at = _LEFT + (number + 0.5) * each[1], float(top + bare.height)
         draw.text(at, caption, "dimgrey", font, anchor="ma")

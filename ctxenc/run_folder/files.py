@@ -157,8 +157,10 @@ def check_regular(folder: Path) -> None:
                     raise UserError(f"{path}: expected a regular file or a folder")
 
 
-def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
+def read_text(file: Path, at_most: int, *, errors: str = "strict", last_bytes: int = 0) -> str:
     """The UTF-8 text of a regular file, or of a link to one, that has at most so many bytes.
+
+    Or, with `last_bytes`, of its end.
 
     Raises:
         UserError: it is no regular file, or a larger one.
@@ -166,6 +168,8 @@ def read_text(file: Path, at_most: int, *, errors: str = "strict") -> str:
     """
     descriptor = _regular(file, os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
     with os.fdopen(descriptor, "rb") as opened:
+        if last_bytes:
+            opened.seek(max(0, os.fstat(descriptor).st_size - last_bytes))
         content = opened.read(at_most + 1)
     if len(content) > at_most:
         raise UserError(f"{file}: expected at most {at_most} bytes")
@@ -185,15 +189,19 @@ def read_yaml(file: Path, schema: Schema) -> Any:
     return _read(file, "YAML", lambda: safe_yaml.load(read_text(file, MOST_YAML)), schema)
 
 
-def read_lines(file: Path, schema: Mapping[str, Schema]) -> list[dict[str, Any]]:
+def read_lines(
+    file: Path, schema: Mapping[str, Schema], last_bytes: int = 0
+) -> list[dict[str, Any]]:
     """The objects of a file of JSON lines; those torn, damaged or of another schema are left out.
+
+    With `last_bytes`, those at its end.
 
     Raises:
         UserError: it is there, and no file that can be read.
     """
     lines = []
     try:
-        text = read_text(file, MOST_LINES, errors="replace")
+        text = read_text(file, MOST_LINES, errors="replace", last_bytes=last_bytes)
     except FileNotFoundError:
         return []
     for line in text.split("\n"):

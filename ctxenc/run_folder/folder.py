@@ -22,7 +22,7 @@ import filelock
 from omegaconf import DictConfig, OmegaConf
 
 from ctxenc.config import references
-from ctxenc.errors import UserError
+from ctxenc.errors import UserError, printable
 from ctxenc.metrics.registry import METRICS
 from ctxenc.parallel.processes import is_main
 from ctxenc.paths import expanded
@@ -67,6 +67,11 @@ class Run:
         return f"Run({str(self.path)!r})"
 
     # Readers
+
+    @property
+    def title(self) -> str:
+        """The last two parts of its path: a run's name and time, or a sweep's time and the job."""
+        return printable("/".join(self.path.parts[-2:]))
 
     @property
     def config(self) -> DictConfig:
@@ -135,12 +140,13 @@ class Run:
         """What it was trained and validated on: sizes, fingerprints, colour, hash of the masks."""
         return self._json("dataset.json", DATASET)
 
-    def metrics(self, split: str | None = None) -> list[dict[str, Any]]:
+    def metrics(self, split: str | None = None, last_bytes: int = 0) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of `train` or `validation`.
 
+        With `last_bytes`, those at its end.
         Runs of format 1 had no validation split: what they have instead are lines of `test`.
         """
-        found = files.read_lines(self._metrics_file, LINE)
+        found = files.read_lines(self._metrics_file, LINE, last_bytes)
         lines = [line for line in found if None not in (line.get("step"), line.get("split"))]
         splits = {"train": ("train",), "validation": ("validation", "test")}
         return [line for line in lines if split is None or line["split"] in splits[split]]

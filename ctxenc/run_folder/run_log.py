@@ -178,13 +178,14 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.run.write_summary({**summary, "baselines": self.baselines})
         self.background.submit(self._draw)
 
-    def _to_beat(self) -> dict[str, float]:
-        """PSNR of the fills of `TO_BEAT`, by what is written of them."""
+    def _to_beat(self, metric: str = MAIN) -> dict[str, float]:
+        """A metric's figures of the fills of `TO_BEAT`, by what is written of them."""
         found = {}
         for name in TO_BEAT:
             figures = self.baselines[name]
             of = f" (first {figures['images']} images)" if "images" in figures else ""
-            found[f"{title(name)} {METRICS[MAIN].shown(figures[MAIN])}{of}"] = figures[MAIN]
+            if is_number(figure := figures.get(metric)):  # no thin hole has a sharpness
+                found[f"{title(name)} {METRICS[metric].shown(figure)}{of}"] = figure
         return found
 
     def _draw(self) -> None:
@@ -192,7 +193,8 @@ class RunLog(AbstractContextManager["RunLog"]):
 
         run = self.run
         lines = run.metrics("train"), run.metrics("validation")
-        curves.save(run.curves, *lines, self._to_beat(), self.chance_loss)
+        to_beat = {metric: self._to_beat(metric) for metric in curves.VALIDATED}
+        curves.save(run.curves, run.title, *lines, to_beat, self.chance_loss)
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""

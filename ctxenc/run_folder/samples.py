@@ -30,6 +30,7 @@ class Samples:
     count: int  # of its images, evenly spread
     fill_value: jax.Array  # what the generator sees in a hole, in [-1, 1]
     background: Background  # where they are written
+    run_title: str
     of: str  # whose images they are, for the title
 
     def __post_init__(self) -> None:
@@ -52,12 +53,13 @@ class Samples:
         filled, captions = self._measured(
             [step.fill(model, variables, b.images, b.mask, fill) for b in self._batches]
         )
-        title, file = f"{self.of}, filled after {at} steps", self.folder / sample_name(at)
+        title = f"{self.run_title}, step {at:,}\n{self.of}; below each fill, the PSNR of its hole"
+        file = self.folder / sample_name(at)
 
         def write() -> None:
             ours = grids.captioned(title, self._rows | {"filled": filled}, captions)
             harmonic, its_captions = self._harmonic
-            theirs = grids.captioned("", {"harmonic": harmonic}, its_captions)
+            theirs = grids.captioned("", {"harmonic\nfill": harmonic}, its_captions)
             grids.save(file, grids.joined([ours, theirs], axis=0))
 
         self.background.submit(write)

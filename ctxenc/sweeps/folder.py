@@ -55,6 +55,12 @@ class Sweep:
         return self._saved.get("format") or 0
 
     @property
+    def planned(self) -> int:
+        """How many jobs it has, begun or not; 0 where the file does not say."""
+        planned = self._saved.get("planned")
+        return planned if COUNT.holds(planned) else 0
+
+    @property
     def config_name(self) -> str:
         """The configuration file that it begins with."""
         return self._saved.get("config_name") or PRIMARY

@@ -25,7 +25,7 @@ def test_rows_and_columns_are_where_they_belong_and_small_images_are_enlarged():
 
 
 @pytest.mark.parametrize(("count", "size"), [(1, 16), (3, 32), (2, 227)])
-@pytest.mark.parametrize("title", ["", "What is shown"])
+@pytest.mark.parametrize("title", ["", "What is shown", "A run\nlong " * 9])
 def test_a_saved_grid_can_be_cut_out_of_what_is_written_around_it(tmp_path, count, size, title):
     rows = shaded(np.linspace(-1, 1, 2 * count).reshape(2, count), size)
     named = dict(zip(("real", "filled"), rows, strict=True))
@@ -51,6 +51,13 @@ def test_names_captions_and_title_are_written_beside_the_grid_and_not_over_it():
     assert whole[: grids.LINE].any()
     assert whole[-grids.LINE :].any()
     assert whole.sum() > 2 * only_title.sum() > 0
+
+
+def test_a_long_title_takes_lines_and_not_width():
+    rows = {"real": np.ones((1, 96, 96, 3))}
+    short, long = (grids.captioned(title, rows, ["1 dB"]) for title in ("a", "many words " * 20))
+    assert long.width <= grids.NARROWEST + 2 * grids.MARGIN
+    assert long.height > short.height + 2 * grids.LINE
 
 
 def test_a_place_beyond_the_picture_makes_no_larger_one():

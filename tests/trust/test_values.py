@@ -94,7 +94,8 @@ def read_all(run, tmp_path, *, paged):
         tables = comparison_table.tables(found, pairs, everything=True)
         if paged:
             page.html(found, tables, tmp_path)
-            curves.save(tmp_path / "curves.png", run.metrics("train"), run.metrics(), {}, None)
+            lines = run.metrics("train"), run.metrics()
+            curves.save(tmp_path / "curves.png", run.title, *lines, {}, None)
 
     def evaluated():
         known = Evaluation(run.path / "evaluation" / "test").metrics
