@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 from PIL import Image
 
 from ctxenc.run_folder.folder import Run
@@ -40,11 +41,14 @@ class MLflow(Tracker):
         from mlflow.entities import Param
         from mlflow.exceptions import MlflowException
 
-        artifacts = None  # a server has a place of its own
         if self._uri is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             artifacts = (self._folder / "mlartifacts").absolute().as_uri()
-        self._client = MlflowClient(self._uri or f"sqlite:///{self._folder / 'mlflow.db'}")
+            with filelock.FileLock(self._folder / ".mlflow.lock"):  # several cannot make the tables
+                self._client = MlflowClient(f"sqlite:///{self._folder / 'mlflow.db'}")
+        else:
+            artifacts = None  # a server has a place of its own
+            self._client = MlflowClient(self._uri)
         if known is not None:
             with contextlib.suppress(MlflowException):  # the known run is in another store
                 self._client.update_run(known, status="RUNNING")

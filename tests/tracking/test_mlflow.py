@@ -1,6 +1,9 @@
 """MLflow, where the extra is installed: what its client, and so its pages, are given."""
 
+import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,8 @@ from tests.tiny import TINY
 from tests.tracking.test_trackers import BRIEF, fail, stop_after
 
 mlflow = pytest.importorskip("mlflow", reason="the extra `mlflow` is not installed")
+
+ROOT = str(Path(__file__).parents[2])
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +78,25 @@ def test_a_run_that_ended_early_says_so_and_goes_on_in_the_same_run(
     assert found.info.status == "FINISHED"
     steps = {at for at, _ in history(client, found, "train/generator_loss")}
     assert steps == {line["step"] for line in run.metrics("train")} == {*range(1, 7)}
+
+
+BEGIN = """
+import sys
+from ctxenc.run_folder.folder import Run
+from ctxenc.tracking.mlflow import MLflow
+MLflow("store", None, "jobs").begin(Run(sys.argv[1]), {}, 0, None)
+"""
+
+
+def test_jobs_that_begin_at_once_make_one_store(tmp_path):
+    jobs = [
+        subprocess.Popen(
+            [sys.executable, "-c", BEGIN, name], env={**os.environ, "PYTHONPATH": ROOT}
+        )
+        for name in "abc"
+    ]
+    assert [job.wait() for job in jobs] == [0, 0, 0]
+    assert {run.info.run_name for run in runs("store/mlflow.db", "jobs")[1]} == {*"abc"}
 
 
 def test_another_store_gets_a_run_of_its_own(tmp_path):
