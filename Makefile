@@ -22,7 +22,7 @@ test-slow: .venv/installed-test
 	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 test-launchers: .venv/installed-launchers
-	$(BIN)/python -m pytest -rs tests/sweeps/test_launchers.py $(ARGS)
+	$(BIN)/python -m pytest -rs tests/sweeps/test_launchers.py tests/tracking $(ARGS)
 
 lint: .venv/installed-test
 	$(BIN)/ruff check --fix .
@@ -32,7 +32,7 @@ lint: .venv/installed-test
 # What each installs beside ctxenc, and which others are then installed too.
 .venv/installed-test: EXTRAS := [test]
 .venv/installed-test: OTHERS := .venv/installed
-.venv/installed-launchers: EXTRAS := [test,joblib,submitit,optuna]
+.venv/installed-launchers: EXTRAS := [test,joblib,submitit,optuna,mlflow,wandb]
 .venv/installed-launchers: OTHERS := .venv/installed .venv/installed-test
 
 .venv/installed .venv/installed-test .venv/installed-launchers: pyproject.toml constraints.txt

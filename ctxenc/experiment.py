@@ -35,7 +35,9 @@ from ctxenc.run_folder.folder import Run
 from ctxenc.run_folder.run_log import Intervals, RunLog
 from ctxenc.run_folder.samples import Samples
 from ctxenc.run_folder.session import Background, Session, session
+from ctxenc.run_folder.trackers import Trackers
 from ctxenc.state import Logged, Model, TrainState
+from ctxenc.tracking import Tracker
 from ctxenc.warm_start import WarmStart
 
 log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class Experiment:
     dataset: Dataset
     sampler: Sampler
     intervals: Intervals
+    tracker: Tracker
     warm_start: WarmStart | None = None
 
     @classmethod
@@ -60,6 +63,7 @@ class Experiment:
             UserError: the data cannot be had, a part breaks its contract, or sizes do not fit
                 together.
         """
+        tracker = build.tracker(config)
         devices.check_batch(config.batch_size, resumed=config.resume is not None)
         model = build.model(config)
         build.check_model(model, config)
@@ -69,7 +73,8 @@ class Experiment:
             build.check_model(model, config)
         sampler = Sampler(len(dataset.train), config.batch_size, config.seed)
         intervals = Intervals.of(config, sampler.steps_per_epoch)
-        return cls(config, model, dataset, sampler, intervals, WarmStart.of(config, model))
+        warm_start = WarmStart.of(config, model)
+        return cls(config, model, dataset, sampler, intervals, tracker, warm_start)
 
     @property
     def key(self) -> jax.Array:
@@ -131,6 +136,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     start = int(state.step)
     with (
         Background() as background,
+        Trackers(run, experiment.tracker, start, background) as trackers,
         Checkpoints(save_dir) as checkpoints,
     ):
         current.begin(start)
@@ -144,6 +150,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             config.num_img,
             hyper["fill_value"],
             background,
+            trackers,
             run.title,
             f"Validation images of {experiment.dataset.name}",
         )
@@ -151,6 +158,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             run=run,
             bar=current.bar,
             background=background,
+            trackers=trackers,
             loader=loader,
             intervals=intervals,
             start=start,

@@ -4,6 +4,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -77,8 +78,8 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     Args:
         path: the run folder.
         changes: overrides of the keys that make a run longer, of those that say how this process
-            goes on, and of folders that have moved (`ctxenc.config.schema`: `on_resume`,
-            `folders`).
+            goes on, of the tracker, and of folders that have moved (`ctxenc.config.schema`:
+            `on_resume`, `folders`).
 
     Raises:
         UserError: not a run folder, no whole checkpoint, or a change of anything else.
@@ -97,23 +98,28 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
         )
     allowed = schema.keys(lambda key: key.on_resume)
     extends = [name for name, key in allowed.items() if key.on_resume == "extends"]
-    for name in allowed.keys() - extends:
+    kept = [name for name, key in allowed.items() if key.on_resume == "kept"]
+    for name in allowed.keys() - {*extends, *kept}:
         resumed[name] = schema.fields()[name].default
     resumed.resume = None if anew else str(begun.path)
-    longer, moved = False, folder_keys(resumed)
-    for override in parse(as_typed(changes, saved)):
-        name, value = override.key_or_group, override.value()
-        if override.is_sweep_override() or name not in (*allowed, *moved):
+    longer = False
+    given = sorted(parse(as_typed(changes, saved)), key=lambda o: o.key_or_group not in kept)
+    for override in given:  # the choices of groups before their options
+        name, value, moved = override.key_or_group, override.value(), folder_keys(resumed)
+        of_kept = name.partition(".")[0] in kept
+        one_value = not (override.is_sweep_override() or override.is_delete())
+        if not one_value or not (of_kept or name in (*allowed, *moved)):
             folders = f", and where {' and '.join(moved)} is now," if moved else ""
             raise UserError(
                 f"{override.input_line}: resume continues the run's own configuration; only "
-                f"{' and '.join(extends)}{folders} can be changed with it"
+                f"{' and '.join(extends)}, {' and '.join(kept)}{folders} can be changed with it"
             )
-        if name in moved and value is not None:
-            value = absolute(str(value), name)
-        OmegaConf.update(resumed, name, value)
-        if name in (*extends, *moved):
-            OmegaConf.update(saved, name, value)
+        new: Any = absolute(str(value), name) if name in moved and value is not None else value
+        if name in kept:
+            new = OmegaConf.to_container(compose([str(override.input_line)])[name])
+        OmegaConf.update(resumed, name, new, merge=False)
+        if of_kept or name in (*extends, *moved):
+            OmegaConf.update(saved, name, new, merge=False)
         longer = longer or name in extends
         if name == "n_epoch" and resumed.max_steps is not None:
             raise UserError(f"{override.input_line}: max_steps={resumed.max_steps} decides here")

@@ -23,6 +23,7 @@ from ctxenc.losses import Adversarial, Loss
 from ctxenc.parallel import devices
 from ctxenc.prediction import chosen
 from ctxenc.state import Model
+from ctxenc.tracking import Tracker
 
 SPLITS = ("train", "validation", "test")
 
@@ -177,6 +178,21 @@ def _dataset(node_json: str, image_size: int, held_out: str) -> Dataset:
             )
         splits[name] = in_memory(images)
     return Dataset(opened.name, **splits)
+
+
+def tracker(config: Config) -> Tracker:
+    """The tracker of a configuration, which has not begun.
+
+    Raises:
+        UserError: it is no tracker, an option is bad, or its package is not installed.
+    """
+    found = made(config.tracker, "tracker")
+    if not isinstance(found, Tracker):
+        raise UserError(
+            f"tracker._target_={config.tracker['_target_']}: expected a subclass of "
+            "ctxenc.tracking.Tracker"
+        )
+    return found
 
 
 def _split(images: Any, of: str, name: str) -> Images:

@@ -49,7 +49,8 @@ class Key:
     expected: str | None = None  # what is `valid`, in words
     tested: bool = False  # whether it decides on the images or masks that figures are of
     folder: bool = False  # whether it leads to a folder of the user's
-    # `resume` may change it: ``extends`` makes a run longer, ``session`` concerns one process only.
+    # `resume` may change it: ``extends`` makes a run longer, ``session`` concerns one process only,
+    # ``kept`` holds from then on (of a group, with its options).
     on_resume: str = ""
     on_evaluate: bool = False  # whether `ctxenc.evaluate` may change it
     before: Any = UNCHANGED  # what runs did that were saved before it existed; a group's choice
@@ -343,6 +344,13 @@ class Config:
         "how training images are changed at random, beside `flip`",
         package="ctxenc.augment",
         before="none",
+    )
+    tracker: Any = group(
+        Role.PLACE,
+        "what is told of a run, beside TensorBoard",
+        package="ctxenc.tracking",
+        folders=("folder",),
+        on_resume="kept",
     )
 
     @property

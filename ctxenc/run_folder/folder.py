@@ -53,7 +53,7 @@ class Run:
     """One run folder. Opening it reads nothing; each method reads or writes one file.
 
     `path` is the folder; in it, `log_file` is the log with tracebacks, `curves` a picture, and
-    `tensorboard` the folder of event files.
+    `tensorboard` and `wandb` the folders of these.
     """
 
     def __init__(self, path: str | os.PathLike[str]):
@@ -61,6 +61,8 @@ class Run:
         self.log_file = self.path / "train.log"
         self.curves = self.path / "curves.png"
         self.tensorboard = self.path / "tensorboard"
+        self.wandb = self.path / "wandb"
+        self._trackers_file = self.path / "trackers.json"
         self._metrics_file = self.path / "metrics.jsonl"
 
     def __repr__(self) -> str:
@@ -139,6 +141,13 @@ class Run:
     def dataset(self) -> dict[str, Any]:
         """What it was trained and validated on: sizes, fingerprints, colour, hash of the masks."""
         return self._json("dataset.json", DATASET)
+
+    @property
+    def tracker_ids(self) -> dict[str, str]:
+        """What trackers know the run by, by their classes; empty where that cannot be read."""
+        with contextlib.suppress(UserError):
+            return dict(files.read_json(self._trackers_file, {files.OTHERS: TEXT}))
+        return {}
 
     def metrics(self, split: str | None = None, last_bytes: int = 0) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of `train` or `validation`.
@@ -233,6 +242,10 @@ class Run:
             "init_from": init_from,
         }
         files.write_json(self.path / "env.json", environment)
+
+    def write_tracker_ids(self, ids: dict[str, str]) -> None:
+        """What trackers know the run by."""
+        files.write_json(self._trackers_file, ids)
 
     def append_metrics(self, record: dict[str, Any]) -> None:
         """One more line of ``metrics.jsonl``."""

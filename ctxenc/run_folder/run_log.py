@@ -1,8 +1,8 @@
-"""What a run writes while it trains, and when: metrics, TensorBoard, curves, summary, warnings.
+"""What a run writes while it trains, and when: metrics, trackers, curves, summary, warnings.
 
 Figures are summed on the device and read one window late, so that reading them does not stall the
-steps that are already under way, except before a sample grid or a validation. TensorBoard and the
-curves are written in the background, and their libraries imported there: together they take
+steps that are already under way, except before a sample grid or a validation. Trackers and the
+curves are served in the background, and their libraries imported there: together they take
 seconds.
 """
 
@@ -27,7 +27,7 @@ from ctxenc.report.progress import Bar
 from ctxenc.run_folder.files import is_number
 from ctxenc.run_folder.folder import Run
 from ctxenc.run_folder.session import Background
-from ctxenc.run_folder.tensorboard import TensorBoard
+from ctxenc.run_folder.trackers import Trackers
 from ctxenc.state import Logged, TrainState
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ class RunLog(AbstractContextManager["RunLog"]):
 
     run: Run
     bar: Bar
-    background: Background  # where pictures and TensorBoard are written
+    background: Background  # where pictures are written, and trackers told
+    trackers: Trackers
     loader: Loader  # says how long the devices have waited for data
     intervals: Intervals
     start: int  # the step that the run begins or continues from
@@ -92,20 +93,19 @@ class RunLog(AbstractContextManager["RunLog"]):
 
     def __post_init__(self) -> None:
         self._validations = self.run.metrics("validation")
-        self._tensorboard = TensorBoard(self.run, self.start)
+        self.background.submit(self.trackers.begin)
         self._pending: tuple[int, Logged, Future[tuple[float, float]]] | None = None
         self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
         self._stuck_since: float = self.start
         self.restart_clock(self.start)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is pending, unless an error ends the run, and close the file."""
+        """Write what is pending, unless an error ends the run."""
         try:
             if kind is None:
                 self.flush()
         finally:
             self._timer.shutdown(wait=False, cancel_futures=True)
-            self.background.submit(self._tensorboard.close)
 
     def restart_clock(self, step: int) -> None:
         """Measure the rate from here: what came before was not training."""
@@ -198,7 +198,8 @@ class RunLog(AbstractContextManager["RunLog"]):
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""
-        self.background.submit(self._tensorboard.show, split, at, figures)
+        shown = {f"{split}/{name}": value for name, value in figures.items()}
+        self.background.submit(self.trackers.figures, at, shown)
         epoch = round(at / self.intervals.steps_per_epoch, 4)
         line = {"split": split, "step": at, "epoch": epoch, **figures}
         self.run.append_metrics(line)

@@ -15,6 +15,7 @@ from ctxenc.parallel import devices
 from ctxenc.report import grids
 from ctxenc.run_folder.folder import sample_name
 from ctxenc.run_folder.session import Background
+from ctxenc.run_folder.trackers import Trackers
 from ctxenc.state import TrainState
 
 
@@ -30,6 +31,7 @@ class Samples:
     count: int  # of its images, evenly spread
     fill_value: jax.Array  # what the generator sees in a hole, in [-1, 1]
     background: Background  # where they are written
+    trackers: Trackers  # told of each
     run_title: str
     of: str  # whose images they are, for the title
 
@@ -61,6 +63,7 @@ class Samples:
             harmonic, its_captions = self._harmonic
             theirs = grids.captioned("", {"harmonic\nfill": harmonic}, its_captions)
             grids.save(file, grids.joined([ours, theirs], axis=0))
+            self.trackers.grid(at, file)
 
         self.background.submit(write)
 

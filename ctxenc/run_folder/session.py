@@ -188,9 +188,11 @@ class Background(contextlib.AbstractContextManager["Background"]):
             self._pool.submit(self._do, work, *args)
 
     def _do(self, work: Callable[..., Any], *args: Any) -> None:
-        with warned(self._told):
-            work(*args)
-        self._room.release()
+        try:
+            with warned(self._told):
+                work(*args)
+        finally:
+            self._room.release()
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()

@@ -33,3 +33,15 @@ def test_what_fails_there_is_one_warning_and_costs_nothing_else(caplog):
     assert done == [True]
     told = [r.getMessage() for r in caplog.records if r.levelname == "WARNING"]
     assert told == ["not written: OSError: [Errno 28] No space left on device"]
+
+
+def test_work_that_ends_its_thread_makes_room_all_the_same():
+    def leave():
+        raise SystemExit(1)
+
+    done = []
+    with Background() as background:
+        for _ in range(3 * MOST_WAITING):
+            background.submit(leave)  # would wait for ever, if none were taken off
+        background.submit(done.append, True)
+    assert done == [True]
