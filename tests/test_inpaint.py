@@ -125,7 +125,8 @@ def test_a_folder_is_filled_and_one_bad_photo_does_not_stop_it(program, run, tmp
     assert status == 1
     assert sorted(out) == ["out/a.jpg.png", "out/a.png.png", "out/other.png"]
     assert [line for line in err if line.startswith("ctxenc.inpaint: in/bad.jpg: damaged")]
-    assert len(err) == 4
+    assert err[0] == "in: 1 file is no PNG, TIFF, BMP, WebP or JPEG: 1 .txt"
+    assert len(err) == 5
     hole = missing((20, 10, 16, 12))
     np.testing.assert_array_equal(pixels("out/a.jpg.png")[~hole], pixels("in/a.jpg")[~hole])
     assert pixels("out/a.png.png").ndim == 2

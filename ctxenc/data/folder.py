@@ -115,7 +115,9 @@ def other_kinds(files: Iterable[Path], suffixes: Collection[str], kinds: str) ->
     others = {kind: n for kind, n in counts.most_common() if kind not in suffixes}
     first = [f"{n} {kind or 'without an ending'}" for kind, n in others.items()][:MOST_KINDS]
     first += ["…"] * (len(others) > MOST_KINDS)
-    return f"{sum(others.values())} files are no {kinds}: {', '.join(first)}" if others else ""
+    total = sum(others.values())
+    files = "file is" if total == 1 else "files are"
+    return f"{total} {files} no {kinds}: {', '.join(first)}" if others else ""
 
 
 def _splits(

@@ -41,6 +41,36 @@ def test_a_variable_that_jax_cannot_read_is_one_line(tmp_path, given):
     assert given in done.stderr
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_help_is_printed_in_other_letters_and_without_a_home(tmp_path, encoding):
+    (tmp_path / "a file").touch()  # in place of the cache's folder
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "HOME": "/nowhere"}
+    environment["XDG_CACHE_HOME"] = str(tmp_path / "a file")
+    command = [sys.executable, "-m", "ctxenc.train", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "lambda_adv=" in done.stdout.decode(encoding)
+
+
+def test_a_platform_that_is_not_there_is_one_line_of_the_program(tmp_path):
+    environment = {**os.environ, "JAX_PLATFORMS": "cpuu"}
+    command = [sys.executable, "-m", "ctxenc.train", "max_steps=1"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ctxenc.train: JAX_PLATFORMS=cpuu: ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_whose_cache_cannot_be_written_trains_all_the_same(tmp_path):
+    (tmp_path / "a file").touch()
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "a file")}
+    command = [sys.executable, "-m", "ctxenc.train", *TINY, "max_steps=1", "hydra.run.dir=run"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert Run(tmp_path / "run").state == "finished"
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_while_a_program_imports_is_one_line(tmp_path, signum):
     program = ("-X", "importtime", "-m", "ctxenc.train")  # tells when it does
