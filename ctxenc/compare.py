@@ -36,7 +36,9 @@ def main() -> None:
     named = metric_of(options.sort.removeprefix("-"))
     monitor = named if named in METRICS else MAIN
     if options.importance or options.html is not None:
-        pairs += importance.tables(compared, monitor)
+        if not (keys := importance.tables(compared, monitor)) and options.importance:
+            print("ctxenc.compare: --importance: fewer than two keys differ", file=sys.stderr)
+        pairs += keys
     only = _keys(options.columns) or ()
     for key in only:
         sections.check_key(key, runs, "--columns")

@@ -96,6 +96,14 @@ def test_group_by_shows_mean_and_standard_deviation(sweep):
     assert "pooled PSNR" in ctxenc_compare(sweep, "--group-by=seed", "--all").stdout
 
 
+def test_only_the_columns_that_were_asked_for_are_shown(sweep):
+    options = ("--columns=psnr_pooled_db,seed", "--group-by=none", "--format=md", "--importance")
+    done = ctxenc_compare(sweep, *options)
+    heads = [line for line in done.stdout.splitlines() if line.startswith("| run |")]
+    assert heads[0] == "| run | seed | pooled PSNR dB |"
+    assert done.stderr == "ctxenc.compare: --importance: fewer than two keys differ\n"
+
+
 def test_a_narrow_terminal_has_each_runs_name_and_settings_beside_its_figures(sweep):
     out = ctxenc_compare(sweep, RUNS, COLUMNS="80").stdout
     assert max(map(len, out.splitlines())) <= 80
@@ -121,6 +129,7 @@ def test_a_narrow_terminal_has_every_column_whole(sweep):
         ["/nowhere"],
         [".", "--filter=x"],
         ["{}", "--sort=nope"],
+        ["{}", "--columns=sharp"],
         ["{}", "--baseline=nope"],
         ["{}", "--html=/"],
     ],

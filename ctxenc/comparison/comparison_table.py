@@ -60,7 +60,7 @@ def tables(
         made = table(section, key, minor, everything or bool(only))
         made = replace(made, columns=_chosen(made.columns, only, section.split))
         found.append(replace(made, answer=sentence(section, monitor), rows=_with_best(made)))
-    found += pairs
+    found += [replace(pair, columns=_chosen_metrics(pair.columns, only)) for pair in pairs]
     troubled = [*comparison.unranked, *(run for run in comparison.ranked if run.problem)]
     if troubled:
         columns = (Column("run", "run"), *HOW_IT_WENT, Column("problem", "reason"))
@@ -76,6 +76,14 @@ def _chosen(columns: Sequence[Column], only: Sequence[str], split: str) -> Seque
     keys = {key for name in only for key in (name, f"{split}.{name}", f"{split}.last.{name}")}
     keys |= {f"test.{name}" for name in only} | {columns[0].key}
     return [replace(column, hidden=column.key not in keys) for column in columns]
+
+
+def _chosen_metrics(columns: Sequence[Column], only: Sequence[str]) -> Sequence[Column]:
+    """Without the metrics that were not asked for, if any were."""
+    wanted = METRICS.keys() & map(figures.metric_of, only) or METRICS.keys()
+    return [
+        replace(c, hidden=c.hidden or (bool(c.metric) and c.metric not in wanted)) for c in columns
+    ]
 
 
 def _with_best(table: Table) -> list[Row]:
