@@ -43,7 +43,7 @@ def draw(tmp_path, monkeypatch):
 
     def drawn(train, validation, chance_loss=0.693):
         lines = train, validation, TO_BEAT, chance_loss
-        curves.save(tmp_path / "curves.png", "name/$time", *lines)
+        curves.save(tmp_path / "curves.png", curves.draw("name/$time", *lines))
         with Image.open(tmp_path / "curves.png") as picture:
             assert np.asarray(picture).std() > 10
         return {axis.get_title(loc="left").split(" (")[0]: axis for axis in figures[-1].axes}

@@ -80,7 +80,7 @@ def whole(folder):
         contents[f".hydra/{name}.yaml"] = yaml.safe_load(
             (run.path / ".hydra" / f"{name}.yaml").read_text()
         )
-    contents["metrics.jsonl"] = run.metrics()[0]
+    contents["metrics.jsonl"] = run.lines()[0]
     return run, contents
 
 
@@ -94,8 +94,7 @@ def read_all(run, tmp_path, *, paged):
         tables = comparison_table.tables(found, pairs, everything=True)
         if paged:
             page.html(found, tables, tmp_path)
-            lines = run.metrics("train"), run.metrics()
-            curves.save(tmp_path / "curves.png", run.title, *lines, {}, None)
+            curves.save(tmp_path / "curves.png", run.plot())
 
     def evaluated():
         known = Evaluation(run.path / "evaluation" / "test").metrics
