@@ -4,6 +4,7 @@ import getpass
 import re
 
 import nbformat
+
 from tests import tutorial
 
 

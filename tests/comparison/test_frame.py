@@ -25,7 +25,7 @@ def test_a_row_a_run_with_keys_figures_and_the_run_itself(tmp_path):
     assert table["test.psnr_db"].isna().tolist() == [False, True, False, True]
     assert (table.loc["torn", "state"], table.loc["0.0-0", "state"]) == ("damaged", "finished")
     assert table.loc["0.01-0", "run"].path == tmp_path / "0.01-0"
-    assert len(table.loc["0.01-0", "run"].lines("validation")) == 2
+    assert len(table.loc["0.01-0", "run"].metrics("validation")) == 2
     assert table["masks"].dropna().unique().tolist() == ["masks"]
 
 

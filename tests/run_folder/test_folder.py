@@ -93,3 +93,22 @@ def test_keys_that_are_no_text_are_named(tmp_path, text):
     (tmp_path / ".hydra" / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"(5|True): expected text for a key"):
         _ = Run(tmp_path).config
+
+
+def test_the_metrics_are_a_table_of_numbers_by_step(tmp_path):
+    run = Run(tmp_path)
+    assert run.metrics().empty
+    run.append_metrics({"split": "train", "step": 1, "epoch": 0.5, "generator_loss": 2.0})
+    run.append_metrics({"split": "validation", "step": 2, "epoch": 1, "psnr_db": 10.0})
+    run.append_metrics({"split": "validation", "step": 4, "epoch": 2, "psnr_db": "<b>", "x": [1]})
+    table = run.metrics()
+    assert table.index.tolist() == [1, 2, 4]
+    assert list(table) == ["split", "epoch", "generator_loss", "psnr_db"]
+    assert table["psnr_db"].dtype == float
+    assert run.metrics("validation")["psnr_db"].fillna(0).to_dict() == {2: 10.0, 4: 0.0}
+    assert list(run.metrics("train")) == ["split", "epoch", "generator_loss"]
+
+
+def test_metrics_of_another_split_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="split=test: expected train or validation"):
+        Run.metrics.__wrapped__(Run(tmp_path), "test")  # without the check of annotations

@@ -115,6 +115,9 @@ def read_all(run, tmp_path, *, paged):
 
     def known():
         assert run.known_status["step"] + run.known_status["seconds"] >= 0
+        if paged:
+            assert run._repr_html_().startswith("<div>")
+            assert len(run.metrics()) == len(run.lines())
         run.keep_metrics(lambda line: line["step"] <= 3 and line["split"] != "train")
 
     for act in (compared, evaluated, trained, resumed, known):
