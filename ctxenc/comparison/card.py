@@ -19,7 +19,7 @@ WIDEST = 1024  # pixels of the picture
 def html(run: Run) -> str:
     """A piece of HTML, whatever is in the folder: names and texts in it are escaped."""
     try:
-        record = records.read(run.path, "/".join(run.path.parts[-2:]))
+        record = records.read(run.path, run.title)
         parts = [_head(record), _settings(record), _figures(record), _picture(record)]
     except (UserError, OSError, ValueError):  # no folder, or none that may be looked into
         parts = [Markup("<code>{}</code>").format(_text(repr(run)))]
