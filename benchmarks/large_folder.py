@@ -112,7 +112,7 @@ def main() -> None:
         rhythm = [f"max_steps={options.steps}", f"eval_every={options.steps}", "log_every=10"]
         with watched() as held:
             run = launch.run(*TINY, *data, *rhythm, *options.overrides)
-        lines = run.metrics("train")[WARM_UP // 10 :]
+        lines = run.lines("train")[WARM_UP // 10 :]
     after = [round(statistics.median(part)) for part in np.array_split(held[WARM_UP:], PARTS)]
     found = {
         "opening_s": opening,

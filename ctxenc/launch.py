@@ -143,7 +143,7 @@ def _nothing_saved(run: Run) -> bool:
 
     One that has got further, and whose checkpoints are gone, is not begun anew.
     """
-    began = run.state != "finished" and len(run.metrics("validation")) < 2
+    began = run.state != "finished" and len(run.lines("validation")) < 2
     return began and not saved_steps(run.checkpoints)
 
 

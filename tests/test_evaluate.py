@@ -479,7 +479,7 @@ def test_raw_weights_are_measured_apart(whole, program):
     averaged, raw = (Evaluation(name).metrics for name in names)
     assert (averaged["name"], raw["name"]) == ("photos-random", "photos-random-raw")
     assert raw["checkpoint"] == {"which": "best", "step": 3, "weights": "raw"}
-    (line,) = whole.metrics("validation")
+    (line,) = whole.lines("validation")
     for metrics, prefix in ((averaged, ""), (raw, "raw_")):
         found = metrics["rows"]["model"]["psnr_db"]["mean"]
         assert found == pytest.approx(line[f"{prefix}psnr_db"], rel=2e-5)

@@ -63,7 +63,7 @@ def test_a_run_folder_has_everything(undisturbed):
 
 def test_metrics_lines_and_summary(undisturbed):
     run = undisturbed
-    train, validations = run.metrics("train"), run.metrics("validation")
+    train, validations = run.lines("train"), run.lines("validation")
     assert [line["step"] for line in train] == [5, 10, 15, 20, 24]
     assert [line["step"] for line in validations] == [10, 20, 24]
     assert "seam_loss" not in train[0]  # there is no such term
@@ -131,7 +131,7 @@ def test_a_stopped_run_resumes_exactly(
     undisturbed, monkeypatch, action, error, state, saved, tmp_path
 ):
     """Step 13 lies between checkpoints (10, 20), log lines (10, 15) and epochs (10, 15)."""
-    assert undisturbed.metrics("validation")[0]["epoch"] == 10 / 5
+    assert undisturbed.lines("validation")[0]["epoch"] == 10 / 5
     stop_at(monkeypatch, 13, action)
     with pytest.raises(error):
         launch.run(*SHORT)
@@ -169,7 +169,7 @@ def test_resume_refuses_what_would_start_from_scratch_or_change_the_run(tmp_path
 def test_a_run_that_went_further_is_the_run_that_was_always_to_go_so_far(undisturbed):
     """13 steps end between log lines and validations, which the longer run does not have there."""
     run = launch.run(*SHORT, "max_steps=13")
-    assert [line["step"] for line in run.metrics("train")] == [5, 10, 13]
+    assert [line["step"] for line in run.lines("train")] == [5, 10, 13]
     launch.run(f"resume={run.path}", "max_steps=24")
     assert run.status["step"] == run.summary["step"] == 24
     assert (run.config.max_steps, run.config.resume) == (24, None)
@@ -337,7 +337,7 @@ def test_the_speed_is_of_when_steps_were_done_and_not_of_when_losses_were_read(
             writer.step(at, LOGGED)
             if at == 20:
                 writer.flush()  # that of step 10 was read late, this one at once
-    told = [(line["images_per_second"], line["waited_for_data"]) for line in run.metrics("train")]
+    told = [(line["images_per_second"], line["waited_for_data"]) for line in run.lines("train")]
     assert told == [(40.0, 0.25), (20.0, 0.0), (20.0, 0.0)]
 
 
@@ -356,7 +356,7 @@ def test_a_discriminator_that_cannot_tell_real_from_filled_is_told_of(caplog, tm
 
 def test_the_loss_falls_on_real_crops():
     run = launch.run(*TINY, "max_steps=150", "log_every=10", "learning_rate_g=5e-3", "flip=true")
-    train = run.metrics("train")
+    train = run.lines("train")
     assert train[-1]["reconstruction_loss"] < 0.7 * train[0]["reconstruction_loss"]
 
 
@@ -386,7 +386,7 @@ def test_averaged_weights_are_measured_saved_and_resumed_beside_the_raw_ones(mon
     """Also the schedule: both continue exactly, and such a run cannot be made longer."""
     recipe = [*TINY, "ema_decay=0.9", "schedule=cosine", "optimizer=adamw", "max_steps=6"]
     whole = launch.run(*recipe, "name=whole")
-    last = whole.metrics("validation")[-1]
+    last = whole.lines("validation")[-1]
     assert last["psnr_db"] != last["raw_psnr_db"]
     averaged, raw = (
         TrainedModel.load(whole.path, "latest", raw=raw).variables for raw in (False, True)
@@ -403,7 +403,7 @@ def test_averaged_weights_are_measured_saved_and_resumed_beside_the_raw_ones(mon
     np.testing.assert_array_equal(
         flat(TrainedModel.load(folder, "latest").variables), flat(averaged)
     )
-    assert resumed.metrics("validation")[-1] == last
+    assert resumed.lines("validation")[-1] == last
 
 
 def flat(tree):

@@ -186,9 +186,9 @@ def test_what_is_added_later_leaves_them_readable(folder):
 @pytest.mark.usefixtures("grown")
 def test_what_is_added_later_leaves_them_resumable(validated):
     run = Run(validated / "run")
-    before = run.metrics("train")
+    before = run.lines("train")
     launch.run(f"resume={run.path}", "max_steps=9")
-    after = run.metrics("train")
+    after = run.lines("train")
     assert after[: len(before) - 1] == before[:-1]  # the last was of the shorter run's end
     assert "weights_norm" not in before[0]
     assert after[-1]["weights_norm"] > 0

@@ -197,7 +197,7 @@ def test_a_resumed_sweep_does_what_is_missing_or_unfinished(swept, home):
     states = [job.state for job in jobs_of(folder)]
     assert sorted(states) == ["failed", "failed", "finished", "finished"]
     assert half.status["seconds"] > 1
-    assert len(half.metrics("validation")) == 1
+    assert len(half.lines("validation")) == 1
 
 
 def test_a_sweep_without_failures_exits_with_zero(home):
@@ -260,4 +260,4 @@ def test_one_call_from_python(tmp_path, monkeypatch):
     assert run.summary["last"]["psnr_db"] > 0
     assert json.loads((run.path / "status.json").read_text())["state"] == "finished"
     again = ctxenc.Run(run.path)
-    assert again.metrics("validation") == run.metrics("validation")
+    assert again.lines("validation") == run.lines("validation")

@@ -95,7 +95,7 @@ def test_a_run_where_nothing_else_changes_begins_with_the_figures_of_its_source(
     ready, state = beginning(*SHORT, f"init_from={source.path}@{wanted}", "seed=5")
     split = HeldOutSplit(ready.dataset.validation, ready.model, 256, devices.shardings()[1])
     figures = experiment.validate(split, ready.model, state, ready.hyper["fill_value"])
-    (line,) = [line for line in source.metrics("validation") if line["step"] == wanted]
+    (line,) = [line for line in source.lines("validation") if line["step"] == wanted]
     assert figures == {name: line[name] for name in figures}
     template = devices.on_devices(state, devices.shardings()[0])
     trained = checkpoints.restore(source.checkpoints, template, wanted)
@@ -116,7 +116,7 @@ def test_where_the_source_kept_an_average_it_is_taken(averaged):
     ready, state = beginning(*TINY, f"init_from={averaged.path}", "loss=reconstruction")
     split = HeldOutSplit(ready.dataset.validation, ready.model, 32, devices.shardings()[1])
     figures = experiment.validate(split, ready.model, state, ready.hyper["fill_value"])
-    line = averaged.metrics("validation")[-1]
+    line = averaged.lines("validation")[-1]
     assert figures == {name: line[name] for name in figures}
     assert line["psnr_db"] != line["raw_psnr_db"]
     assert ready.warm_start.described["weights"] == "averaged"

@@ -26,6 +26,6 @@ needs no entry: ``ctxenc.evaluate RUN --baselines ridge,mypackage.fills.nearest`
 """
 
 from ctxenc.baselines.contract import Baseline, Fill, prepared
-from ctxenc.baselines.fills import BASELINES, title
+from ctxenc.baselines.fills import BASELINES, title, to_beat
 
-__all__ = ["BASELINES", "Baseline", "Fill", "prepared", "title"]
+__all__ = ["BASELINES", "Baseline", "Fill", "prepared", "title", "to_beat"]

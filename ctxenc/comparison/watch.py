@@ -193,7 +193,7 @@ def _under_way(job: Job, run: Run) -> Job:
     images, batch = run.dataset.get("train_images", 0), config.get("batch_size") or 1
     epochs = (config.get("n_epoch") or 0) * (images // batch if files.COUNT.holds(images) else 0)
     total = config.get("max_steps") or epochs  # as `Intervals.of`
-    line = (run.metrics("train", TAIL) or [{}])[-1]
+    line = (run.lines("train", TAIL) or [{}])[-1]
     step, rate = max(job.step, line.get("step", 0)), line.get("images_per_second", 0)
     takes = total * batch / rate if files.is_number(rate) and rate > 0 else 0.0
     ends = None

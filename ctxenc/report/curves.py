@@ -3,6 +3,7 @@
 A panel shows one quantity, so that no line needs a scale of its own.
 """
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ NOT_DRAWN = ("split", "step", "epoch", "masked_fraction", "images_per_second", "
 MOST_OTHERS = 6  # panels of what this version does not know
 FEW, MANY = 30, 200  # points that are marked one by one; that are too many for one line
 
+DPI = 100
 WIDTH, HEIGHT = 3.7, 2.1  # inches of the axes, and around them:
 LEFT, ABOVE, LEGEND, BELOW = 0.65, 0.35, 0.17, 0.45  # `LEGEND` a line of it, which has two labels
 
@@ -65,18 +67,31 @@ class _Panel:
         return (count + 1) // 2 if count > 1 else 0
 
 
-def save(
-    file: Path,
+class Picture(Figure):
+    """A figure that a notebook shows without pyplot, and so without a backend."""
+
+    def _repr_png_(self) -> bytes:
+        out = io.BytesIO()
+        self.savefig(out, format="png", dpi=DPI)
+        return out.getvalue()
+
+
+def save(file: Path, picture: Figure) -> None:
+    """Write ``curves.png``, whole or not at all."""
+    with whole(file) as temporary:
+        picture.savefig(temporary, format="png", dpi=DPI)
+
+
+def draw(
     title: str,
     train: Records,
     validation: Records,
     to_beat: Mapping[str, Mapping[str, float]],
     chance_loss: float | None,
-) -> None:
-    """Draw ``curves.png`` from the lines of ``metrics.jsonl``, whole or not at all.
+) -> Picture:
+    """Draw the lines of ``metrics.jsonl``.
 
     Args:
-        file: where.
         title: whose curves they are.
         train: lines of training.
         validation: lines of validations.
@@ -89,7 +104,7 @@ def save(
     rows = -(-len(panels) // columns)
     above = ABOVE + LEGEND * max(panel.legend for panel in panels)
     width, height = columns * (LEFT + WIDTH) + 0.2, rows * (above + HEIGHT + BELOW) + 0.2
-    figure = Figure(figsize=(width, height))
+    figure = Picture(figsize=(width, height))
     figure.subplots_adjust(  # by hand: a layout engine draws everything twice
         *(LEFT / width, BELOW / height, 1 - 0.2 / width, 1 - (above + 0.2) / height),
         wspace=LEFT / WIDTH,
@@ -100,8 +115,7 @@ def save(
         axis.set_xlim(0, 1.03 * last)
         _draw(axis, panel)
     figure.text(*(0.1 / width, 1 - 0.1 / height, title), va="top", weight="bold", parse_math=False)
-    with whole(file) as temporary:
-        figure.savefig(temporary, format="png", dpi=100)
+    return figure
 
 
 def _panels(

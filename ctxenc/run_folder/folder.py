@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import filelock
 from omegaconf import DictConfig, OmegaConf
@@ -29,12 +29,19 @@ from ctxenc.paths import expanded
 from ctxenc.run_folder import files
 from ctxenc.run_folder.files import COUNT, NUMBER, TEXT
 
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.figure import Figure
+
 FORMAT = 2  # of run folders and sweeps: a change that an older version cannot read adds 1
 VALIDATED = 2  # the format since which runs have a validation split
 STATUS = {"format": COUNT, "state": TEXT, "step": COUNT, "seconds": NUMBER, "error": TEXT}
 UNKNOWN = {"state": None, "step": 0, "seconds": 0.0, "error": None}  # what stands for them
 FIGURES = {**dict.fromkeys(METRICS, NUMBER), "step": COUNT}
-SUMMARY = {"last": FIGURES, "best": FIGURES, "baselines": {files.OTHERS: FIGURES}}
+SUMMARY = {
+    **{"last": FIGURES, "best": FIGURES, "baselines": {files.OTHERS: FIGURES}},
+    "chance_loss": NUMBER,
+}
 COLOUR = files.Kind(
     "three numbers", lambda v: isinstance(v, list) and len(v) == 3 and all(map(files.is_number, v))
 )
@@ -134,7 +141,10 @@ class Run:
 
     @property
     def summary(self) -> dict[str, Any]:
-        """`step`, and the validation metrics under `last`, `best` and `baselines`."""
+        """`step`, and the validation metrics under `last`, `best` and `baselines`.
+
+        `chance_loss` is that of a discriminator that cannot tell real from filled.
+        """
         return self._json("summary.json", SUMMARY)
 
     @property
@@ -149,7 +159,51 @@ class Run:
             return dict(files.read_json(self._trackers_file, {files.OTHERS: TEXT}))
         return {}
 
-    def metrics(self, split: str | None = None, last_bytes: int = 0) -> list[dict[str, Any]]:
+    def metrics(self, split: Literal["train", "validation"] | None = None) -> "pd.DataFrame":
+        """The run's curves: a row a line of ``metrics.jsonl``, by its step.
+
+        Columns are `split`, `epoch` and the figures, numbers all; what a line does not have is
+        missing. ``run.metrics("validation")["psnr_db"].plot()`` draws one of them.
+
+        Args:
+            split: only these lines; both by default.
+
+        Raises:
+            UserError: another split, or a file that cannot be read.
+        """
+        import pandas as pd  # slow to import
+
+        if split not in (None, "train", "validation"):
+            raise UserError(f"split={split}: expected train or validation")
+        rows = [
+            {k: v for k, v in line.items() if k in LINE or files.is_number(v)}
+            for line in self.lines(split)
+        ]
+        return pd.DataFrame(rows, columns=None if rows else [*LINE]).set_index("step")
+
+    def plot(self) -> "Figure":
+        """The picture of ``curves.png``, of what has been logged by now.
+
+        A notebook shows it, whatever Matplotlib's backend is; pyplot is not imported.
+        """
+        from ctxenc.baselines import to_beat
+        from ctxenc.report import curves
+
+        summary: dict[str, Any] = {}
+        with contextlib.suppress(UserError):
+            summary = self.summary
+        fills = summary.get("baselines") or {}
+        levels = {metric: to_beat(fills, metric) for metric in curves.VALIDATED}
+        lines = self.lines("train"), self.lines("validation")
+        return curves.draw(self.title, *lines, levels, summary.get("chance_loss"))
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows of it."""
+        from ctxenc.comparison import card
+
+        return card.html(self)
+
+    def lines(self, split: str | None = None, last_bytes: int = 0) -> list[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of `train` or `validation`.
 
         With `last_bytes`, those at its end.
@@ -253,7 +307,7 @@ class Run:
 
     def keep_metrics(self, wanted: Callable[[dict[str, Any]], bool]) -> None:
         """Drop the other lines, which a resumed run is about to write again."""
-        kept = [json.dumps(line) + "\n" for line in self.metrics() if wanted(line)]
+        kept = [json.dumps(line) + "\n" for line in self.lines() if wanted(line)]
         files.write_text(self._metrics_file, "".join(kept))
 
     @contextlib.contextmanager

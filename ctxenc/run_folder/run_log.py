@@ -18,7 +18,7 @@ from typing import Any
 import jax
 
 from ctxenc import step
-from ctxenc.baselines import title
+from ctxenc.baselines import to_beat
 from ctxenc.config.schema import Config
 from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 ADVICE = "the last checkpoint is from before that; try lower learning rates in a new run"
 SHORTEST = 100  # steps between validations: several epochs where they are shorter
-TO_BEAT = ("context_mean", "harmonic")  # baselines that are named beside the model
 STUCK_STEPS = 100
 STUCK_WITHIN = 0.003  # of the loss of a discriminator that cannot tell real from filled
 
@@ -92,7 +91,7 @@ class RunLog(AbstractContextManager["RunLog"]):
     baselines: dict[str, Any]  # the validation figures that a model has to beat
 
     def __post_init__(self) -> None:
-        self._validations = self.run.metrics("validation")
+        self._validations = self.run.lines("validation")
         self.background.submit(self.trackers.begin)
         self._pending: tuple[int, Logged, Future[tuple[float, float]]] | None = None
         self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
@@ -161,7 +160,7 @@ class RunLog(AbstractContextManager["RunLog"]):
             for n in measured_in_training()
             if n in figures  # no thin hole has a sharpness
         }
-        shown[MAIN] += f" ({', '.join(self._to_beat())})"
+        shown[MAIN] += f" ({', '.join(to_beat(self.baselines))})"
         log.info("step %d: validation %s", at, ", ".join(shown.values()))
         self.restart_clock(at)
 
@@ -175,26 +174,14 @@ class RunLog(AbstractContextManager["RunLog"]):
         best = max(figures, key=lambda line: line[MAIN])
         summary = {"split": "validation", "step": figures[-1]["step"]}
         summary |= {"last": figures[-1], "best": best}
-        self.run.write_summary({**summary, "baselines": self.baselines})
+        summary |= {"baselines": self.baselines, "chance_loss": self.chance_loss}
+        self.run.write_summary(summary)
         self.background.submit(self._draw)
-
-    def _to_beat(self, metric: str = MAIN) -> dict[str, float]:
-        """A metric's figures of the fills of `TO_BEAT`, by what is written of them."""
-        found = {}
-        for name in TO_BEAT:
-            figures = self.baselines[name]
-            of = f" (first {figures['images']} images)" if "images" in figures else ""
-            if is_number(figure := figures.get(metric)):  # no thin hole has a sharpness
-                found[f"{title(name)} {METRICS[metric].shown(figure)}{of}"] = figure
-        return found
 
     def _draw(self) -> None:
         from ctxenc.report import curves  # matplotlib: half a second, in the background
 
-        run = self.run
-        lines = run.metrics("train"), run.metrics("validation")
-        to_beat = {metric: self._to_beat(metric) for metric in curves.VALIDATED}
-        curves.save(run.curves, run.title, *lines, to_beat, self.chance_loss)
+        curves.save(self.run.curves, self.run.plot())
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""

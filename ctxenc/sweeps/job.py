@@ -75,7 +75,7 @@ def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: li
         run.write_config(composed, overrides)
         run.write_status("running", step=0, seconds=0.0)
         sweep.update(run)
-        if run.metrics():
+        if run.lines():
             run.keep_metrics(lambda line: False)  # of an attempt that saved nothing
         ready = launch.prepare(composed)
         run.write_config(composed)  # with the step of `init_from`

@@ -140,8 +140,8 @@ def test_only_the_end_of_a_long_file_is_read(tmp_path):
     with (tmp_path / "metrics.jsonl").open("a") as out:
         for step in range(1000, 100_000):
             out.write(f'{{"split": "train", "step": {step}, "generator_loss": 0.1}}\n')
-    assert run.metrics("train", 1000)[-1]["step"] == 99_999
-    assert len(run.metrics("train", 1000)) < 20
+    assert run.lines("train", 1000)[-1]["step"] == 99_999
+    assert len(run.lines("train", 1000)) < 20
     with run.lock():
         assert looked(tmp_path).jobs[0].step == 99_999
 

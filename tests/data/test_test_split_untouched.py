@@ -178,7 +178,7 @@ def jobs_of(sweep):
 
 def assert_validated(run, steps):
     assert (run.state, run.status["step"]) == ("finished", steps)
-    assert [line["step"] for line in run.metrics("validation")] == list(range(2, steps + 1, 2))
+    assert [line["step"] for line in run.lines("validation")] == list(range(2, steps + 1, 2))
     assert run.summary["split"] == "validation"
     assert list(run.samples.iterdir())
     assert not [name for name in run.dataset if "test" in name]

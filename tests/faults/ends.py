@@ -26,7 +26,7 @@ def final_state(run):
 
 
 def without_times(run):
-    return [{k: v for k, v in line.items() if k not in TIMES} for line in run.metrics()]
+    return [{k: v for k, v in line.items() if k not in TIMES} for line in run.lines()]
 
 
 def below_title(file):

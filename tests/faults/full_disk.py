@@ -111,7 +111,7 @@ def read_only(disk, run):
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     yield {"fault": "new run", **attempt(*SHORT)}
     yield {"fault": "resume", **attempt(f"resume={run.path}", "max_steps=30")}
-    found = run.status["state"], len(run.metrics())
+    found = run.status["state"], len(run.lines())
     yield {"fault": "afterwards", "state": found[0], "lines": found[1]}
 
 

@@ -36,7 +36,7 @@ def begun(undisturbed, folder, kept, validations=1):
     if "status.json" in kept:
         run.write_status("running", step=0, seconds=1.0)
     if "metrics.jsonl" in kept:
-        steps = [line["step"] for line in run.metrics("validation")][:validations]
+        steps = [line["step"] for line in run.lines("validation")][:validations]
         run.keep_metrics(lambda line: line["step"] <= steps[-1])
         (run.path / "checkpoints" / "3.orbax-checkpoint-tmp").mkdir(parents=True)
     return run

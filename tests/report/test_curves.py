@@ -30,23 +30,16 @@ def records(names, count=3, **others):
 
 
 @pytest.fixture
-def draw(tmp_path, monkeypatch):
+def draw(tmp_path):
     """Draws ``curves.png``; gives the panels that are in it, by the beginnings of their titles."""
-
-    class Kept(curves.Figure):
-        def __init__(self, *args, **options):
-            super().__init__(*args, **options)
-            figures.append(self)
-
-    figures = []
-    monkeypatch.setattr(curves, "Figure", Kept)
 
     def drawn(train, validation, chance_loss=0.693):
         lines = train, validation, TO_BEAT, chance_loss
-        curves.save(tmp_path / "curves.png", "name/$time", *lines)
+        figure = curves.draw("name/$time", *lines)
+        curves.save(tmp_path / "curves.png", figure)
         with Image.open(tmp_path / "curves.png") as picture:
             assert np.asarray(picture).std() > 10
-        return {axis.get_title(loc="left").split(" (")[0]: axis for axis in figures[-1].axes}
+        return {axis.get_title(loc="left").split(" (")[0]: axis for axis in figure.axes}
 
     return drawn
 

@@ -17,15 +17,15 @@ def test_a_torn_last_line_of_the_metrics_is_skipped(tmp_path):
     run.append_metrics({"split": "validation", "step": 2})
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"split": "train", "st')
-    assert [line["step"] for line in run.metrics()] == [1, 2]
-    assert [line["step"] for line in run.metrics("validation")] == [2]
+    assert [line["step"] for line in run.lines()] == [1, 2]
+    assert [line["step"] for line in run.lines("validation")] == [2]
 
 
 def test_validations_of_format_1_were_on_the_test_split(tmp_path):
     run = Run(tmp_path)
     run.append_metrics({"split": "train", "step": 1})
     run.append_metrics({"split": "test", "step": 3})
-    assert [line["step"] for line in run.metrics("validation")] == [3]
+    assert [line["step"] for line in run.lines("validation")] == [3]
 
 
 @given(text=st.binary(max_size=200))
@@ -35,7 +35,7 @@ def test_no_content_of_a_run_folder_is_more_than_a_user_error(tmp_path_factory, 
     for name in ("status.json", "summary.json", "metrics.jsonl", ".hydra/config.yaml"):
         (folder / name).write_bytes(text)
     run = Run(folder)
-    assert isinstance(run.metrics(), list)
+    assert isinstance(run.lines(), list)
     for read in (lambda: run.status, lambda: run.summary, lambda: run.config):
         with contextlib.suppress(UserError):
             read()
@@ -47,7 +47,7 @@ def test_a_folder_that_is_not_a_run_is_named(tmp_path):
     with pytest.raises(UserError, match=r"status\.json: no such file"):
         _ = Run(tmp_path).status
     assert Run(tmp_path).state is None
-    assert Run(tmp_path).metrics() == []
+    assert Run(tmp_path).lines() == []
 
 
 def test_a_resumed_run_forgets_what_it_will_write_again(tmp_path):
@@ -55,7 +55,7 @@ def test_a_resumed_run_forgets_what_it_will_write_again(tmp_path):
     for step in (5, 10, 15):
         run.append_metrics({"split": "train", "step": step})
     run.keep_metrics(lambda line: line["step"] <= 10)
-    assert [line["step"] for line in run.metrics()] == [5, 10]
+    assert [line["step"] for line in run.lines()] == [5, 10]
 
 
 def test_a_whole_file_or_none_of_it(tmp_path, monkeypatch):
@@ -93,3 +93,22 @@ def test_keys_that_are_no_text_are_named(tmp_path, text):
     (tmp_path / ".hydra" / "config.yaml").write_text(text)
     with pytest.raises(UserError, match=r"(5|True): expected text for a key"):
         _ = Run(tmp_path).config
+
+
+def test_the_metrics_are_a_table_of_numbers_by_step(tmp_path):
+    run = Run(tmp_path)
+    assert run.metrics().empty
+    run.append_metrics({"split": "train", "step": 1, "epoch": 0.5, "generator_loss": 2.0})
+    run.append_metrics({"split": "validation", "step": 2, "epoch": 1, "psnr_db": 10.0})
+    run.append_metrics({"split": "validation", "step": 4, "epoch": 2, "psnr_db": "<b>", "x": [1]})
+    table = run.metrics()
+    assert table.index.tolist() == [1, 2, 4]
+    assert list(table) == ["split", "epoch", "generator_loss", "psnr_db"]
+    assert table["psnr_db"].dtype == float
+    assert run.metrics("validation")["psnr_db"].fillna(0).to_dict() == {2: 10.0, 4: 0.0}
+    assert list(run.metrics("train")) == ["split", "epoch", "generator_loss"]
+
+
+def test_metrics_of_another_split_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="split=test: expected train or validation"):
+        Run.metrics.__wrapped__(Run(tmp_path), "test")  # without the check of annotations

@@ -43,7 +43,7 @@ def test_it_has_the_lines_of_the_metrics(run):
     first, second = events(run)
     for split, figure in [("train", "generator_loss"), ("validation", "psnr_db")]:
         found = values([*first, *second], f"{split}/{figure}")
-        lines = [(line["step"], line[figure]) for line in run.metrics(split)]
+        lines = [(line["step"], line[figure]) for line in run.lines(split)]
         assert [at for at, _ in found] == [at for at, _ in lines]
         shown = [value.simple_value for _, value in found]
         assert shown == pytest.approx([value for _, value in lines])

@@ -86,12 +86,12 @@ def test_an_unfinished_job_goes_on_from_its_checkpoint_or_begins_anew_without_on
     monkeypatch.setattr(jobs.launch, "saved_steps", lambda folder: [2])
     assert do(run) == 15.0
     assert trained == ["resumed"]
-    assert len(run.metrics()) == 1
+    assert len(run.lines()) == 1
     run.write_status(state, step=2, seconds=1.0, error="x")
     monkeypatch.setattr(jobs.launch, "saved_steps", lambda folder: [])
     assert do(run) == 15.0
     assert trained == ["resumed", "begun"]
-    assert run.metrics() == []
+    assert run.lines() == []
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_twelve_jobs_of_which_two_fail_killed_half_way_end_with_ten_results(tmp_
     assert [row["state"] for row in rows] == ["finished"] * 10 + ["failed"] * 2
     assert {file: file.stat().st_mtime_ns for file in done} == before
     half = Run(folder / rows[5]["folder"])
-    assert [line["step"] for line in half.metrics("validation")] == list(range(10, 201, 10))
+    assert [line["step"] for line in half.lines("validation")] == list(range(10, 201, 10))
     assert "step 10:" not in resumed.stderr.split(rows[6]["folder"])[0]  # not from the start
     assert "10 of 12 jobs finished, 2 failed" in resumed.stderr
 

@@ -43,7 +43,7 @@ def test_it_is_given_parameters_metrics_grids_the_summary_and_the_status(tmp_pat
     assert found.data.params["seed"] == "3"
     assert found.data.params["model.generator.widths"] == "[4, 8]"
     for split, name in [("train", "generator_loss"), ("validation", "psnr_db")]:
-        lines = [(line["step"], line[name]) for line in run.metrics(split)]
+        lines = [(line["step"], line[name]) for line in run.lines(split)]
         assert history(client, found, f"{split}/{name}") == lines
     best = found.data.metrics["best/psnr_db"]
     assert best == pytest.approx(run.summary["best"]["psnr_db"])
@@ -77,7 +77,7 @@ def test_a_run_that_ended_early_says_so_and_goes_on_in_the_same_run(
     client, (found,) = runs(tmp_path / "experiments" / "mlflow.db")
     assert found.info.status == "FINISHED"
     steps = {at for at, _ in history(client, found, "train/generator_loss")}
-    assert steps == {line["step"] for line in run.metrics("train")} == {*range(1, 7)}
+    assert steps == {line["step"] for line in run.lines("train")} == {*range(1, 7)}
 
 
 BEGIN = """

@@ -59,7 +59,7 @@ def test_a_tracker_is_told_everything_in_the_order_of_the_run():
     assert begun[1]["model.generator.widths"] == [4, 8]
     assert not {"name", "save_dir", "tracker._target_"} & begun[1].keys()  # mere places
     assert begun[2:] == (0, None)
-    lines = [(line["step"], line["split"], line) for line in run.metrics()]
+    lines = [(line["step"], line["split"], line) for line in run.lines()]
     shown = [
         (at, {f"{split}/{n}": v for n, v in line.items() if n not in ("step", "split", "epoch")})
         for at, split, line in lines

@@ -65,7 +65,7 @@ def test_it_is_given_the_configuration_figures_grids_the_summary_and_the_state()
     assert config["model.generator.widths"] == [4, 8]
     found = logged(part)
     for split, name in [("train", "generator_loss"), ("validation", "psnr_db")]:
-        lines = {line["step"]: line[name] for line in run.metrics(split)}
+        lines = {line["step"]: line[name] for line in run.lines(split)}
         tag = f"{split}/{name}"
         assert {at: v[tag] for at, v in found.items() if tag in v} == pytest.approx(lines)
     grids = {at: values["samples/path"] for at, values in found.items() if "samples/path" in values}

@@ -80,7 +80,7 @@ def whole(folder):
         contents[f".hydra/{name}.yaml"] = yaml.safe_load(
             (run.path / ".hydra" / f"{name}.yaml").read_text()
         )
-    contents["metrics.jsonl"] = run.metrics()[0]
+    contents["metrics.jsonl"] = run.lines()[0]
     return run, contents
 
 
@@ -94,8 +94,7 @@ def read_all(run, tmp_path, *, paged):
         tables = comparison_table.tables(found, pairs, everything=True)
         if paged:
             page.html(found, tables, tmp_path)
-            lines = run.metrics("train"), run.metrics()
-            curves.save(tmp_path / "curves.png", run.title, *lines, {}, None)
+            curves.save(tmp_path / "curves.png", run.plot())
 
     def evaluated():
         known = Evaluation(run.path / "evaluation" / "test").metrics
@@ -116,6 +115,9 @@ def read_all(run, tmp_path, *, paged):
 
     def known():
         assert run.known_status["step"] + run.known_status["seconds"] >= 0
+        if paged:
+            assert run._repr_html_().startswith("<div>")
+            assert len(run.metrics()) == len(run.lines())
         run.keep_metrics(lambda line: line["step"] <= 3 and line["split"] != "train")
 
     for act in (compared, evaluated, trained, resumed, known):

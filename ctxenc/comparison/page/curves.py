@@ -48,7 +48,7 @@ def series(record: Record, most: int) -> dict[str, Series]:
     """
     found: dict[str, Series] = {}
     for kind, split in (("tests", "validation"), ("train", "train")):
-        mine = record.run.metrics(split)
+        mine = record.run.lines(split)
         names = list(dict.fromkeys(name for line in mine for name in line if name not in OTHER))
         names = ["step", *names[:MOST_NAMES]]
         values = [[_number(line.get(name)) for name in names] for line in mine]

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +27,7 @@ LARGEST = 50_000_000  # pixels of a grid that is still opened
 SMALL = 96  # pixels: below, an image is shown enlarged
 BUDGET, LEAST, OF_A_RUN = 2_500_000, 400_000, 2_100  # bytes of fills; runs need room too
 
+Part = Callable[[Image.Image], Image.Image]
 Grid = UInt8[np.ndarray, "rows columns 3"]
 Strip = UInt8[np.ndarray, "height width 3"]
 
@@ -62,18 +64,23 @@ class Budget:
 def last_strips(record: Record) -> Strips | None:
     """The rows of a run's last sample grid; None where there is none that can be read."""
     size = record.dataset.get("image_size")
-    try:
-        folder = record.run.inside(record.settings.values.get("samples_dir", "samples"))
-        steps = sorted(
-            (int(f.stem), f) for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()
-        )
-    except (UserError, OSError, ValueError):  # no name of a folder
-        return None
-    for step, file in reversed(steps):
-        grid = _read(file)
-        if grid is not None and (rows := _cut(grid, size)):
+    for step, picture in pictures(record, bare):
+        if rows := _cut(np.asarray(picture), size):
             return Strips(step, hashlib.sha256(rows[0].tobytes()).hexdigest(), *rows)
     return None
+
+
+def pictures(record: Record, part: Part = lambda all_: all_) -> Iterator[tuple[int, Image.Image]]:
+    """(step, RGB) of the sample grids of a run that can be read, or a part, the last one first."""
+    try:
+        folder = record.run.inside(record.settings.values.get("samples_dir", "samples"))
+        files = [f for f in folder.glob("*.png") if f.stem.isdecimal() and f.is_file()]
+        steps = sorted((int(f.stem), f) for f in files)
+    except (UserError, OSError, ValueError):  # no name of a folder
+        return
+    for step, file in reversed(steps):
+        if (picture := _read(file, part)) is not None:
+            yield step, picture
 
 
 def uri(row: Strip) -> Markup:
@@ -87,12 +94,17 @@ def uri(row: Strip) -> Markup:
     if image.width > WIDEST:
         height = max(1, round(image.height * WIDEST / image.width))
         image = image.resize((WIDEST, height), Image.Resampling.LANCZOS)
+    return encoded(image, lossless=size < SMALL)
+
+
+def encoded(image: Image.Image, *, lossless: bool) -> Markup:
+    """A picture as a data URI."""
     out = io.BytesIO()
-    image.save(out, format="WEBP", lossless=size < SMALL, quality=85, method=2)
+    image.save(out, format="WEBP", lossless=lossless, quality=85, method=2)
     return Markup(f"data:image/webp;base64,{base64.b64encode(out.getvalue()).decode()}")
 
 
-def _read(file: Path) -> Grid | None:
+def _read(file: Path, part: Part) -> Image.Image | None:
     """The picture, unless it is damaged or far too large."""
     try:
         with warnings.catch_warnings():
@@ -100,7 +112,7 @@ def _read(file: Path) -> Grid | None:
             with Image.open(file, formats=["PNG"]) as image:
                 if image.width * image.height > LARGEST:
                     return None
-                return np.asarray(bare(image).convert("RGB"))
+                return part(image).convert("RGB")
     except Exception:  # Pillow raises many kinds for damaged files
         return None
 
