@@ -116,8 +116,8 @@ def other_kinds(files: Iterable[Path], suffixes: Collection[str], kinds: str) ->
     first = [f"{n} {kind or 'without an ending'}" for kind, n in others.items()][:MOST_KINDS]
     first += ["…"] * (len(others) > MOST_KINDS)
     total = sum(others.values())
-    files = "file is" if total == 1 else "files are"
-    return f"{total} {files} no {kinds}: {', '.join(first)}" if others else ""
+    said = "file is" if total == 1 else "files are"
+    return f"{total} {said} no {kinds}: {', '.join(first)}" if others else ""
 
 
 def _splits(
