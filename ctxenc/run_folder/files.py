@@ -13,7 +13,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import yaml
 
@@ -157,23 +157,27 @@ def check_regular(folder: Path) -> None:
                     raise UserError(f"{path}: expected a regular file or a folder")
 
 
-def read_text(file: Path, at_most: int, *, errors: str = "strict", last_bytes: int = 0) -> str:
+def read_text(file: Path, at_most: int) -> str:
     """The UTF-8 text of a regular file, or of a link to one, that has at most so many bytes.
-
-    Or, with `last_bytes`, of its end.
 
     Raises:
         UserError: it is no regular file, or a larger one.
-        OSError, UnicodeDecodeError: it cannot be read, or is not text; `errors` as `bytes.decode`.
+        OSError, UnicodeDecodeError: it cannot be read, or is not text.
     """
-    descriptor = _regular(file, os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
-    with os.fdopen(descriptor, "rb") as opened:
-        if last_bytes:
-            opened.seek(max(0, os.fstat(descriptor).st_size - last_bytes))
+    with _reading(file, at_most) as opened:
         content = opened.read(at_most + 1)
     if len(content) > at_most:
         raise UserError(f"{file}: expected at most {at_most} bytes")
-    return content.decode("utf-8", errors)
+    return content.decode("utf-8")
+
+
+@contextlib.contextmanager
+def _reading(file: Path, at_most: int) -> Iterator[BinaryIO]:
+    descriptor = _regular(file, os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    with os.fdopen(descriptor, "rb") as opened:
+        if os.fstat(descriptor).st_size > at_most:
+            raise UserError(f"{file}: expected at most {at_most} bytes")
+        yield opened
 
 
 def read_json(file: Path, schema: Schema) -> Any:
@@ -191,23 +195,20 @@ def read_yaml(file: Path, schema: Schema) -> Any:
 
 def read_lines(
     file: Path, schema: Mapping[str, Schema], last_bytes: int = 0
-) -> list[dict[str, Any]]:
-    """The objects of a file of JSON lines; those torn, damaged or of another schema are left out.
+) -> Iterator[dict[str, Any]]:
+    """The objects of a file of JSON lines, one at a time: of a large one the text is never whole.
 
-    With `last_bytes`, those at its end.
+    Those torn, damaged or of another schema are left out. With `last_bytes`, those at its end.
 
     Raises:
         UserError: it is there, and no file that can be read.
     """
-    lines = []
-    try:
-        text = read_text(file, MOST_LINES, errors="replace", last_bytes=last_bytes)
-    except FileNotFoundError:
-        return []
-    for line in text.split("\n"):
-        with contextlib.suppress(UserError, ValueError, RecursionError):
-            lines.append(checked(json.loads(line), schema))
-    return lines
+    with contextlib.suppress(FileNotFoundError), _reading(file, MOST_LINES) as opened:
+        if last_bytes:
+            opened.seek(max(0, os.fstat(opened.fileno()).st_size - last_bytes))
+        while line := opened.readline(MOST_JSON):
+            with contextlib.suppress(UserError, ValueError, RecursionError):
+                yield checked(json.loads(line.decode("utf-8", "replace")), schema)
 
 
 def _read(file: Path, form: str, load: Callable[[], Any], schema: Schema) -> Any:

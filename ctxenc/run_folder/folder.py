@@ -204,15 +204,20 @@ class Run:
         return card.html(self)
 
     def lines(self, split: str | None = None, last_bytes: int = 0) -> list[dict[str, Any]]:
+        """As `each_line`, all at once."""
+        return list(self.each_line(split, last_bytes))
+
+    def each_line(self, split: str | None = None, last_bytes: int = 0) -> Iterator[dict[str, Any]]:
         """The lines of ``metrics.jsonl``: all, or those of `train` or `validation`.
 
         With `last_bytes`, those at its end.
         Runs of format 1 had no validation split: what they have instead are lines of `test`.
         """
-        found = files.read_lines(self._metrics_file, LINE, last_bytes)
-        lines = [line for line in found if None not in (line.get("step"), line.get("split"))]
         splits = {"train": ("train",), "validation": ("validation", "test")}
-        return [line for line in lines if split is None or line["split"] in splits[split]]
+        for line in files.read_lines(self._metrics_file, LINE, last_bytes):
+            known = None not in (line.get("step"), line.get("split"))
+            if known and (split is None or line["split"] in splits[split]):
+                yield line
 
     @property
     def samples(self) -> Path:

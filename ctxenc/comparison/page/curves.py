@@ -6,7 +6,8 @@ written as in `ctxenc.comparison.page.relations`.
 
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,11 +49,8 @@ def series(record: Record, most: int) -> dict[str, Series]:
     """
     found: dict[str, Series] = {}
     for kind, split in (("tests", "validation"), ("train", "train")):
-        mine = record.run.lines(split)
-        names = list(dict.fromkeys(name for line in mine for name in line if name not in OTHER))
-        names = ["step", *names[:MOST_NAMES]]
-        values = [[_number(line.get(name)) for name in names] for line in mine]
-        table = np.array(values, float).reshape(len(mine), len(names))
+        columns = _columns(record.run.each_line(split))
+        names, table = list(columns), np.stack([*columns.values()], axis=1)
         table = table[np.isfinite(table[:, 0])]
         size = max(1, math.ceil(len(table) / most))
         if kind == "tests":
@@ -64,9 +62,24 @@ def series(record: Record, most: int) -> dict[str, Series]:
                 warnings.simplefilter("ignore", RuntimeWarning)  # blocks of nothing but NaN
                 table = np.nanmean(blocks, axis=1)
             table[:, 0] = np.nanmax(blocks[:, :, 0], axis=1)
-        columns = zip(names, table.T, strict=True)
-        found[kind] = {name: column for name, column in columns if np.isfinite(column).any()}
+        thinned = zip(names, table.T, strict=True)
+        found[kind] = {name: column for name, column in thinned if np.isfinite(column).any()}
     return found
+
+
+def _columns(lines: Iterable[Mapping[str, Any]]) -> dict[str, "array[float]"]:
+    """The scalars of lines by name, the step first; NaN where a line has none."""
+    columns = {"step": array("d")}
+    for row, line in enumerate(lines):
+        for name, value in line.items():
+            if name not in columns and name not in OTHER and len(columns) <= MOST_NAMES:
+                columns[name] = array("d", [math.nan]) * row
+            if name in columns:
+                columns[name].append(_number(value))
+        for column in columns.values():
+            if len(column) == row:
+                column.append(math.nan)
+    return columns
 
 
 def titles(groups: Sequence[Sequence[dict[str, Series]]], split: str) -> dict[str, dict[str, str]]:
