@@ -199,7 +199,7 @@ BAD = {
     ("nowhere,0-x=1",): r"init_from=\S+/nowhere,0-x=1: .*not a run folder",
     ("{}@999",): r"@999: \S+: no whole checkpoint here; saved steps: \[.*20, 24\]",
     ("{}@best",): r"@best: .*not a run folder",
-    ("",): r"init_from=: expected text or null",
+    ("",): r"init_from=: empty; expected a folder",
     ("{}", "init_from_parts=[]"): r"init_from_parts=\[\]: expected \[generator\], \[discrim",
     ("{}", "init_from_parts=[optimizer]"): r"init_from_parts=\['optimizer'\]: expected \[generator",
     ("{}", "init_from_parts=generator"): r"init_from_parts=generator: expected \[generator\]",

@@ -17,6 +17,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path) -> None:
     """Run every cell in a new kernel, in `folder`; an error in a cell is raised."""
     os.environ |= {"PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
     os.environ |= {"IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder / "k")}
+    # As Jupyter does, where no program of this process has chosen another.
+    os.environ["MPLBACKEND"] = "module://matplotlib_inline.backend_inline"
     client = NotebookClient(
         notebook,
         timeout=300,

@@ -82,7 +82,7 @@ def test_folders_that_have_moved_are_given_with_resume_and_fingerprints_decide(p
     maps.rename(tmp_path / "other maps")
     build._dataset.cache_clear()
     with pytest.raises(
-        UserError, match=r"only n_epoch and max_steps, and where dataset\.path and "
+        UserError, match=r"only n_epoch and max_steps, tracker, and where dataset\.path and "
     ):
         launch.run(f"resume={run.path}", "dataset.test_fraction=0.5")
     with pytest.raises(UserError, match=r"dataset\.path=: empty; expected a folder"):
