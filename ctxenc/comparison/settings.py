@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,8 @@ def _flat(node: Mapping[Any, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, dict) and value:
             found |= _flat(value, f"{prefix}{key}.")
         else:
-            found[f"{prefix}{key}"] = _text(value)
+            # Thousands of runs have the same keys, and mostly the same values.
+            found[sys.intern(f"{prefix}{key}")] = sys.intern(_text(value))
     return found
 
 
