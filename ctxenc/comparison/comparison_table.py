@@ -7,14 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from ctxenc.comparison import figures, groups, settings
+from ctxenc.comparison import evaluated_columns, figures, groups, settings
 from ctxenc.comparison.answer import sentence
-from ctxenc.comparison.evaluated import Evaluated
 from ctxenc.comparison.groups import Group
 from ctxenc.comparison.records import Record
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import (
-    ENDS,
     Cell,
     Column,
     Row,
@@ -114,7 +112,7 @@ def _run_table(section: Section, key: str, minor: set[str], everything: bool) ->
         if name == MAIN and against is not None:
             trained.append(Column(_change(split), f"change {METRICS[name].unit}", True))
     columns += _of_training(split, [*trained, *HOW_IT_WENT])
-    columns += [*_test_columns(section, minor), Column("path", "path", hidden=True)]
+    columns += [*evaluated_columns.columns(section, minor), Column("path", "path", hidden=True)]
     notes = [*section.notes]
     fills = [
         f"{name.replace('_', ' ')} {figures.shown(MAIN, found[MAIN])} {METRICS[MAIN].unit}"
@@ -126,10 +124,12 @@ def _run_table(section: Section, key: str, minor: set[str], everything: bool) ->
         notes.append(f"Fills that need no training: {', '.join(fills)}.")
     if against is not None and len(runs) + section.hidden > 1:
         notes.append(f"Change: last {split} {METRICS[MAIN].title} against {against.label}.")
-    notes += _test_notes(section)
+    notes += evaluated_columns.notes(section)
     if section.hidden:
         notes.append(f"{section.hidden} more not shown.")
-    rows = [_run(run, against) | _test_cells(section.tests.shown.get(run)) for run in runs]
+    rows = [
+        _run(run, against) | evaluated_columns.cells(section.tests.shown.get(run)) for run in runs
+    ]
     return Table(key, section.title, notes, columns, rows)
 
 
@@ -180,7 +180,10 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
             change = Column(_change(split), f"change {METRICS[name].unit}", True, metric=name)
             trained += [change, *ends_of(change)]
     columns += _of_training(split, [*trained, HOW_IT_WENT[-1]])
-    columns += [*_test_columns(section, minor, ("sd",))[1:], Column("test.n", "", True, True)]
+    columns += [
+        *evaluated_columns.columns(section, minor, ("sd",))[1:],
+        Column("test.n", "", True, True),
+    ]
     over = ", ".join(section.by)
     notes = [*section.notes]
     notes.append(f"Mean ± standard deviation over {over} of the finished runs' last figures.")
@@ -190,7 +193,7 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
             f"{over}, with a {bootstrap.LEVEL} % interval where there are {bootstrap.FEWEST_SEEDS} "
             "or more. ≈: zero is inside."
         )
-    notes += _test_notes(section)
+    notes += evaluated_columns.notes(section)
     if repeated := sum(group.repeated for group in section.groups):
         notes.append(f"{repeated} more that repeat another's {over} are left out of the means.")
     if section.hidden:
@@ -253,51 +256,3 @@ def _means(prefix: str, found: Sequence[Sequence[figures.Figures]]) -> list[Row]
             deviation = statistics.stdev(known) if len(known) > 1 else None
             row[f"{prefix}.{name}.sd"] = Cell("", deviation)
     return rows
-
-
-def _test_columns(section: Section, minor: set[str], beside: Sequence[str] = ENDS) -> list[Column]:
-    """Those of the test split, where any run has figures of it; `beside` each, hidden ones."""
-    found = section.evaluated
-    alike = len({test.checkpoint for test in found}) < 2
-    columns = [Column("test.checkpoint", "checkpoint", hidden=alike)] if found else []
-    for name in figures.names(test.figures for test in found):
-        title = f"test {figures.heading(name)}"
-        columns.append(Column(f"test.{name}", title, True, name in minor, metric=name))
-        columns += [Column(f"test.{name}.{end}", "", True, hidden=True) for end in beside]
-    return [replace(column, group="evaluation, on test images") for column in columns]
-
-
-def _test_cells(test: Evaluated | None) -> Row:
-    """A run's test figures, with the intervals that `ctxenc.evaluate` shows too."""
-    if test is None:
-        return {}
-    row: Row = {"test.checkpoint": Cell.of(test.checkpoint)}
-    for name, value in test.figures.items():
-        text = figures.shown(name, value)
-        if name in test.intervals:
-            low, high = test.intervals[name]
-            row |= {f"test.{name}.low": Cell("", low), f"test.{name}.high": Cell("", high)}
-            if name in METRICS and METRICS[name].interval:
-                text += f" [{figures.shown(name, low)}, {figures.shown(name, high)}]"
-        row[f"test.{name}"] = Cell(text, value)
-    return row
-
-
-def _test_notes(section: Section) -> list[str]:
-    """Of what the test figures are, and which runs have none."""
-    if not (found := section.evaluated):
-        return []
-    kinds = ", ".join(dict.fromkeys(test.checkpoint for test in found))
-    count = "?" if (images := found[0].images) is None else f"{images:,}"
-    notes = [
-        f"Test: evaluations on the runs' own {count} test images and masks, checkpoint {kinds}."
-    ]
-    if section.tests.several:
-        notes.append("Of a run's several, that of best counts, else of latest, never the better.")
-    elsewhere = len(section.tests.elsewhere.intersection(section.runs))
-    blanks = {
-        "without such an evaluation": len(section.runs) - len(found) - elsewhere,
-        "of other test images or masks than the rest": elsewhere,
-    }
-    reasons = [f"{count} {reason}" for reason, count in blanks.items() if count]
-    return notes + ([f"No test figures: {', '.join(reasons)}."] if reasons else [])

@@ -46,10 +46,8 @@ class Checkpoints:
         self._folder, self._failed = folder.absolute(), False
         self._saved: set[int] = set()
         for path in ocp.path.step.checkpoint_steps_paths(self._folder):
-            with suppress(OSError):
-                Path(
-                    path
-                ).rmdir()  # only where nothing is in it; Orbax would take it for the latest
+            with suppress(OSError):  # only an empty one; Orbax would take it for the latest
+                Path(path).rmdir()
         for step in saved_steps(folder):
             _score(folder / str(step))  # Orbax reads them all, and would not name the damaged one
         score = operator.itemgetter(MAIN)

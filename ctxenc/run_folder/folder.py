@@ -39,7 +39,9 @@ STATUS = {"format": COUNT, "state": TEXT, "step": COUNT, "seconds": NUMBER, "err
 UNKNOWN = {"state": None, "step": 0, "seconds": 0.0, "error": None}  # what stands for them
 FIGURES = {**dict.fromkeys(METRICS, NUMBER), "step": COUNT}
 SUMMARY = {
-    **{"last": FIGURES, "best": FIGURES, "baselines": {files.OTHERS: FIGURES}},
+    "last": FIGURES,
+    "best": FIGURES,
+    "baselines": {files.OTHERS: FIGURES},
     "chance_loss": NUMBER,
 }
 COLOUR = files.Kind(

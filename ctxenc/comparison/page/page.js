@@ -25,12 +25,12 @@ function compared(a, b, up) {
 DataTable.ext.type.order["cell-asc"] = (a, b) => compared(String(a), String(b), true);
 DataTable.ext.type.order["cell-desc"] = (a, b) => compared(String(a), String(b), false);
 
-// What is shown, or of it what is selected, for \usepackage{booktabs}.
 function tex(cell) {
   const text = [...cell.textContent.trim()].map((character) => escapes[character] ?? character).join("");
   return cell.classList.contains("winner") ? `\\textbf{${text}}` : text;
 }
 
+// What is shown, or of it what is selected, for \usepackage{booktabs}.
 function latex(table) {
   const rows = { search: "applied", selected: table.rows({ selected: true }).any() || null };
   const columns = table.columns(":visible").indexes().toArray();
@@ -75,7 +75,8 @@ function showChosen(place, table) {
   [heads, ...lines].forEach((line, i) => {
     body.insertRow().append(...line.map((text, j) => element(i && j ? "td" : "th", text)));
   });
-  place.append(element("p", `${lines.length} keys differ${rows.length > 2 ? " between the first two" : ""}`), body);
+  const count = lines.length === 1 ? "1 key differs" : `${lines.length} keys differ`;
+  place.append(element("p", rows.length > 2 ? `${count} between the first two` : count), body);
 }
 
 all(document, "main table").forEach((node) => {
@@ -89,8 +90,8 @@ all(document, "main table").forEach((node) => {
     { extend: "csv", text: "CSV", filename: title, exportOptions: { columns: ":visible" } },
     { text: "LaTeX", action: (_, found, [button]) => said(button, copy(latex(found))) },
   ];
-  const words = { search: "", searchPlaceholder: "Search" };
-  words.searchBuilder = { button: { 0: "Filter", _: "Filter (%d)" } };
+  const language = { search: "", searchPlaceholder: "Search" };
+  language.searchBuilder = { button: { 0: "Filter", _: "Filter (%d)" } };
   const layout = { topStart: "search", topEnd: { buttons } };
   Object.assign(layout, { bottomStart: long ? "info" : null, bottomEnd: long ? "paging" : null });
   const table = new DataTable(node, {
@@ -100,7 +101,7 @@ all(document, "main table").forEach((node) => {
       { targets: ".number", orderSequence: ["desc", "asc"], className: "number" },
       { targets: "_all", type: "cell", orderSequence: ["asc", "desc"] },
     ],
-    language: words,
+    language,
     layout,
     order: [],
     pageLength: 50,

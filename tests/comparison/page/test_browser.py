@@ -130,7 +130,7 @@ def test_two_selected_rows_show_what_differs_and_latex_has_them_alone(opened):
     second = opened.find_elements("css selector", rows)[1]
     second.find_elements("css selector", "td")[0].click()
     chosen = opened.find_element("css selector", ".chosen")
-    assert chosen.text.split("\n")[:3] == ["1 keys differ", "key 2 0", "seed 2 0"]
+    assert chosen.text.split("\n")[:3] == ["1 key differs", "key 2 0", "seed 2 0"]
     click(opened, ".dt-buttons button:last-child", 0)
     lines = copied(opened).split("\n")
     assert lines[1] == "\\toprule"
