@@ -3,7 +3,7 @@
 The images are shown whole: nothing is hidden, and where the generator is given a mask, it is zero.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import flax.traverse_util
@@ -56,7 +56,7 @@ def names(model: Model, variables: Variables, image_size: int) -> tuple[str, ...
 
 
 def training_stages(model: Model, variables: Variables, images: Images) -> tuple[Maps, Any]:
-    """As `stages`, but normalised by these images' own statistics: (the maps, the new running ones).
+    """As `stages`, but normalised by the images' own statistics: (the maps, the new running ones).
 
     The statistics of the decoder's layers are as they would be after the same pass.
     """
@@ -94,19 +94,33 @@ def _sown(model: Model, variables: Variables, images: Images, *, train: bool) ->
     mutable = [STAGES, "batch_stats"] if train else [STAGES]
     with model.products():
         _, updated = model.generator.apply(variables, images, train=train, mutable=mutable)
+    found = sown(model, updated, len(images))
+    return found, updated.get("batch_stats", variables.get("batch_stats", {}))
+
+
+def sown(model: Model, updated: Mapping[str, Any], count: int) -> Maps:
+    """The maps that the generator has sown in a pass over so many images, first to last.
+
+    Args:
+        model: whose generator it is.
+        updated: the collections that the pass was to change.
+        count: how many images.
+
+    Raises:
+        UserError: the generator names no stages.
+    """
     if not (found := dict(_named(updated.get(STAGES, {})))):
         raise UserError(
             f"{type(model.generator).__name__}: names no stages; expected a generator that calls "
             'self.sow("stages", NAME, maps) after each stage of its encoder (ctxenc.models)'
         )
     # Of twice as many images, where each is seen mirrored too, the first half are the images.
-    found = {name: maps[: len(images)] for name, maps in found.items()}
-    return found, updated.get("batch_stats", variables.get("batch_stats", {}))
+    return {name: maps[:count] for name, maps in found.items()}
 
 
-def _named(sown: dict[str, Any]) -> Iterator[tuple[str, Array]]:
+def _named(collection: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:
     """The maps of a collection, those of networks within the network too, as they were sown."""
-    for name, value in sown.items():
+    for name, value in collection.items():
         if isinstance(value, tuple):
             yield name, value[-1]
         else:
