@@ -4,6 +4,7 @@ import functools
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
@@ -67,7 +68,7 @@ def two_steps(config):
     classes = 3 if config.loss.get("label") else 0
     model, size = build.model(config, classes), config.image_size
     rates = hyper(lambda_adv=0.1, lambda_seam=0.1, lambda_r1=0.1, lambda_label=0.1)
-    labels = np.array([0, 2], np.int32) if classes else None
+    labels = jnp.array([0, 2]) if classes else None
 
     # One program, not optimized: most of the time would be LLVM's.
     @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})

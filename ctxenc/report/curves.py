@@ -27,7 +27,7 @@ LOGGED = {  # by the panel's title, what is in it and how that is called there
     },
     "seam loss (lower is better)": {"seam_loss": "seam"},
     "label loss (lower is better)": {"label_loss": "label"},
-    "label accuracy of training images (share that it gets right)": {"label_accuracy": "label"},
+    "training label accuracy (higher is better)": {"label_accuracy": "label"},
     "adversarial loss (lower: fools the discriminator)": {"adversarial_loss": "adversarial"},
     "discriminator loss (lower: tells better)": {
         "discriminator_loss": "what it minimises",
