@@ -23,10 +23,12 @@ from ctxenc.config import build
 from ctxenc.config.fitting import fitting
 from ctxenc.config.schema import Config
 from ctxenc.data.images import Dataset, fingerprint, mean_colour
+from ctxenc.data.labels import Labels, labels_of
 from ctxenc.data.loaders import Sampler, training_loader
 from ctxenc.data.near_copies import near_copies
 from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import HeldOutSplit
+from ctxenc.metrics.registry import LABEL_ACCURACY
 from ctxenc.parallel import devices, processes
 from ctxenc.report.progress import Bar
 from ctxenc.run_folder import checkpoints as saved
@@ -65,7 +67,7 @@ class Experiment:
         """
         tracker = build.tracker(config)
         devices.check_batch(config.batch_size, resumed=config.resume is not None)
-        model = build.model(config)
+        model = build.model(config, build.classes(config))
         build.check_model(model, config)
         dataset = build.dataset(config)
         if (fitted := fitting(config, dataset)) != config:
@@ -91,6 +93,14 @@ class Experiment:
         """The validation split with its masks."""
         size, sharding = self.config.batch_size, devices.shardings()[1]
         return HeldOutSplit(self.dataset.validation, self.model, size, sharding)
+
+    @functools.cached_property
+    def labels(self) -> tuple[Labels, Labels] | tuple[None, None]:
+        """Those of the training and of the validation images; None where no loss is of them."""
+        if self.model.label_head is None:
+            return None, None
+        of = f"loss.label with the data set {self.dataset.name}"
+        return labels_of(self.dataset.train, of), labels_of(self.dataset.validation, of)
 
     @property
     def hyper(self) -> dict[str, jax.Array]:
@@ -141,8 +151,14 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
     ):
         current.begin(start)
         continue_files(experiment, run, start, changed)
+        of_training, of_validation = experiment.labels
         loader = training_loader(
-            experiment.dataset.train, experiment.sampler, start, divided, config.num_workers
+            experiment.dataset.train,
+            experiment.sampler,
+            start,
+            divided,
+            config.num_workers,
+            of_training.numbers.astype(np.int32) if of_training else None,
         )
         samples = Samples(
             samples_dir,
@@ -166,10 +182,12 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             sums=sums,
             chance_loss=losses.chance_loss(model.loss.adversarial),
             baselines=baseline_figures(experiment.dataset, model, config.batch_size, divided),
+            best_by=config.best_by,
         ) as run_log:
             for at in range(start + 1, intervals.total_steps + 1):
-                images = loader.next_batch(state)
-                state, logged = devices.settled(step.train_step(model, state, images, hyper, key))
+                images, classes = loader.next_batch(state)
+                stepped = step.train_step(model, state, images, hyper, key, classes)
+                state, logged = devices.settled(stepped)
                 current.at(at)
                 run_log.step(at, logged)
                 if intervals.due(at, intervals.sample_every):
@@ -177,9 +195,11 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
                     samples.save(at, state)
                 if intervals.due(at, intervals.validate_every):
                     run_log.check_finite(at, state)
-                    figures = validate(experiment.validation, model, state, hyper["fill_value"])
+                    figures = validate(
+                        experiment.validation, model, state, hyper["fill_value"], of_validation
+                    )
                     run_log.validation(at, figures)
-                    checkpoints.save(at, state, run_log.sums, figures)
+                    checkpoints.save(at, state, run_log.sums, figures, config.best_by)
                     run_log.summarise()
                     current.write_status("running")
                 if (stop := current.stop_requested()) and at < intervals.total_steps:
@@ -258,6 +278,8 @@ def data_of(experiment: Experiment, run: Run) -> dict[str, Any]:
         "mask_hash": masks.sha256,
         "missing": masks.missing,
     }
+    if labels := experiment.labels[0]:
+        described["classes"] = list(labels.names)
     if experiment.config.resume is None:
         return described
     # A folder may have another name by now: fingerprints decide.
@@ -282,13 +304,24 @@ def continue_files(
 
 
 def validate(
-    validation: HeldOutSplit, model: Model, state: TrainState, fill_value: jax.Array
+    validation: HeldOutSplit,
+    model: Model,
+    state: TrainState,
+    fill_value: jax.Array,
+    labels: Labels | None = None,
 ) -> dict[str, float]:
-    """The metrics; of an averaged generator, those of the raw weights beside them."""
+    """The metrics; of an averaged generator, those of the raw weights beside them.
+
+    Of a label head, with the images' `labels`, how many of these it finds.
+    """
     figures = metrics.summary(validation.generator(state.evaluated, fill_value))
     if model.averaged:
         raw = metrics.summary(validation.generator(state.generator.variables, fill_value))
         figures |= {f"raw_{name}": value for name, value in raw.items()}
+    if labels is not None and state.head is not None:
+        head = state.head.variables if state.head_ema is None else state.head_ema
+        right = validation.classified_right(state.evaluated, head, labels.numbers)
+        figures[LABEL_ACCURACY] = right
     return figures
 
 
@@ -296,11 +329,14 @@ def validate(
 def baseline_figures(
     dataset: Dataset, model: Model, batch_size: int, sharding: NamedSharding
 ) -> dict[str, Any]:
-    """The validation metrics of the quick fills; `images` says of how many of the first, if so."""
+    """The validation metrics of the quick fills; `images` says of how many of the first, if so.
+
+    Where nothing is hidden there is nothing to fill.
+    """
     validation = HeldOutSplit(dataset.validation, model, batch_size, sharding)
     count, masks, figures = len(dataset.validation), validation.frozen_masks, {}
     for name, baseline in BASELINES.items():
-        if baseline.when == "training":
+        if baseline.when == "training" and model.prediction.hides:
             fill, first = prepared(baseline.target, dataset.train, masks.fixed), count
             if masks.fixed is None and baseline.pixels is not None:
                 missing = masks.missing["mean"] / 100 * dataset.validation.image_size**2

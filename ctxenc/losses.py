@@ -7,7 +7,8 @@ arguments are options:
 - *adversarial*: a class with the three methods of `Adversarial`;
 - *seam*: a function of (composite, mask) to a scalar;
 - *gradient_penalty*: a function of (discriminator, pixels) to a scalar, the discriminator itself
-  a function of pixels to logits.
+  a function of pixels to logits;
+- *label*: a function of (logits, labels) to a scalar, a logit for each class.
 
 Pixels are in [-1, 1]; weights and masks have one channel. All are pure and differentiable.
 """
@@ -18,7 +19,8 @@ from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import optax
+from jaxtyping import Array, Float, Int
 
 from ctxenc.errors import UserError
 
@@ -30,6 +32,8 @@ Scalar = Float[Array, ""]
 Reconstruction = Callable[[Window, Window, Weights], Scalar]
 Seam = Callable[[Window, Weights], Scalar]
 GradientPenalty = Callable[[Callable[[Array], Logits], Array], Scalar]
+Classified = Float[Array, "batch classes"]
+Label = Callable[[Classified, Int[Array, " batch"]], Scalar]
 
 
 def l2(prediction: Window, target: Window, weights: Weights) -> Scalar:
@@ -81,6 +85,11 @@ def seam(composite: Window, mask: Weights) -> Scalar:
     return total / jnp.maximum(pairs, 1)
 
 
+def cross_entropy(logits: Classified, labels: Int[Array, " batch"]) -> Scalar:
+    """Mean over images of −log softmax(logits) at the image's label."""
+    return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
+
+
 @runtime_checkable
 class Adversarial(Protocol):
     """What the discriminator and the generator each minimise, given logits; all are means.
@@ -104,13 +113,14 @@ class Loss:
     """The terms of both networks' losses; a term that is None is not there.
 
     The fields are the keys of ``conf/loss``; `ctxenc.step` has the formulas. A discriminator is
-    trained where there is an adversarial term.
+    trained where there is an adversarial term, a label head where there is a label term.
     """
 
     reconstruction: Reconstruction
     adversarial: Adversarial | None = None
     seam: Seam | None = None
     gradient_penalty: GradientPenalty | None = None
+    label: Label | None = None
 
 
 def chance_loss(adversarial: Adversarial | None) -> float | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from ctxenc import masks
 from ctxenc.errors import UserError
@@ -34,6 +34,8 @@ class Prediction:
         discriminator_input: What the discriminator sees: the ``prediction`` as it is, the
             ``composite`` (the whole image, filled), or the ``hole`` alone.
         mask_channel: Whether the generator is given the mask as a fourth channel.
+        hides: Whether missing pixels are hidden from the generator; where each mask covers all of
+            its image, nothing is: an autoencoder.
     """
 
     window: tuple[int, int]
@@ -42,6 +44,7 @@ class Prediction:
     box: tuple[int, int] | None = None
     discriminator_input: str = "prediction"
     mask_channel: bool = False
+    hides: bool = True
 
     @property
     def channels(self) -> int:
@@ -58,6 +61,7 @@ class Prediction:
         self, images: Images, mask: Mask, fill_value: Float[Array, " 3"]
     ) -> Float[Array, "batch height width channels"]:
         """The images with `fill_value` in the hole, and the mask where it is given too."""
+        mask = mask if self.hides else jnp.zeros_like(mask)
         context = masks.apply(images, mask, fill_value)
         return jnp.concatenate([context, mask], axis=-1) if self.mask_channel else context
 
@@ -109,7 +113,14 @@ def chosen(
         UserError: the keys do not fit each other, or the masks.
     """
     hole = Prediction(box, False, band(overlap, *box), box, discriminator_input, mask_channel)
-    boxes = _are_boxes(mask, hole, size)
+    drawn = _drawn(mask, size)
+    whole = _cover_everything(drawn)
+    for name, value in (("predict", predict), ("discriminator_input", discriminator_input)):
+        if whole and value == "hole":
+            raise UserError(
+                f"{name}=hole: must not be, as the mask covers all of every image: there is no hole"
+            )
+    boxes = not whole and _are_boxes(drawn, hole)
     if predict == "hole" or discriminator_input == "hole":
         _check_boxes(boxes, hole)
     if predict == "hole" or (predict is None and boxes):
@@ -119,7 +130,8 @@ def chosen(
             f"overlap={overlap}: must be 0, as a prediction of the whole image overlaps all of "
             "its context; context_weight weighs the context"
         )
-    return replace(hole, window=(size, size), whole=True, box=box if boxes else None)
+    box_or_none = box if boxes else None
+    return replace(hole, window=(size, size), whole=True, box=box_or_none, hides=not whole)
 
 
 def of_other_masks(
@@ -130,10 +142,11 @@ def of_other_masks(
     Raises:
         UserError: it fills boxes, and they are not.
     """
+    drawn = _drawn(mask, size)
     if prediction.whole:
-        boxes = _are_boxes(mask, replace(prediction, window=box, whole=False), size)
+        boxes = _are_boxes(drawn, replace(prediction, window=box, whole=False))
         return replace(prediction, box=box if boxes else None)
-    _check_boxes(_are_boxes(mask, prediction, size), prediction)
+    _check_boxes(_are_boxes(drawn, prediction), prediction)
     return prediction
 
 
@@ -147,21 +160,37 @@ def _check_boxes(boxes: bool, prediction: Prediction) -> None:
         )
 
 
-def _are_boxes(mask: MaskStrategy, prediction: Prediction, size: int) -> bool:
-    """Whether each of some test masks is one box of the window's size, less its visible band.
-
-    Of a mixture, each part is asked: so few masks may have none of a part with a small weight.
-    """
+def _drawn(mask: MaskStrategy, size: int) -> Bool[np.ndarray, "n height width"]:
+    """Some test masks, and of a mixture as many of each part, whose weight may be small."""
     drawn = masks.frozen(mask, jnp.arange(SAMPLE), size, size)
     if drawn.shape != (SAMPLE, size, size, 1):
         raise UserError(
             f"mask: returned {drawn.shape[1:]} for an image of {size} × {size}; expected "
             f"(batch, {size}, {size}, 1), 1 where a pixel is missing"
         )
+    parts = [_drawn(part, size) for part in getattr(mask, "parts_used", ())]
+    return np.concatenate([np.asarray(drawn)[..., 0] > 0, *parts])
+
+
+def _cover_everything(drawn: Bool[np.ndarray, "n height width"]) -> bool:
+    """Whether every mask covers all of its image; a `UserError` where only some do, or nothing."""
+    missing = drawn.mean(axis=(1, 2))
+    if (missing == 1).all():
+        return True
+    if missing.min() == 0 or missing.max() == 1:
+        raise UserError(
+            f"mask: {100 * missing.min():g} to {100 * missing.max():g} % of an image are missing; "
+            "expected masks that leave some of every image missing and some visible, or mask=whole"
+        )
+    return False
+
+
+def _are_boxes(drawn: Bool[np.ndarray, "n height width"], prediction: Prediction) -> bool:
+    """Whether each mask is one box of the window's size, less its visible band."""
     height, width = (side - 2 * prediction.band for side in prediction.window)
-    for missing in np.asarray(drawn)[..., 0] > 0:
+    for missing in drawn:
         top, left = missing.any(axis=1).argmax(), missing.any(axis=0).argmax()
         inside = missing[top : top + height, left : left + width]
         if not inside.sum() == missing.sum() == height * width:
             return False
-    return all(_are_boxes(part, prediction, size) for part in getattr(mask, "parts_used", ()))
+    return True

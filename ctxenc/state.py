@@ -37,6 +37,8 @@ class Model:
         flip: Whether training images are flipped at random.
         augment: What else is changed in them: a function of (key, images).
         averaged: Whether the generator's weights are averaged along the way.
+        label_head: From the encoder's last maps to a logit for each class; None where no term of
+            the loss is of labels.
         bfloat16_products: Whether networks of another dtype multiply matrices in bfloat16.
     """
 
@@ -50,6 +52,7 @@ class Model:
     flip: bool = False
     augment: Callable[[PRNGKeyArray, Array], Array] = augment.none
     averaged: bool = False
+    label_head: nn.Module | None = None
     bfloat16_products: bool = False
 
     def products(self) -> contextlib.AbstractContextManager[None]:
@@ -76,13 +79,15 @@ class TrainState(struct.PyTreeNode):
     """Everything that a step changes.
 
     `ema` is the exponential moving average of the generator's parameters and statistics, None where
-    there is none.
+    there is none; so are a label head and its average.
     """
 
     step: Any  # a whole number; its shape alone while things are traced
     generator: NetworkState
     discriminator: NetworkState | None
     ema: Variables | None
+    head: NetworkState | None = None
+    head_ema: Variables | None = None
 
     @property
     def evaluated(self) -> Variables:

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.lax import stop_gradient
-from jaxtyping import Array, Bool, Float, PRNGKeyArray, UInt8
+from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, UInt8
 
-from ctxenc import masks
+from ctxenc import features, masks
 from ctxenc.errors import UserError
+from ctxenc.models.layers import STAGES
 from ctxenc.state import (
     Hyperparameters,
     Logged,
@@ -28,13 +29,15 @@ from ctxenc.state import (
 
 Images = UInt8[Array, "batch height width 3"]
 Pixels = Float[Array, "batch height width 3"]
+Labels = Int[Array, " batch"]
 
 
 class Params(NamedTuple):
-    """What is differentiated: both networks' parameters."""
+    """What is differentiated: both networks' parameters, and a label head's."""
 
     generator: Any
     discriminator: Any
+    head: Any = None
 
 
 class Statistics(NamedTuple):
@@ -51,6 +54,7 @@ def objectives(
     images: Pixels,
     mask: masks.Mask,
     hyper: Hyperparameters,
+    labels: Labels | None = None,
 ) -> tuple[Float[Array, ""], tuple[Statistics, Logged]]:
     """L_G + L_D, whose gradient holds each network's own, and what is logged.
 
@@ -58,10 +62,11 @@ def objectives(
     discriminator (Pathak et al., 2016, equations 1 to 3; `ctxenc.losses` has the terms)::
 
         L_G = λ_rec · reconstruction(G(x̂), y) + λ_adv · generator(D(G(x̂))) + λ_seam · seam
+              + λ_label · label(head(E(x̂)), class)
         L_D = ½ · [discriminator_real(D(y)) + discriminator_fake(D(G(x̂)))] + λ_r1 · penalty(D, y)
 
-    where the seam's term is of the composite and the mask, and D sees of y and G(x̂) what
-    `discriminator_input` says.
+    where the seam's term is of the composite and the mask, E is G's encoder to its last stage, and
+    D sees of y and G(x̂) what `discriminator_input` says.
 
     D's parameters are constants in L_G, and G's output is in L_D, so one gradient of the sum gives
     both (simultaneous gradient steps). D runs on G's output once for each objective, and XLA merges
@@ -70,7 +75,7 @@ def objectives(
     """
     loss, geometry = model.loss, model.prediction
     target = geometry.window_of(images, mask)
-    predicted, stats_g = _network(
+    predicted, stats_g, encoded = _network(
         "model.generator",
         target.shape,
         model.generator,
@@ -88,14 +93,25 @@ def objectives(
         loss_g = loss_g + hyper["lambda_seam"] * seam
         logged["seam_loss"] = seam
 
+    if loss.label is not None and model.label_head is not None:
+        *_, last_stage = features.sown(model, encoded, len(images)).values()
+        logits: Any = model.label_head.apply({"params": params.head}, last_stage, train=True)
+        label = _scalar("label", loss.label, logits, labels)
+        loss_g = loss_g + hyper["lambda_label"] * label
+        logged["label_loss"] = label
+        right = jnp.argmax(logits, axis=-1) == labels
+        logged["label_accuracy"] = jnp.mean(right, dtype=jnp.float32)
+
     if model.discriminator is None or loss.adversarial is None or state.discriminator is None:
         logged["generator_loss"] = loss_g
         return loss_g, (Statistics(stats_g, None), logged)
 
-    adversarial = loss.adversarial
-    discriminator = functools.partial(
-        _network, "model.discriminator", (len(images),), model.discriminator
-    )
+    adversarial, judge = loss.adversarial, model.discriminator
+
+    def discriminator(params: Any, batch_stats: Any, pixels: Array) -> tuple[Array, Any]:
+        part, shape = "model.discriminator", (len(images),)
+        return _network(part, shape, judge, params, batch_stats, pixels)[:2]
+
     before = state.discriminator.batch_stats
     real = geometry.discriminator_sees(images, target, mask)
     fake = geometry.discriminator_sees(images, predicted, mask)
@@ -134,7 +150,12 @@ def objectives(
 
 @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
 def train_step(
-    model: Model, state: TrainState, images: Images, hyper: Hyperparameters, key: PRNGKeyArray
+    model: Model,
+    state: TrainState,
+    images: Images,
+    hyper: Hyperparameters,
+    key: PRNGKeyArray,
+    labels: Labels | None = None,
 ) -> tuple[TrainState, Logged]:
     """One update of both networks.
 
@@ -144,6 +165,7 @@ def train_step(
         images: of the batch.
         hyper: the run's numbers.
         key: the run's, the same each step: a step's randomness is a function of it and the step.
+        labels: the images' classes, where there is a label head.
 
     Returns:
         (the state after the step; what the step reports, of the state before it, and a 1 as
@@ -158,10 +180,11 @@ def train_step(
     _expect(shape, pixels, "augment")
     mask = _called("mask", model.mask, key_mask, *pixels.shape[:3])
     _expect((*pixels.shape[:3], 1), mask, "mask")
-    params = Params(state.generator.params, getattr(state.discriminator, "params", None))
+    networks = state.generator, state.discriminator, state.head
+    params = Params(*(getattr(network, "params", None) for network in networks))
     with model.products():
         grads, (stats, logged) = jax.grad(objectives, has_aux=True)(
-            params, model, state, pixels, mask, hyper
+            params, model, state, pixels, mask, hyper, labels
         )
     factor = _called("schedule", model.schedule, state.step, hyper["total_steps"])
 
@@ -169,15 +192,19 @@ def train_step(
         return _update(model, network, grads, factor * hyper[rate]).replace(batch_stats=stats)
 
     generator = updated(state.generator, grads.generator, stats.generator, "learning_rate_g")
-    discriminator, ema = state.discriminator, state.ema
+    discriminator, ema, head, head_ema = state.discriminator, state.ema, state.head, state.head_ema
     if discriminator is not None:
         discriminator = updated(
             discriminator, grads.discriminator, stats.discriminator, "learning_rate_d"
         )
+    if head is not None:
+        head = updated(head, grads.head, head.batch_stats, "learning_rate_g")
     if ema is not None:
         ema = _averaged(ema, generator.variables, hyper["ema_decay"], state.step)
+    if head is not None and head_ema is not None:
+        head_ema = _averaged(head_ema, head.variables, hyper["ema_decay"], state.step)
     logged["steps"] = jnp.ones(())
-    return TrainState(state.step + 1, generator, discriminator, ema), logged
+    return TrainState(state.step + 1, generator, discriminator, ema, head, head_ema), logged
 
 
 @functools.partial(
@@ -192,7 +219,7 @@ def init(
     image_size: int,
     weights: dict[str, Variables] | None = None,
 ) -> TrainState:
-    """A fresh state: both networks' weights, drawn from `key`, its optimizers and its average.
+    """A fresh state: the networks' weights, drawn from `key`, their optimizers and averages.
 
     Of `weights`, another run's ``generator`` and ``discriminator``, those that fit take their place
     (`ctxenc.state.fitting`).
@@ -216,8 +243,19 @@ def init(
     if model.discriminator is not None:
         size = geometry.discriminator_size(image_size)
         discriminator = network("model.discriminator", model.discriminator, key_d, *size, 3)
-    ema = jax.tree.map(jnp.copy, generator.variables) if model.averaged else None
-    return TrainState(jnp.zeros((), jnp.int32), generator, discriminator, ema)
+    head = None
+    if model.label_head is not None:
+        *_, last_stage = features.stages(
+            model, generator.variables, jnp.zeros((1, image_size, image_size, 3))
+        ).values()
+        key_head = jax.random.fold_in(key_g, 1)
+        head = network("model.label_head", model.label_head, key_head, *last_stage.shape[1:])
+    averages = [
+        jax.tree.map(jnp.copy, of.variables) if model.averaged and of is not None else None
+        for of in (generator, head)
+    ]
+    step = jnp.zeros((), jnp.int32)
+    return TrainState(step, generator, discriminator, averages[0], head, averages[1])
 
 
 @jax.jit
@@ -253,6 +291,18 @@ def fill(
     return jnp.where(mask > 0, composite, real)
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def classified(model: Model, generator: Variables, head: Variables, images: Images) -> Labels:
+    """The class of each image, by a label head on the generator's encoder: the likeliest.
+
+    The encoder is given the whole images, and BatchNorm uses its running statistics.
+    """
+    assert model.label_head is not None
+    *_, last_stage = features.stages(model, generator, masks.to_float(images)).values()
+    logits: Any = model.label_head.apply(head, last_stage, train=False)
+    return jnp.argmax(logits, axis=-1)
+
+
 def random_flip(key: PRNGKeyArray, images: Pixels) -> Pixels:
     """Each image flipped left to right with probability one half."""
     flip = jax.random.bernoulli(key, shape=(images.shape[0], 1, 1, 1))
@@ -285,13 +335,13 @@ def _scalar(term: str, function: Callable[..., Any], *args: Any) -> Float[Array,
 
 def _network(
     part: str, shape: tuple[int, ...], module: nn.Module, params: Any, batch_stats: Any, x: Array
-) -> tuple[Array, Any]:
-    """A training pass: the module's output, of this shape, and its new BatchNorm statistics."""
+) -> tuple[Array, Any, dict[str, Any]]:
+    """A training pass: the output, of this shape, new BatchNorm statistics, all collections."""
     variables = {"params": params, "batch_stats": batch_stats}
-    apply = functools.partial(module.apply, train=True, mutable=["batch_stats"])
+    apply = functools.partial(module.apply, train=True, mutable=["batch_stats", STAGES])
     output, updated = _called(part, apply, variables, x)
     _expect(shape, output, part)
-    return output, updated.get("batch_stats", batch_stats)
+    return output, updated.get("batch_stats", batch_stats), dict(updated)
 
 
 def _update(model: Model, network: NetworkState, grads: Any, learning_rate: Array) -> NetworkState:

@@ -1,6 +1,6 @@
 """A trained generator, read back from its run folder."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,9 +26,10 @@ from ctxenc.state import Model, Variables
 class TrainedModel:
     """One checkpoint's generator with what is needed to use it.
 
-    `saved` is the run's configuration as this version reads it, `config` the same, checked.
-    `fill_value` fills the hole before the generator sees the image, in [-1, 1]; `averaged` says
-    whether `variables` are the moving average of those that training left.
+    `saved` is the run's configuration as this version reads it, `config` the same, checked; `model`
+    hides what is missing, also where nothing was hidden in training. `fill_value` fills the hole
+    before the generator sees the image, in [-1, 1]; `averaged` says whether `variables` are the
+    moving average of those that training left.
     """
 
     run: Run
@@ -46,7 +47,7 @@ class TrainedModel:
     ) -> "TrainedModel":
         """The generator of a run folder.
 
-        `checkpoint` is ``best`` (by validation PSNR; the latest where none came before a save),
+        `checkpoint` is ``best`` (by validation; the latest where none came before a save),
         ``latest``, or the number of a saved step; `raw` takes the weights as the last step left
         them, also where an average was kept.
 
@@ -61,6 +62,8 @@ class TrainedModel:
         runtime.platform()  # or refused
         config = check(saved)
         model = build.model(config)
+        if not model.prediction.hides:
+            model = replace(model, prediction=replace(model.prediction, hides=True))
         if not run.checkpoints.is_dir():
             raise UserError(f"{run.path}: no checkpoint yet ({run.checkpoints})")
         step = _wanted(run.checkpoints, checkpoint)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ctxenc import masks, prediction
+from ctxenc.errors import UserError
 from ctxenc.masks import boxes
 from ctxenc.prediction import Prediction
 
@@ -104,3 +105,36 @@ def test_boxes_are_told_from_other_shapes():
     assert not fills_boxes(box, size=(3, 2))
     assert not fills_boxes(box, cross, size=(2, 3))
     assert not fills_boxes(cross, size=(3, 3))
+
+
+def chosen_for(*shares):
+    """The geometry for masks whose upper part is missing, by turns so much of the image."""
+    several = jnp.stack([jnp.arange(6)[:, None] < 6 * share for share in shares])
+
+    def strategy(key, batch, height, width):
+        drawn = several[jax.random.randint(key, (batch,), 0, len(several))]
+        return jnp.ones((1, 1, width, 1)) * drawn[..., None]
+
+    others = {"predict": None, "overlap": 0.0, "discriminator_input": "prediction"}
+    return prediction.chosen(strategy, 6, (3, 6), mask_channel=True, **others)
+
+
+@pytest.mark.parametrize(
+    ("shares", "found"),
+    [((0.5, 1), "50 to 100"), ((0, 0.5), "0 to 50"), ((0, 1), "0 to 100"), ((0,), "0 to 0")],
+)
+def test_masks_that_cover_all_or_nothing_of_some_images_are_refused(shares, found):
+    with pytest.raises(UserError, match=f"^mask: {found} % of an image are missing") as raised:
+        chosen_for(*shares)
+    assert "\n" not in str(raised.value)
+
+
+def test_where_masks_cover_everything_all_is_predicted_and_nothing_hidden():
+    geometry, mask = chosen_for(1), jnp.ones_like(BOX)
+    assert (geometry.whole, geometry.window, geometry.box) == (True, (6, 6), None)
+    assert not geometry.hides
+    given = geometry.generator_input(IMAGE, mask, jnp.zeros(3))
+    np.testing.assert_array_equal(given[..., :3], IMAGE)
+    assert not given[..., 3:].any()
+    np.testing.assert_array_equal(geometry.composite(IMAGE, -IMAGE, mask), -IMAGE)
+    assert chosen_for(0.5).hides

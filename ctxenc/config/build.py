@@ -18,8 +18,11 @@ from ctxenc.config import schema
 from ctxenc.config.instantiate import locate, made, strategy, target
 from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, Images, in_memory
+from ctxenc.data.labels import labels_of
 from ctxenc.errors import UserError
 from ctxenc.losses import Adversarial, Loss
+from ctxenc.models.label_head import LabelHead
+from ctxenc.models.residual import ResidualGenerator
 from ctxenc.parallel import devices
 from ctxenc.prediction import chosen
 from ctxenc.state import Model
@@ -28,15 +31,36 @@ from ctxenc.tracking import Tracker
 SPLITS = ("train", "validation", "test")
 
 
-def model(config: Config) -> Model:
+def classes(config: Config) -> int:
+    """How many classes the labels have that a term of the loss is of; 0 where no term is.
+
+    Raises:
+        UserError: the images cannot be had, have no labels, or one class.
+    """
+    if config.loss.get("label") is None:
+        return 0
+    opened = dataset(config)
+    names = labels_of(opened.train, f"loss.label with the data set {opened.name}").names
+    if len(names) < 2:
+        raise UserError(
+            f"loss.label with the data set {opened.name}: its images are of one class, "
+            f"{', '.join(names)}; expected two or more"
+        )
+    return len(names)
+
+
+def model(config: Config, classes: int = 0) -> Model:
     """What a configuration trains. Equal configurations give the same object: one compilation.
+
+    A label head, where there is one, tells so many `classes` apart.
 
     Raises:
         UserError: an option is bad, or masks, predictions and what the discriminator sees do not
             fit together.
     """
     static = {name: getattr(config, name) for name in schema.keys(lambda k: k.role is Role.STATIC)}
-    return _model(json.dumps({**static, "averaged": config.ema_decay is not None}))
+    averaged = config.ema_decay is not None
+    return _model(json.dumps({**static, "averaged": averaged, "classes": classes}))
 
 
 @functools.cache  # what JAX has compiled for one stays in memory anyway
@@ -76,6 +100,7 @@ def _model(static_json: str) -> Model:
         flip=static["flip"],
         augment=target(static["augment"], "augment", positional=2),
         averaged=static["averaged"],
+        label_head=LabelHead(static["classes"]) if static["classes"] else None,
         bfloat16_products=products_alone,
     )
 
@@ -121,13 +146,22 @@ def check_model(model: Model, config: Config) -> None:
             f"context_weight={config.context_weight:g}: must be 1, as nothing visible is "
             "predicted; overlap=… or predict=image would"
         )
+    shown = not model.prediction.hides and config.weights[0]
+    if shown and isinstance(model.generator, ResidualGenerator):
+        raise UserError(
+            "model=residual: adds to what it is given, which mask=whole leaves as it is: there "
+            "would be nothing to learn; expected another, such as model=cifar_half"
+        )
     size, (everywhere, divided) = config.image_size, devices.shardings()
     images = jax.ShapeDtypeStruct((config.batch_size, size, size, 3), jnp.uint8, sharding=divided)
     numbers = jax.eval_shape(lambda: hyperparameters(config, np.zeros(3), 1))
     key = jax.eval_shape(lambda: jax.random.key(0))
     hyper, key = devices.on_devices((numbers, key), everywhere)
     state = devices.on_devices(step.init.eval_shape(model, key, size), everywhere)
-    step.train_step.eval_shape(model, state, images, hyper, key)
+    labels = None
+    if model.label_head is not None:
+        labels = jax.ShapeDtypeStruct(images.shape[:1], jnp.int32, sharding=divided)
+    step.train_step.eval_shape(model, state, images, hyper, key, labels)
 
 
 def hyperparameters(

@@ -15,6 +15,7 @@ from ctxenc.config.instantiate import check_allowed, converted, unknown_options
 from ctxenc.config.schema import Config, Key
 from ctxenc.errors import UserError
 from ctxenc.losses import Loss
+from ctxenc.metrics.registry import LABEL_ACCURACY
 
 log = logging.getLogger(__name__)
 
@@ -146,8 +147,10 @@ def _check_together(config: Config) -> None:
             f"lambda_adv={config.lambda_adv:g}: must be 0 to 1 while lambda_rec is null, "
             "since lambda_rec is then 1 - lambda_adv; set lambda_rec to go beyond"
         )
-    if config.weights == (0.0, 0.0):
+    if not any(config.weights) and not config.lambda_label:
         raise UserError("lambda_rec=0 lambda_adv=0: nothing is left to learn from")
+    if config.monitor == LABEL_ACCURACY and config.loss.get("label") is None:
+        raise UserError(f"monitor={config.monitor}: expected a loss with a label term: loss=labels")
     for name, key in schema.keys(lambda key: key.term).items():
         weight = getattr(config, name)
         if weight > 0 and config.loss.get(key.term) is None:

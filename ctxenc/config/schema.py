@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ctxenc.config.keys import UNCHANGED, Key, Role, group, key
-from ctxenc.metrics.registry import MAIN, measured_in_training
+from ctxenc.metrics.registry import LABEL_ACCURACY, MAIN, measured_in_training
 
 NETWORKS = ("generator", "discriminator")
 HALF = "${half:${image_size}}"  # a number in every composed configuration (`ctxenc.config.compose`)
@@ -134,6 +134,13 @@ class Config:
         at_least=0,
         term="gradient_penalty",
     )
+    lambda_label: float = key(
+        0.0,
+        Role.TRACED,
+        "weight of the loss's label term, where it has one",
+        at_least=0,
+        term="label",
+    )
     ema_decay: float | None = key(
         0.995,
         Role.TRACED,
@@ -235,7 +242,7 @@ class Config:
         MAIN,
         Role.IDLE,
         "validation metric by which a sweep ranks its runs, and which a search optimises",
-        one_of=measured_in_training(),
+        one_of=(*measured_in_training(), LABEL_ACCURACY),
     )
     samples_dir: str = key(
         "samples",
@@ -301,6 +308,11 @@ class Config:
         """(lambda_rec, lambda_adv), with lambda_rec = 1 - lambda_adv where it is null."""
         rec = 1.0 - self.lambda_adv if self.lambda_rec is None else self.lambda_rec
         return rec, self.lambda_adv
+
+    @property
+    def best_by(self) -> str:
+        """The validation metric that decides on the best step: of labels, where no pixel counts."""
+        return MAIN if any(self.weights) else LABEL_ACCURACY
 
 
 @functools.cache

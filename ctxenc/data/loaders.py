@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,14 @@ from jaxtyping import Array, Int, Shaped, UInt8
 from ctxenc.data.images import EpochImages, Images, MemoryImages
 from ctxenc.errors import UserError
 
-Batch = UInt8[Array, "batch height width 3"]
+Numbers = Int[np.ndarray, " images"]
+
+
+class Batch(NamedTuple):
+    """What a step is given."""
+
+    images: UInt8[Array, "batch height width 3"]
+    labels: Int[Array, " batch"] | None = None  # where some term of the loss is of them
 
 
 @dataclass(frozen=True)
@@ -63,22 +70,30 @@ class MemoryLoader:
 
     waited = 0.0  # seconds; gathering is the devices' own work
 
-    def __init__(self, images: MemoryImages, sampler: Sampler, start: int, sharding: NamedSharding):
+    def __init__(
+        self,
+        images: MemoryImages,
+        sampler: Sampler,
+        start: int,
+        sharding: NamedSharding,
+        labels: Numbers | None = None,
+    ):
         self._everywhere = NamedSharding(sharding.mesh, PartitionSpec())
         self._gather = _gathering(images, self._everywhere, sharding)
         self._sampler, self._step = sampler, start
+        self._labelled = functools.partial(_labelled, labels, sampler, sharding)
 
     def next_batch(self, running: Any) -> Batch:
         """The next batch; `running` is what the devices are still computing."""
-        own = self._sampler.indices(self._step)
+        own, step = self._sampler.indices(self._step), self._step
         self._step += 1
-        return self._gather(to_devices(own, self._everywhere, len(own)))
+        return self._labelled(step, self._gather(to_devices(own, self._everywhere, len(own))))
 
 
 @functools.lru_cache(maxsize=1)  # the jobs of a sweep share the split on the devices
 def _gathering(
     images: MemoryImages, everywhere: NamedSharding, sharding: NamedSharding
-) -> Callable[[Int[Array, " batch"]], Batch]:
+) -> Callable[[Int[Array, " batch"]], UInt8[Array, "batch height width 3"]]:
     take = jax.jit(functools.partial(jnp.take, axis=0), out_shardings=sharding)
     return functools.partial(take, to_devices(images.array, everywhere, len(images)))
 
@@ -105,7 +120,12 @@ class StreamedLoader:
 
 
 def decoded(
-    images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
+    images: Images,
+    sampler: Sampler,
+    start: int,
+    sharding: NamedSharding,
+    num_workers: int,
+    labels: Numbers | None = None,
 ) -> Iterator[Batch]:
     """The batches from step `start` on, decoded by `num_workers` threads."""
     import grain  # takes a fifth of a second, which images in memory need not spend
@@ -123,25 +143,46 @@ def decoded(
 
     steps = grain.MapDataset.range(start, np.iinfo(np.int64).max // sampler.batch_size)
     options = grain.ReadOptions(num_threads=num_workers, prefetch_buffer_size=2 * num_workers)
-    for batch in steps.map(batch_of).to_iter_dataset(options):
+    for step, batch in enumerate(steps.map(batch_of).to_iter_dataset(options), start):
         if isinstance(batch, UserError):
             raise batch
-        yield to_devices(batch, sharding, sampler.batch_size)
+        on_devices = to_devices(batch, sharding, sampler.batch_size)
+        yield _labelled(labels, sampler, sharding, step, on_devices)
+
+
+def _labelled(
+    labels: Numbers | None,
+    sampler: Sampler,
+    sharding: NamedSharding,
+    step: int,
+    images: UInt8[Array, "batch height width 3"],
+) -> Batch:
+    """The images of a step, with their labels where there are any."""
+    if labels is None:
+        return Batch(images)
+    own = sampler.indices(step)[own_rows(sharding, sampler.batch_size)]
+    return Batch(images, to_devices(labels[own], sharding, sampler.batch_size))
 
 
 Loader = MemoryLoader | StreamedLoader  # of training batches, endlessly
 
 
 def training_loader(
-    images: Images, sampler: Sampler, start: int, sharding: NamedSharding, num_workers: int
+    images: Images,
+    sampler: Sampler,
+    start: int,
+    sharding: NamedSharding,
+    num_workers: int,
+    labels: Numbers | None = None,
 ) -> Loader:
     """The batches of a training split from step `start` on, counted from 0, divided by `sharding`.
 
-    `num_workers` threads decode images that are not in memory.
+    `num_workers` threads decode images that are not in memory; `labels` are the images', where
+    batches are to have them.
     """
     if isinstance(images, MemoryImages):
-        return MemoryLoader(images, sampler, start, sharding)
-    return StreamedLoader(decoded(images, sampler, start, sharding, num_workers))
+        return MemoryLoader(images, sampler, start, sharding, labels)
+    return StreamedLoader(decoded(images, sampler, start, sharding, num_workers, labels))
 
 
 def own_rows(sharding: NamedSharding, batch_size: int) -> Int[np.ndarray, " rows"]:

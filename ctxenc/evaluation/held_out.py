@@ -92,6 +92,15 @@ class HeldOutSplit:
         """Every image's metrics for a baseline's fill (`ctxenc.baselines.prepared`)."""
         return self._measure(lambda batch: batch.filled(fill), first)
 
+    def classified_right(
+        self, variables: Variables, head: Variables, labels: Int[np.ndarray, " images"]
+    ) -> float:
+        """The share of the images whose label a label head finds."""
+        model = self.model
+        parts = [step.classified(model, variables, head, b.images) for b in self.batches()]
+        found = np.concatenate(jax.device_get(devices.whole(parts)))[: len(labels)]
+        return float(np.mean(found == labels))
+
     def _measure(
         self,
         fill: Callable[[Batch], Float[Array, "batch height width 3"]],

@@ -142,7 +142,7 @@ def _check_missing(test: HeldOutSplit) -> None:
     if missing["least"] <= 0 or missing["most"] >= 100:
         raise UserError(
             f"mask: {missing['least']:g} to {missing['most']:g} % of the test images are missing; "
-            "expected masks that leave some of every image missing and some visible"
+            "expected masks that leave some of every image missing and some visible: mask=center"
         )
 
 

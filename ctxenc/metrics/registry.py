@@ -1,6 +1,6 @@
 """Every metric, once: how it is computed, what it is called, and which way is better.
 
-All but the last four are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent, as in
+All but the last five are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent, as in
 Pathak et al. (2016), table 1. PSNR is averaged over images; the pooled PSNR is that of the mean
 squared error over all images, and differs from it by up to several decibels.
 
@@ -161,8 +161,12 @@ METRICS: dict[str, Metric] = {
     "fid": Metric("FID", "", 2, "lower", {}),
     "kid": Metric("KID × 1000", "", 2, "lower", {}),
     "lpips": Metric("LPIPS", "", 4, "lower", {}, interval=True),
+    "label_accuracy": Metric("label accuracy", "", 3, "higher", {}),  # a share of the images
 }
 """By the name that files, options and columns have."""
+
+LABEL_ACCURACY = "label_accuracy"
+"""Of a label head, on validation images; no fill has one."""
 
 MAIN = "psnr_db"
 """What decides on the best step, run and method where nothing else is asked for."""

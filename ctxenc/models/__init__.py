@@ -19,6 +19,10 @@ lists become tuples, as modules are static arguments of jitted functions. A gene
 ``mask_channel=true`` the mask is its fourth channel. Returned are (batch, out_height, out_width, 3)
 float32 in [-1, 1], of `output_size`: the hole's pixels or the whole image's, as ``predict`` says.
 
+A generator whose encoder is to be probed names the maps after each of its stages, first to last, by
+``self.sow("stages", "conv1", x)``: nothing is kept unless they are asked for
+(`ctxenc.features`), and nothing of the decoder is then computed.
+
 A discriminator is given `dtype`. It is called with (batch, height, width, 3) in [-1, 1], real or
 filled, and `train`, and returns (batch,) float32 logits: above zero for what looks real.
 

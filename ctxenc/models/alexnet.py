@@ -21,7 +21,7 @@ from jaxtyping import Array
 
 from ctxenc.errors import UserError
 from ctxenc.models.generator import RGB, EncoderDecoder, Pixels
-from ctxenc.models.layers import BatchNorm, ChannelwiseDense, Conv, Maps
+from ctxenc.models.layers import STAGES, BatchNorm, ChannelwiseDense, Conv, Maps
 
 SMALLEST = 99
 """Pixels of the smallest image of which 2×2 are left; the decoder would leave 1×1 as it is."""
@@ -60,12 +60,16 @@ class AlexNetGenerator(EncoderDecoder):
             layer = Conv(width, kernel_size=(side, side), **{"strides": 1, **plain, **options})
             return norm_relu(layer(x))
 
-        first, second, third, fourth, fifth = self.widths
-        x = pool(convolved(x, first, 11, strides=4, padding="VALID"))
-        x = pool(convolved(x, second, 5, feature_group_count=2))
-        x = convolved(x, third, 3)
-        x = convolved(x, fourth, 3, feature_group_count=2)
-        x = pool(convolved(x, fifth, 3, feature_group_count=2))  # pool5
+        def stage(name: str, x: Array) -> Array:
+            self.sow(STAGES, name, x)
+            return x
+
+        first, second, third, fourth, fifth = self.widths  # the stages' names are Caffe's
+        x = stage("pool1", pool(convolved(x, first, 11, strides=4, padding="VALID")))
+        x = stage("pool2", pool(convolved(x, second, 5, feature_group_count=2)))
+        x = stage("conv3", convolved(x, third, 3))
+        x = stage("conv4", convolved(x, fourth, 3, feature_group_count=2))
+        x = stage("pool5", pool(convolved(x, fifth, 3, feature_group_count=2)))
         x = ChannelwiseDense((x.shape[1], x.shape[2]), dtype=self.dtype)(x)
         x = convolved(x, fifth, 1)
         up = partial(self.up, kernel_size=(5, 5), padding=((2, 2), (2, 2)), use_bias=False)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from ctxenc.errors import UserError
 from ctxenc.models.layers import (
     GLOROT,
+    STAGES,
     BatchNorm,
     ChannelwiseDense,
     Conv,
@@ -133,9 +134,10 @@ class Generator(EncoderDecoder):
 
     def _predict(self, x: Maps, train: bool) -> Pixels:
         encoded = []
-        for width in self.widths:
+        for n, width in enumerate(self.widths, 1):
             x = nn.relu(Conv(width, dtype=self.dtype)(x))
             x = BatchNorm(dtype=self.dtype)(x, train=train)
+            self.sow(STAGES, f"conv{n}", x)
             encoded.append(x)
         x = self._join(x)
         x = nn.leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train), 0.2)
@@ -157,6 +159,7 @@ class Generator(EncoderDecoder):
                 x = Conv(self.decoder_widths[0], kernel_size=(1, 1), **whole)(x)
             return x
         x = Conv(self.bottleneck, kernel_size=x.shape[1:3], **whole)(x)
+        self.sow(STAGES, "bottleneck", x)
         return ConvTranspose(self.decoder_widths[0], kernel_size=self.start, **whole)(x)
 
     def _check(self, image: tuple[int, int]) -> None:

@@ -15,6 +15,7 @@ from ctxenc.ops import Padding, conv_general_dilated, conv_transpose
 Maps = Float[Array, "batch height width channels"]
 NewMaps = Float[Array, "batch out_height out_width features"]
 
+STAGES = "stages"  # the collection into which a generator sows its encoder's maps
 GAUSSIAN: Initializer = nn.initializers.normal(0.02)
 GLOROT: Initializer = nn.initializers.glorot_uniform()
 

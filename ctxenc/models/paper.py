@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from ctxenc.errors import UserError
 from ctxenc.models.discriminator import Discriminator, Logits
 from ctxenc.models.generator import RGB, EncoderDecoder, Pixels
-from ctxenc.models.layers import GAUSSIAN, BatchNorm, Conv, ConvTranspose, Maps
+from ctxenc.models.layers import GAUSSIAN, STAGES, BatchNorm, Conv, ConvTranspose, Maps
 
 TorchNorm = partial(BatchNorm, epsilon=1e-5, scale_init=lambda *args: 1 + GAUSSIAN(*args))
 """Batch normalisation with Torch's epsilon and the authors' gains."""
@@ -51,8 +51,10 @@ class PaperGenerator(EncoderDecoder):
         for i, width in enumerate(self.widths):
             x = Conv(width, **plain)(x)
             x = nn.leaky_relu(x if i == 0 else norm()(x, train=train), 0.2)
+            self.sow(STAGES, f"conv{i + 1}", x)
         x = Conv(self.bottleneck, kernel_size=x.shape[1:3], **whole)(x)
         x = nn.leaky_relu(norm()(x, train=train), 0.2)
+        self.sow(STAGES, "bottleneck", x)
         x = ConvTranspose(self.decoder_widths[0], kernel_size=self.start, **whole)(x)
         x = nn.relu(norm()(x, train=train))
         for width in self.decoder_widths[1:]:

@@ -14,18 +14,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ctxenc.metrics.registry import METRICS
+from ctxenc.metrics.registry import LABEL_ACCURACY, METRICS
 from ctxenc.run_folder.files import is_number, whole
 
 Records = list[dict[str, Any]]
 
-VALIDATED = ("psnr_db", "sharpness")  # metrics that are drawn
+VALIDATED = ("psnr_db", "sharpness", LABEL_ACCURACY)  # metrics that are drawn
 LOGGED = {  # by the panel's title, what is in it and how that is called there
     "generator loss (lower is better)": {
         "generator_loss": "weighted sum, which it minimises",
         "reconstruction_loss": "reconstruction",
     },
     "seam loss (lower is better)": {"seam_loss": "seam"},
+    "label loss (lower is better)": {"label_loss": "label"},
+    "training label accuracy (higher is better)": {"label_accuracy": "label"},
     "adversarial loss (lower: fools the discriminator)": {"adversarial_loss": "adversarial"},
     "discriminator loss (lower: tells better)": {
         "discriminator_loss": "what it minimises",
@@ -130,7 +132,8 @@ def _panels(
         metric, levels = METRICS[name], dict(to_beat.get(name, {}))
         levels |= {"real pixels 1": 1.0} if metric.better == "nearer 1" else {}
         better = ", ".join(filter(None, [metric.unit, f"{metric.better} is better"]))
-        title = f"validation {metric.title} of the hole ({better})"
+        of = "" if name == LABEL_ACCURACY else " of the hole"
+        title = f"validation {metric.title}{of} ({better})"
         panels.append(_Panel(title, validation, {name: "model"}, levels))
     chance = (
         {} if chance_loss is None else {f"{chance_loss:.3f}: cannot tell them apart": chance_loss}

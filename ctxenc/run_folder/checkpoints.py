@@ -2,12 +2,12 @@
 
 A checkpoint has items by purpose, so that who reads one does not depend on the others: `generator`
 (its variables and their average) is all that evaluating, filling and exporting read; `training`
-(step, optimizers, discriminator) is what resuming needs beside it; `sums` are the running sums of
-logged figures. Each has a checksum of its bits, since Orbax reads flipped ones without complaint.
+(step, optimizers, discriminator) is what resuming needs beside it, and `head` a label head, where
+there is one; `sums` are the running sums of logged figures. Each has a checksum of its bits, since
+Orbax reads flipped ones without complaint.
 """
 
 import logging
-import operator
 import shutil
 import sys
 from collections.abc import Iterator
@@ -31,14 +31,15 @@ from ctxenc.state import Logged, NetworkState, TrainState, Variables
 
 log = logging.getLogger(__name__)
 
-ITEMS = ("generator", "training", "sums")
+ITEMS = ("generator", "training", "head", "sums")
+SCORE = "score"  # of a validation, where the best has the highest of another figure than `MAIN`
 
 
 class Checkpoints:
     """The checkpoints of one run, saved in the background until the end of a ``with`` block.
 
     A process killed meanwhile leaves the checkpoint before. The latest two are kept, should one be
-    damaged, and the one with the best validation `psnr_db`. Several processes save together, each
+    damaged, and the one with the best validation. Several processes save together, each
     its own part. Where a checkpoint cannot be written, the next call says so with a `UserError`.
     """
 
@@ -50,11 +51,10 @@ class Checkpoints:
                 Path(path).rmdir()
         for step in saved_steps(folder):
             _score(folder / str(step))  # Orbax reads them all, and would not name the damaged one
-        score = operator.itemgetter(MAIN)
-        best = BestN(get_metric_fn=score, n=1, keep_checkpoints_without_metrics=False)
+        best = BestN(get_metric_fn=_scored, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             preservation_policy=AnyPreservationPolicy([LatestN(2), best]),
-            best_fn=score,
+            best_fn=_scored,
             cleanup_tmp_directories=True,  # what a killed process left half written
         )
         self._manager = ocp.CheckpointManager(self._folder, options=options, item_names=ITEMS)
@@ -81,15 +81,23 @@ class Checkpoints:
         state: TrainState,
         sums: Logged | None = None,
         figures: dict[str, float] | None = None,
+        best_by: str = MAIN,
     ) -> None:
-        """Start saving a state; without `figures` it can be the latest, but never the best."""
+        """Start saving a state; without `figures` it can be the latest, but never the best.
+
+        The best has the highest `best_by` of the figures.
+        """
         if step in self._saved:
             return
         if step in self._manager.all_steps():
             raise UserError(f"{self._folder / str(step)}: already there, and of another run")
         items = {"generator": _generator_item(state), "training": _training_item(state)}
+        if state.head is not None:
+            items["head"] = _head_item(state)
         if sums:
             items["sums"] = sums
+        if figures and best_by != MAIN:
+            figures = {**figures, SCORE: figures[best_by]}
         summed = {n: {"item": item, "checksum": checksum(item)} for n, item in items.items()}
         saves = {name: ocp.args.StandardSave(item) for name, item in summed.items()}
         with self._writing():
@@ -126,7 +134,7 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def best_step(folder: Path) -> int | None:
-    """The saved step with the best validation `psnr_db`; None where none came before a save."""
+    """The saved step with the best validation; None where none came before a save."""
     scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
     tested = [(score, step) for step, score in scores.items() if score is not None]
     return max(tested)[1] if tested else None
@@ -142,7 +150,9 @@ def restore(folder: Path, template: TrainState, step: int | None = None) -> Trai
     training = _restored(folder, step, "training", _training_item(template))
     network = NetworkState(**generator["variables"], opt_state=training["opt_state"])
     discriminator, ema = training.get("discriminator"), generator.get("ema")
-    return TrainState(training["step"], network, discriminator, ema)
+    head = {} if template.head is None else _restored(folder, step, "head", _head_item(template))
+    averaged = head.get("ema")
+    return TrainState(training["step"], network, discriminator, ema, head.get("network"), averaged)
 
 
 def restore_generator(
@@ -205,6 +215,11 @@ def _training_item(state: TrainState) -> dict[str, Any]:
     return item if state.discriminator is None else {**item, "discriminator": state.discriminator}
 
 
+def _head_item(state: TrainState) -> dict[str, Any]:
+    item = {"network": state.head}
+    return item if state.head_ema is None else {**item, "ema": state.head_ema}
+
+
 def _read(reader: ocp.StandardCheckpointer, at: Path, wanted: PyTree) -> Any:
     """An item of a checkpoint, whose checksum has to be that of its bits."""
     saved = reader.restore(at, wanted)
@@ -235,16 +250,21 @@ def _restored(folder: Path, step: int | None, item: str, template: PyTree) -> An
 
 
 def _score(checkpoint: Path) -> float | None:
-    """The `psnr_db` of the validation before a checkpoint was saved; None without one."""
+    """What the validation before a checkpoint was saved counts for; None without one."""
     file = checkpoint / "metrics" / "metrics"
     try:
         files.check_regular(checkpoint)
-        return files.read_json(file, {MAIN: files.NUMBER})[MAIN] if file.exists() else None
+        schema = {MAIN: files.NUMBER, SCORE: files.NUMBER}
+        return _scored(files.read_json(file, schema)) if file.exists() else None
     except (UserError, KeyError) as error:
         raise UserError(
             f"{checkpoint}: the checkpoint is damaged ({_reason(error)}); "
             "without its folder the others can be read"
         ) from error
+
+
+def _scored(figures: dict[str, float]) -> float:
+    return figures.get(SCORE, figures[MAIN])
 
 
 def _without_closed_loops(lost: Any) -> None:

@@ -22,7 +22,7 @@ from ctxenc.baselines import to_beat
 from ctxenc.config.schema import Config
 from ctxenc.data.loaders import Loader
 from ctxenc.errors import UserError
-from ctxenc.metrics.registry import MAIN, METRICS, measured_in_training
+from ctxenc.metrics.registry import MAIN, METRICS
 from ctxenc.report.progress import Bar
 from ctxenc.run_folder.files import is_number
 from ctxenc.run_folder.folder import Run
@@ -89,6 +89,7 @@ class RunLog(AbstractContextManager["RunLog"]):
     sums: Logged | None  # of the figures since the last line, and over how many `steps`
     chance_loss: float | None  # of a discriminator that cannot tell real from filled
     baselines: dict[str, Any]  # the validation figures that a model has to beat
+    best_by: str = MAIN  # the validation metric of which the best step has most
 
     def __post_init__(self) -> None:
         self._validations = self.run.lines("validation")
@@ -157,21 +158,22 @@ class RunLog(AbstractContextManager["RunLog"]):
         self._validations.append(self._write("validation", at, figures))
         shown = {
             n: f"{METRICS[n].heading} {METRICS[n].shown(figures[n])}"
-            for n in measured_in_training()
+            for n in METRICS
             if n in figures  # no thin hole has a sharpness
         }
-        shown[MAIN] += f" ({', '.join(to_beat(self.baselines))})"
+        if fills := to_beat(self.baselines):
+            shown[MAIN] += f" ({', '.join(fills)})"
         log.info("step %d: validation %s", at, ", ".join(shown.values()))
         self.restart_clock(at)
 
     def summarise(self) -> None:
         """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
         kept = ("step", *METRICS)  # not those of the raw weights
-        lines = [line for line in self._validations if is_number(line.get(MAIN))]
+        lines = [line for line in self._validations if is_number(line.get(self.best_by))]
         figures = [{n: v for n, v in line.items() if n in kept and is_number(v)} for line in lines]
         if not figures:
             return
-        best = max(figures, key=lambda line: line[MAIN])
+        best = max(figures, key=lambda line: line[self.best_by])
         summary = {"split": "validation", "step": figures[-1]["step"]}
         summary |= {"last": figures[-1], "best": best}
         summary |= {"baselines": self.baselines, "chance_loss": self.chance_loss}

@@ -23,6 +23,8 @@ from ctxenc.state import TrainState
 class Samples:
     """Writes the grids: real, masked, filled, and below them the harmonic fill.
 
+    Where nothing is hidden, the second row is the images again, and there is no harmonic fill.
+
     They go through the validation's own programs, so that nothing more is compiled for them.
     """
 
@@ -44,10 +46,14 @@ class Samples:
         images = self._joined(devices.whole([batch.images for batch in self._batches]))
         mask = self._joined(devices.whole([batch.mask for batch in self._batches]))
         real = masks.to_float(jnp.asarray(images))
-        masked = masks.apply(real, jnp.asarray(mask), jnp.asarray(np.asarray(self.fill_value)))
-        self._rows = {"real": np.asarray(real), "masked": np.asarray(masked)}
-        harmonic = Harmonic()
-        self._harmonic = self._measured([batch.filled(harmonic) for batch in self._batches])
+        self._rows = {"real": np.asarray(real), "given": np.asarray(real)}
+        self._harmonic: tuple[np.ndarray, list[str]] | None = None
+        if self.validation.model.prediction.hides:
+            fill_value = jnp.asarray(np.asarray(self.fill_value))
+            masked = masks.apply(real, jnp.asarray(mask), fill_value)
+            self._rows = {"real": np.asarray(real), "masked": np.asarray(masked)}
+            harmonic = Harmonic()
+            self._harmonic = self._measured([batch.filled(harmonic) for batch in self._batches])
 
     def save(self, at: int, state: TrainState) -> None:
         """Have the grid of a step written."""
@@ -55,14 +61,17 @@ class Samples:
         filled, captions = self._measured(
             [step.fill(model, variables, b.images, b.mask, fill) for b in self._batches]
         )
-        title = f"{self.run_title}, step {at:,}\n{self.of}; below each fill, the PSNR of its hole"
+        measured = "fill, the PSNR of its hole" if self._harmonic else "prediction, its PSNR"
+        title = f"{self.run_title}, step {at:,}\n{self.of}; below each {measured}"
         file = self.folder / sample_name(at)
 
         def write() -> None:
-            ours = grids.captioned(title, self._rows | {"filled": filled}, captions)
-            harmonic, its_captions = self._harmonic
-            theirs = grids.captioned("", {"harmonic\nfill": harmonic}, its_captions)
-            grids.save(file, grids.joined([ours, theirs], axis=0))
+            name = "filled" if self._harmonic else "predicted"
+            parts = [grids.captioned(title, self._rows | {name: filled}, captions)]
+            if self._harmonic:
+                harmonic, its_captions = self._harmonic
+                parts.append(grids.captioned("", {"harmonic\nfill": harmonic}, its_captions))
+            grids.save(file, grids.joined(parts, axis=0))
             self.trackers.grid(at, file)
 
         self.background.submit(write)

@@ -159,7 +159,7 @@ BAD = {
     "+lambda_adv=1": "+lambda_adv: it has a value already; expected lambda_adv=…, without +",
     "experiment=paper_center": "experiment: nothing of it is chosen; expected +experiment=…",
     "mask.blocks=3": "mask.blocks: not an option of this mask; expected mask=blocks with it",
-    "+experiment=nope": "experiment=nope: expected cifar10_center, cifar10_random",
+    "+experiment=nope": "experiment=nope: expected autoencoder, cifar10_center",
     "learning_rate=1": "learning_rate: no such key; did you mean learning_rate_g or learning",
     "nonsense=1": "nonsense: no such key",
     "+nonsense=1": "nonsense: no such key",

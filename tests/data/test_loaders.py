@@ -48,18 +48,18 @@ def one_device():
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
-def memory(count, sampler, start=0):
-    return MemoryLoader(MemoryImages(numbered(count)), sampler, start, one_device())
+def memory(count, sampler, start=0, labels=None):
+    return MemoryLoader(MemoryImages(numbered(count)), sampler, start, one_device(), labels)
 
 
-def streamed(count, sampler, start=0, num_workers=2):
+def streamed(count, sampler, start=0, num_workers=2, labels=None):
     images = MemoryImages(numbered(count))
-    return StreamedLoader(decoded(images, sampler, start, one_device(), num_workers))
+    return StreamedLoader(decoded(images, sampler, start, one_device(), num_workers, labels))
 
 
 def shown(loader, steps):
     """The indices of the images in the next batches."""
-    return [np.asarray(loader.next_batch(None))[:, 0, 0, 0].tolist() for _ in range(steps)]
+    return [np.asarray(loader.next_batch(None).images)[:, 0, 0, 0].tolist() for _ in range(steps)]
 
 
 LOADERS = pytest.mark.parametrize("loader", [memory, streamed])
@@ -71,9 +71,21 @@ def test_both_loaders_give_the_same_batches(num_workers):
     assert sampler.steps_per_epoch == 3
     loaders = memory(10, sampler), streamed(10, sampler, num_workers=num_workers)
     for _ in range(7):
-        here, there = (loader.next_batch(None) for loader in loaders)
+        here, there = (loader.next_batch(None).images for loader in loaders)
         assert here.dtype == there.dtype == np.uint8
         np.testing.assert_array_equal(here, there)
+
+
+@LOADERS
+@pytest.mark.parametrize("start", [0, 5])
+def test_labels_are_those_of_a_batchs_images_in_any_epoch(loader, start):
+    sampler = Sampler(size=10, batch_size=3, seed=7)
+    labelled = loader(10, sampler, start, labels=np.arange(10, dtype=np.int32))
+    for step in range(start, start + 7):
+        images, labels = labelled.next_batch(None)
+        assert labels.dtype == np.int32
+        assert np.asarray(images)[:, 0, 0, 0].tolist() == np.asarray(labels).tolist()
+        assert np.asarray(labels).tolist() == sampler.indices(step).tolist()
 
 
 @LOADERS
@@ -131,7 +143,7 @@ def cut(sampler, start, steps, num_workers=2):
     """(number, top, left) of each image in the next batches."""
     images = RandomCrops(Ramps(sampler.size), 2, 200)
     loader = StreamedLoader(decoded(images, sampler, start, one_device(), num_workers))
-    return [np.asarray(loader.next_batch(None))[:, 0, 0].tolist() for _ in range(steps)]
+    return [np.asarray(loader.next_batch(None).images)[:, 0, 0].tolist() for _ in range(steps)]
 
 
 def test_random_crops_depend_on_seed_epoch_and_image_alone():
@@ -204,10 +216,13 @@ assert len(jax.devices()) == 4
 images = np.random.default_rng(0).integers(0, 256, (20, 2, 2, 3), np.uint8)
 sharding = NamedSharding(jax.make_mesh((4,), ("data",)), PartitionSpec("data"))
 sampler = Sampler(size=20, batch_size=8, seed=0)
-gathered = MemoryLoader(MemoryImages(images), sampler, 1, sharding)
-streamed = StreamedLoader(decoded(MemoryImages(images), sampler, 1, sharding, num_workers=2))
+classes = np.arange(20, dtype=np.int32)
+gathered = MemoryLoader(MemoryImages(images), sampler, 1, sharding, classes)
+streamed = StreamedLoader(decoded(MemoryImages(images), sampler, 1, sharding, 2, classes))
 for step in (1, 2, 3):
-    for batch in (gathered.next_batch(None), streamed.next_batch(None)):
+    for batch, labels in (gathered.next_batch(None), streamed.next_batch(None)):
+        assert [s.data.shape for s in labels.addressable_shards] == [(2,)] * 4
+        np.testing.assert_array_equal(labels, sampler.indices(step))
         assert batch.sharding.is_equivalent_to(sharding, 4), batch.sharding
         assert [s.data.shape[0] for s in batch.addressable_shards] == [2] * 4
         np.testing.assert_array_equal(batch, images[sampler.indices(step)])
@@ -258,12 +273,16 @@ def check(batch, expected):
     for shard in batch.addressable_shards:
         np.testing.assert_array_equal(shard.data, expected[shard.index])
 
-gathered = loaders.MemoryLoader(MemoryImages(pixels[:20]), sampler, 1, sharding)
+numbers = np.arange(20, dtype=np.int32)
+gathered = loaders.MemoryLoader(MemoryImages(pixels[:20]), sampler, 1, sharding, numbers)
 trained = Streamed(pixels[:20])
-streamed = loaders.StreamedLoader(loaders.decoded(trained, sampler, 1, sharding, num_workers=1))
+streamed = loaders.StreamedLoader(loaders.decoded(trained, sampler, 1, sharding, 1, numbers))
 for step in (1, 2, 3):
     for loader in (gathered, streamed):
-        check(loader.next_batch(None), pixels[sampler.indices(step)])
+        images, labels = loader.next_batch(None)
+        check(images, pixels[sampler.indices(step)])
+        for shard in labels.addressable_shards:
+            np.testing.assert_array_equal(shard.data, sampler.indices(step)[shard.index])
 for step in (1, 2, 3):  # one batch after the other, ahead of need
     asked = trained.asked[4 * step - 4 : 4 * step]
     assert sorted(asked) == sorted(sampler.indices(step)[own].tolist())

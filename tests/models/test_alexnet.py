@@ -75,5 +75,6 @@ def test_bfloat16_is_of_every_layer_and_of_no_variable():
     network = AlexNetGenerator(output_size=(227, 227), dtype=jnp.bfloat16)
     y, variables, made = shapes(network, 2, 227, 227, 3)
     assert {layer.dtype for layer in made.values()} == {jnp.dtype(jnp.bfloat16)}
-    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    kept = variables["params"], variables["batch_stats"]
+    assert {leaf.dtype for leaf in jax.tree.leaves(kept)} == {jnp.dtype(jnp.float32)}
     assert y.dtype == jnp.float32

@@ -111,6 +111,28 @@ def test_damaged_test_figures_are_named_before_anything_is_written(tmp_path):
                 read(tmp_path)
 
 
+def test_the_best_may_be_by_another_figure(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        for step, score in {1: 0.2, 2: 0.9, 3: 0.5, 4: 0.4}.items():
+            figures = {"psnr_db": float(step), "label_accuracy": score}
+            checkpoints.save(step, small_state(step), None, figures, "label_accuracy")
+    assert saved.saved_steps(tmp_path) == [2, 3, 4]
+    assert saved.best_step(tmp_path) == 2
+
+
+def test_a_label_head_and_its_average_come_back(tmp_path):
+    with_head = {n: small_state(n, ema=True).replace(head=small_state(n).generator) for n in (0, 3)}
+    averaged = {n: s.replace(head_ema=s.head.variables) for n, s in with_head.items()}
+    for states in (with_head, averaged):
+        folder = tmp_path / str(states is averaged)
+        with Checkpoints(folder) as checkpoints:
+            checkpoints.save(3, states[3])
+        restored = saved.restore(folder, states[0], 3)
+        assert jax.tree.structure(restored) == jax.tree.structure(states[3])
+        for found, expected in zip(*map(jax.tree.leaves, (restored, states[3])), strict=True):
+            np.testing.assert_array_equal(found, expected)
+
+
 def test_the_latest_of_equally_good_checkpoints_is_the_best(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         for step in (1, 2):
