@@ -29,7 +29,9 @@ for validation.
 **A split** of more images is any object with a length, an ``image_size`` and ``images[index]``: a
 uint8 array of shape (image_size, image_size, 3), the same for the same index, asked for by several
 threads at once. It is decoded into memory where it fits, and else streamed. What tells its images
-apart is ``identity(index) -> bytes``, where it has that, or else their pixels, once decoded.
+apart is ``identity(index) -> bytes``, where it has that, or else their pixels, once decoded. Where
+its images have classes, it says them by ``labels() -> ctxenc.data.labels.Labels``, and
+`MemoryImages` is given such a function.
 
 **Pictures of any size** (`ctxenc.data.images.Pictures`) are cut and resized by
 `Dataset.of_pictures`; `ctxenc.data.folder` is an example.

@@ -9,13 +9,16 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ctxenc.data import cache, image_files
 from ctxenc.data.images import HELD_OUT, Dataset, Picture
+from ctxenc.data.labels import Labels
 from ctxenc.data.walk import files_below
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
@@ -38,9 +41,26 @@ class ImageFiles:
 
     root: Path
     names: Sequence[str]
+    level: int = 0  # how many folders deep those are that are classes
+    classes: Sequence[str] = ()  # of all splits' images
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def labels(self) -> Callable[[], Labels] | None:
+        """What says which class's folder each is in; None where there is no such folder."""
+        return self._labels if self.classes else None
+
+    def _labels(self) -> Labels:
+        positions = {folder: number for number, folder in enumerate(self.classes)}
+        found = [positions.get(_class(name, self.level), -1) for name in self.names]
+        if -1 in found:
+            raise UserError(
+                f"{self.root / self.names[found.index(-1)]}: in no class's folder; expected one "
+                "subfolder a class"
+            )
+        return Labels(np.array(found, int), tuple(self.classes))
 
     def read(self, index: int, at_least: int) -> Picture:
         """One picture."""
@@ -59,6 +79,11 @@ class ImageFiles:
             raise _changed(file, error) from None
 
 
+def _class(name: str, level: int) -> str:
+    """The folder at a level of an image's name; nothing where it is not that deep."""
+    return next(iter(name.split("/")[level:-1]), "")
+
+
 def _changed(file: Path, error: Exception) -> UserError:
     return UserError(f"{file}: could be read at the start and cannot now: {error}")
 
@@ -69,8 +94,9 @@ def folder(
     """The JPEG, PNG and WebP images below a folder, where no hidden or system folder has them.
 
     Subfolders ``train``, ``val`` and ``test`` are the splits. Of splits that have no folder, a hash
-    of each file's content decides, so that the same picture is always on the same side. The options
-    are explained in ``conf/dataset/folder.yaml``.
+    of each file's content decides, so that the same picture is always on the same side. A split's
+    subfolders, or else the folder's, are the images' classes, for who asks for `labels`. The
+    options are explained in ``conf/dataset/folder.yaml``.
 
     Raises:
         UserError: no such folder, or no readable images for one of the splits; with a
@@ -87,7 +113,8 @@ def folder(
     if not names:
         raise UserError(f"dataset.path={path}: no {KINDS} images below it")
     hashes = content_hashes(root, names)
-    splits = _splits(root, names, hashes, test_fraction)
+    folders = _split_folders(names)
+    splits = _splits(root, folders, hashes, test_fraction)
     for role, chosen in splits.items():
         if not chosen and (role == "test" or test_fraction < 1):
             raise UserError(
@@ -95,7 +122,10 @@ def folder(
                 f"{role} split; expected more images, another dataset.test_fraction, or folders "
                 "train/, val/ and test/"
             )
-    pictures = {role: ImageFiles(root, chosen) for role, chosen in splits.items()}
+    level = 1 if folders else 0
+    every = {_class(image, level) for chosen in splits.values() for image in chosen}
+    classes = sorted(every - {""})
+    pictures = {role: ImageFiles(root, of, level, classes) for role, of in splits.items()}
     name = root.resolve().name
     return Dataset.of_pictures(name, **pictures, image_size=image_size, resize=resize)
 
@@ -120,17 +150,21 @@ def other_kinds(files: Iterable[Path], suffixes: Collection[str], kinds: str) ->
     return f"{total} {said} no {kinds}: {', '.join(first)}" if others else ""
 
 
-def _splits(
-    root: Path, names: Sequence[str], hashes: dict[str, str], test_fraction: float
-) -> dict[str, list[str]]:
-    """The names of each split's images, without what is also in a split that is held out from it.
+def _split_folders(names: Sequence[str]) -> list[str]:
+    """The folders that are splits, in the order test, validation, train; none without `train`.
 
     Where there is `val` and no `test`, `val` is what others report on: it is the test split.
     """
     tops = {top.lower(): top for top in (name.split("/")[0] for name in names if "/" in name)}
     found = [tops[name] for name in ("test", *VALIDATION_FOLDERS) if name in tops]
-    if "train" in tops and found:
-        folders = [*found[:2], tops["train"]]
+    return [*found[:2], tops["train"]] if "train" in tops and found else []
+
+
+def _splits(
+    root: Path, folders: Sequence[str], hashes: dict[str, str], test_fraction: float
+) -> dict[str, list[str]]:
+    """The names of each split's images, without copies of what is held out from it."""
+    if folders:
         parts = [[n for n in hashes if n.startswith(f"{top}/")] for top in folders]
         if unused := len(hashes) - sum(map(len, parts)):
             log.info("%s: %d images outside %s/ are not used", root, unused, "/, ".join(folders))

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from ctxenc.data.labels import Labels
 from ctxenc.errors import UserError
 
 MEMORY_LIMIT = 2**30  # bytes: splits that decode to more than this are streamed
@@ -32,7 +33,7 @@ class Images(Protocol):
     """RGB images of one square size; the same index always gives the same image.
 
     They may also have ``identity(index) -> bytes``, which tells an image from others; otherwise its
-    pixels do.
+    pixels do; and ``labels() -> Labels``, the class of each.
     """
 
     @property
@@ -60,6 +61,7 @@ class MemoryImages:
     """Decoded images, equal to themselves alone."""
 
     array: np.ndarray  # RGB, uint8, of shape (images, size, size, 3); it must not change
+    labels: Callable[[], Labels] | None = None  # of those that have classes
 
     def __post_init__(self) -> None:
         kind, shape = self.array.dtype, self.array.shape
@@ -82,7 +84,10 @@ class MemoryImages:
 
 @runtime_checkable
 class Pictures(Protocol):
-    """Pictures of any size, by index, decoded when asked for."""
+    """Pictures of any size, by index, decoded when asked for.
+
+    They may also have ``labels() -> Labels``, the class of each.
+    """
 
     def __len__(self) -> int: ...
 
@@ -111,6 +116,11 @@ class Photographs:
                 f"dataset.resize={self.resize}: must be from image_size={self.image_size} to "
                 f"{LARGEST}, or null"
             )
+
+    @property
+    def labels(self) -> Callable[[], Labels] | None:
+        """What reads the pictures' classes; None where they have none."""
+        return getattr(self.pictures, "labels", None)
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -218,7 +228,8 @@ def in_memory(images: Images) -> Images:
     too_many = len(images) * images.image_size**2 * 3 > MEMORY_LIMIT
     if isinstance(images, MemoryImages | EpochImages) or too_many:
         return images
-    return MemoryImages(decode(images, range(len(images))))
+    labels = getattr(images, "labels", None)
+    return MemoryImages(decode(images, range(len(images))), labels)
 
 
 def decode(images: Images, indices: Sequence[int]) -> UInt8[np.ndarray, "n size size 3"]:

@@ -9,17 +9,19 @@ import contextlib
 import functools
 import itertools
 import json
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from jaxtyping import Int
 from tensorflow_datasets.proto import tf_example_pb2
 
 from ctxenc.data import image_files
 from ctxenc.data.images import Dataset, Picture, held_out
+from ctxenc.data.labels import Labels
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 from ctxenc.run_folder.files import check_regular
@@ -35,7 +37,8 @@ class Records:
 
     source: Any  # serialized examples, by index
     within: Sequence[int]  # which of them are of this split,
-    labels: frozenset[int] | None  # and whose labels are wanted; None: all
+    wanted: Sequence[int] | None  # and have one of these labels, in order; None: any
+    class_names: Sequence[str]  # of all labels; empty where the dataset has none
     key: str
     feature: tfds.features.Image
     origin: str
@@ -48,20 +51,31 @@ class Records:
         Raises:
             UserError: there are none.
         """
-        found = self.within if self.labels is None else self._labelled(self.labels)
+        found = self.within
+        if self.wanted is not None:
+            kept = np.isin(self._numbers(found), self.wanted)
+            found = np.asarray(found)[kept].tolist()
         if not found:
-            of = "" if self.labels is None else " of these dataset.classes"
+            of = "" if self.wanted is None else " of these dataset.classes"
             raise UserError(f"{self.option}: expected a split with images{of} in it")
         return found
 
-    def _labelled(self, labels: Set[int]) -> list[int]:
-        found = []
-        for start in range(0, len(self.within), BLOCK):
-            block = self.within[start : start + BLOCK]
-            for index, record in zip(block, self.source.__getitems__(block), strict=True):
-                if _values(record, "label").int64_list.value[0] in labels:
-                    found.append(index)
-        return found
+    @property
+    def labels(self) -> Callable[[], Labels] | None:
+        """What reads the label of each image; None where the dataset has none."""
+        return self._labels if self.class_names else None
+
+    def _labels(self) -> Labels:
+        numbers = self._numbers(self.chosen)
+        if self.wanted is None:
+            return Labels(numbers, tuple(self.class_names))
+        names = tuple(self.class_names[number] for number in self.wanted)
+        return Labels(np.searchsorted(self.wanted, numbers), names)
+
+    def _numbers(self, positions: Sequence[int]) -> Int[np.ndarray, " positions"]:
+        blocks = (positions[at : at + BLOCK] for at in range(0, len(positions), BLOCK))
+        records = itertools.chain.from_iterable(map(self.source.__getitems__, blocks))
+        return np.array([_values(record, "label").int64_list.value[0] for record in records], int)
 
     def __len__(self) -> int:
         return len(self.chosen)
@@ -126,12 +140,14 @@ def tfds_images(
         splits["validation"], sources["validation"] = train_split, sources["train"]
         train, validation = held_out(len(sources["train"]))
         records |= {"train": train.tolist(), "validation": validation.tolist()}
-    labels = None if classes is None else _labels(builder, classes)
+    class_names = _class_names(features.get("label"))
+    wanted = None if classes is None else _wanted(builder.name, classes, class_names)
     pictures = {
         role: Records(
             source=sources[role],
             within=records[role],
-            labels=labels,
+            wanted=wanted,
+            class_names=class_names,
             key=image_key,
             feature=features[image_key],
             origin=f"{builder.info.full_name} {splits[role]}",
@@ -267,14 +283,20 @@ def check_classes(classes: Sequence[str], names: Sequence[str]) -> None:
         )
 
 
-def _labels(builder: tfds.core.DatasetBuilder, classes: Sequence[str]) -> frozenset[int]:
-    label = dict(builder.info.features or {}).get("label")
-    if not isinstance(label, tfds.features.ClassLabel):
+def _class_names(label: Any) -> list[str]:
+    """The names of a dataset's classes, in order; none where its labels are no classes."""
+    if isinstance(label, tfds.features.ClassLabel) and label.num_classes:
+        return list(label.names)
+    return []
+
+
+def _wanted(name: str, classes: Sequence[str], class_names: Sequence[str]) -> list[int]:
+    if not class_names:
         raise UserError(
-            f"dataset.classes=[{', '.join(classes)}]: {builder.name} has no labels; must be null"
+            f"dataset.classes=[{', '.join(classes)}]: {name} has no labels; must be null"
         )
-    check_classes(classes, label.names)
-    return frozenset(label.str2int(name) for name in classes)
+    check_classes(classes, class_names)
+    return sorted(class_names.index(wanted) for wanted in set(classes))
 
 
 def _values(record: bytes, key: str) -> Any:
