@@ -56,9 +56,9 @@ def names(model: Model, variables: Variables, image_size: int) -> tuple[str, ...
 
 
 def training_stages(model: Model, variables: Variables, images: Images) -> tuple[Maps, Any]:
-    """As `stages`, but normalised by these images' own statistics: (the maps, the new running ones).
+    """As `stages`, but normalised by these images' own statistics.
 
-    The statistics of the decoder's layers are as they would be after the same pass.
+    Returns (the maps, the new running statistics, those of the decoder's layers among them).
     """
     return _sown(model, variables, images, train=True)
 
