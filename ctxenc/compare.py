@@ -1,6 +1,7 @@
 """``python -m ctxenc.compare DIR…``: what differs between runs, and what came of it."""
 
 import argparse
+import os
 import sys
 
 from ctxenc.cli import program
@@ -21,7 +22,7 @@ def main() -> None:
 
         watch.watch(options.folders, options.sort)
         return
-    runs = records.load(options.folders)
+    runs = records.load(options.folders, workers=os.cpu_count() or 1)
     compared = sections.compare(
         runs,
         sort=options.sort,

@@ -17,6 +17,7 @@ from ctxenc.comparison.tables import (
     Column,
     Row,
     Table,
+    deviation,
     difference_row,
     ends_of,
     shared_decimals,
@@ -253,6 +254,6 @@ def _means(prefix: str, found: Sequence[Sequence[figures.Figures]]) -> list[Row]
             cell = spread(name, known, decimals)
             count = f" ({len(known)} of {len(group)})" if 0 < len(known) < len(group) else ""
             row[f"{prefix}.{name}"] = replace(cell, text=cell.text + count)
-            deviation = statistics.stdev(known) if len(known) > 1 else None
-            row[f"{prefix}.{name}.sd"] = Cell("", deviation)
+            sd = deviation(known) if len(known) > 1 else None
+            row[f"{prefix}.{name}.sd"] = Cell("", sd)
     return rows

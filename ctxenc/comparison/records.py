@@ -6,9 +6,11 @@ JSON, or a value of the wrong type. What a newer version wrote is kept.
 
 import functools
 import logging
+import multiprocessing
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,6 +28,8 @@ log = logging.getLogger(__name__)
 
 MOST_FOLDERS = 50_000  # looked into; a link to / must not take for ever
 DEEPEST = 12  # levels
+MANY = 2000  # runs: reading them takes longer than starting processes
+CHUNK = 250  # runs that a process reads at a time; they share the texts of their settings
 KILLED = "no process here trains it any more; resume=… goes on"
 OWN_KEYS = ("run", "state", "step", "seconds")  # of `Record.values`
 
@@ -103,9 +107,17 @@ class Record:
         return {**settings, **self.last, **best, **split, **known}
 
 
-def load(folders: Iterable[str | os.PathLike[str]]) -> list[Record]:
-    """The record of every run that `find` finds."""
-    return [read(path, label) for path, label in find(folders).items()]
+def load(folders: Iterable[str | os.PathLike[str]], *, workers: int = 1) -> list[Record]:
+    """The record of every run that `find` finds; of many, read by so many processes.
+
+    With more than one, a script that calls this must be safe to import, as `multiprocessing` says.
+    """
+    found = find(folders)
+    if workers == 1 or len(found) < MANY:
+        return [read(path, label) for path, label in found.items()]
+    spawn = multiprocessing.get_context("spawn")  # threads, such as JAX's, do not survive a fork
+    with ProcessPoolExecutor(workers, spawn) as pool:
+        return list(pool.map(read, found, found.values(), chunksize=CHUNK))
 
 
 def find(folders: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:

@@ -62,17 +62,20 @@ def _show(console: Console, table: Table, width: int) -> None:
             if beside:
                 console.print(_drawn(kept))
             else:
-                _show_below(console, *kept)
+                _show_below(console, width, *kept)
     console.print()
 
 
-def _show_below(console: Console, name: Visible, *part: Visible) -> None:
+def _show_below(console: Console, width: int, name: Visible, *part: Visible) -> None:
     """Each row's figures below its name."""
     with console.capture() as captured:
         console.print(_drawn(part))
     heads = [printable(name[0].title), *(cell.text for cell in name[1])]
     for head, line in zip(heads, captured.get().splitlines(), strict=True):
-        console.print(Text(head), end="\n" if head else "")
+        if cell_len(head) > width:
+            console.print(Text(head))
+        elif head:  # as they are: printing thousands one by one takes as long as all else
+            console.file.write(f"{head}\n")
         console.file.write(f"{' ' * INDENT}{line}\n")
 
 

@@ -7,11 +7,12 @@ kinds that it expects, or one line.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -46,13 +47,13 @@ NUMBER = Kind("a finite number", is_number)
 FLOAT = Kind("a number", lambda v: isinstance(v, int | float) and not isinstance(v, bool))
 COUNT = Kind("a whole number", lambda v: is_number(v) and isinstance(v, int) and v >= 0)
 ANYTHING = Kind("a value", lambda _: True)
-LIST = Kind("a list", lambda value: isinstance(value, list))
-MAPPING = Kind("a mapping", lambda value: isinstance(value, dict))
+LIST = Kind("a list", lambda value: type(value) is list)
+MAPPING = Kind("a mapping", lambda value: type(value) is dict)
 
 # What a file holds: a kind; [schema], a list; or {key: schema}, an object that may have others too,
 # with those of all keys that are not named under `OTHERS`. What is missing or null is not known.
 OTHERS = "*"
-Schema = Kind | list[Any] | Mapping[str, Any]
+Schema = Kind | list[Any] | dict[str, Any]
 
 
 @contextlib.contextmanager
@@ -193,9 +194,7 @@ def read_yaml(file: Path, schema: Schema) -> Any:
     return _read(file, "YAML", lambda: safe_yaml.load(read_text(file, MOST_YAML)), schema)
 
 
-def read_lines(
-    file: Path, schema: Mapping[str, Schema], last_bytes: int = 0
-) -> Iterator[dict[str, Any]]:
+def read_lines(file: Path, schema: dict[str, Any], last_bytes: int = 0) -> Iterator[dict[str, Any]]:
     """The objects of a file of JSON lines, one at a time: of a large one the text is never whole.
 
     Those torn, damaged or of another schema are left out. With `last_bytes`, those at its end.
@@ -235,32 +234,34 @@ def checked(value: Any, schema: Schema) -> Any:
     while level:  # without recursion, which has an end of its own
         if (depth := depth + 1) > safe_yaml.DEEPEST:
             raise ValueError("too deep")
-        if any(isinstance(v, int) and v.bit_length() > MOST_BITS for v in level):
+        if any(v.bit_length() > MOST_BITS for v in level if type(v) is int):
             raise ValueError("a number too large")
-        below = [v for v in level if isinstance(v, dict | list | tuple | set)]
-        for key in (k for of in below if isinstance(of, dict) for k in of):
-            if not isinstance(key, str):
+        mappings = [v for v in level if type(v) is dict]
+        for key in itertools.chain.from_iterable(mappings):
+            if type(key) is not str:
                 raise UserError(f"{key}: expected text for a key")
-        level = [v for of in below for v in (of.values() if isinstance(of, dict) else of)]
+        below = [*(of.values() for of in mappings), *(v for v in level if type(v) is list)]
+        level = list(itertools.chain.from_iterable(below))
     _check(value, schema, "")
     return value
 
 
 def _check(value: Any, schema: Schema, at: str) -> None:
-    kind = LIST if isinstance(schema, list) else MAPPING if isinstance(schema, Mapping) else schema
-    if not kind.holds(value):
-        words = repr(value)
-        got = f"{at}={words if len(words) <= 40 else words[:39] + '…'}: " if at else ""
-        raise UserError(f"{got}expected {kind.expected}")
-    inside: list[tuple[Any, Any, Schema]] = []
-    if isinstance(schema, list):
-        inside = [(number, v, schema[0]) for number, v in enumerate(value)]
-    elif isinstance(schema, Mapping):
+    if isinstance(schema, Kind):
+        if not schema.holds(value):
+            words = repr(value)
+            got = f"{at}={words if len(words) <= 40 else words[:39] + '…'}: " if at else ""
+            raise UserError(f"{got}expected {schema.expected}")
+    elif isinstance(schema, list):
+        _check(value, LIST, at)
+        for number, v in enumerate(value if schema[0] is not ANYTHING else ()):
+            _check(v, schema[0], f"{at}: {number}" if at else str(number))
+    elif isinstance(schema, dict):
+        _check(value, MAPPING, at)
         others = schema.get(OTHERS, ANYTHING)
-        inside = [(k, v, schema.get(k, others)) for k, v in value.items() if v is not None]
-    for key, v, of in inside:
-        if of is not ANYTHING:
-            _check(v, of, f"{at}: {key}" if at else str(key))
+        for key, v in value.items():
+            if v is not None and (of := schema.get(key, others)) is not ANYTHING:
+                _check(v, of, f"{at}: {key}" if at else str(key))
 
 
 def read_yaml_text(file: Path) -> str:

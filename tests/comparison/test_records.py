@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ctxenc.comparison import sections
+from ctxenc.comparison import records, sections
 from ctxenc.comparison.records import load, read
 from ctxenc.errors import UserError
+from ctxenc.run_folder.folder import Run
 from tests.fake_runs import damage, fake_run
 
 
@@ -35,6 +36,18 @@ def test_links_in_a_circle_end_and_name_a_run_once(tmp_path):
     fake_run(elsewhere / "other")
     (tmp_path / "linked").symlink_to(elsewhere)
     assert labels(tmp_path) == ["linked/other", "real/run"]
+
+
+def test_many_runs_are_read_by_several_processes_as_by_one(tmp_path, monkeypatch):
+    for number in range(5):
+        fake_run(tmp_path / str(number), 17.0 + number)
+    damage(Run(tmp_path / "2"), "summary.json", {"last": 3})
+    alone = load([tmp_path])
+    monkeypatch.setattr(records, "MANY", 5)
+    monkeypatch.setattr(records, "CHUNK", 2)
+    together = load([tmp_path], workers=2)
+    told = [(r.run.path, r.label, r.state, r.problem, r.values, r.settings) for r in together]
+    assert told == [(r.run.path, r.label, r.state, r.problem, r.values, r.settings) for r in alone]
 
 
 @pytest.mark.parametrize("name", ["empty", "nowhere"])
