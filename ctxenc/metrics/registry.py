@@ -1,6 +1,6 @@
 """Every metric, once: how it is computed, what it is called, and which way is better.
 
-All but SWD and what follows it are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent,
+All but SWD and what follows are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent,
 as in Pathak et al. (2016), table 1. PSNR is averaged over images; the pooled PSNR is that of the
 mean squared error over all images, and differs from it by up to several decibels.
 

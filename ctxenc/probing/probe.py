@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -14,11 +14,15 @@ from ctxenc.evaluation.evaluate import Progress, check_name
 from ctxenc.evaluation.load import check_held_out, which
 from ctxenc.metrics import bootstrap
 from ctxenc.probing import controls, features, labelled, linear, neighbours, pictures
+from ctxenc.probing import finetune as finetuning
 from ctxenc.probing.features import Encoder, Features
+from ctxenc.probing.finetune import share
 from ctxenc.probing.folder import Probe
 from ctxenc.probing.labelled import Labelled
+from ctxenc.state import Variables
 from ctxenc.trained import TrainedModel
 
+OWN, RANDOM = "this encoder", "random weights"  # what the progress says
 Classes = Int[np.ndarray, " images"]
 
 
@@ -78,13 +82,15 @@ def probe(
     check_name(name)
     if pool < 1:
         raise UserError(f"--pool {pool}: must be 1 or more")
+    shares = tuple(map(share, finetune))
     wanted = None if stages == "all" else [part.strip() for part in stages.split(",")]
     trained = TrainedModel.load(path, checkpoint, raw=raw)
     images, own_name, source = labelled.load(trained, overrides)
-    encoder = _encoder(trained, images, pool).only(wanted)
+    _encoder(trained, trained.variables, images, pool).only(wanted)  # or refused
     others = {_title(run): TrainedModel.load(run, checkpoint, raw=raw) for run in beside}
     for other in others.values():
         check_held_out(other.config.dataset, source)
+        _encoder(other, other.variables, images, pool)
     options = {"stages": stages, "pool": pool, "beside": [str(run) for run in beside]}
     name = name or own_name + _words(stages, pool) + which(trained, checkpoint, raw=raw)
     measured_on = {
@@ -96,42 +102,35 @@ def probe(
         "options": options,
     }
     written = Probe.of(trained.run, name)
-    if written.says(measured_on) and keep(written):
+    if written.says(measured_on) and _has(written, shares) and keep(written):
         return written
     known = _known(str(images.described), pool, stages)
-    judge = functools.partial(judged, images=images, progress=progress)
-    found = {"model": judge(encoder, "this encoder")}
-    random = f"random weights {trained.config.seed} {_network(trained)}"
-    if random not in known:
-        variables = controls.random_weights(
-            trained.model,
-            trained.config.seed,
-            images.train.images,
-            images.image_size,
-            images.batch_size,
-        )
-        fresh = features.of_network(trained.model, variables, images.image_size, pool)
-        known[random] = judge(fresh.only(wanted), "random weights")
-    found["random"] = known[random]
-    for title, other in others.items():
-        if (key := f"{other.run.path} {other.described}") not in known:
-            known[key] = judge(_encoder(other, images, pool), title)
-        found[title] = known[key]
+    networks = {
+        "model": _Network(OWN, trained, trained.variables),
+        "random": _Network(RANDOM, trained, None),
+        **{title: _Network(title, other, other.variables) for title, other in others.items()},
+    }
+    found = {}
+    for row, network in networks.items():
+        kept = {} if row == "model" else known
+        found[row] = _judged(network, images, (pool, wanted, shares), kept, progress)
     if "pixels" not in known:
         cells = min(images.image_size, controls.PIXELS)
-        known["pixels"] = judge(features.of_pixels(cells), "pixels")
+        known["pixels"] = judged(features.of_pixels(cells), "pixels", images, progress)
     found["pixels"] = known["pixels"]
+    methods = ["linear", "knn", *map(_method, shares)]
     hits = {
-        f"{row}.{method}": 100.0 * (classes == images.test.numbers)
+        f"{row}.{method}": 100.0 * (of.predicted[method] == images.test.numbers)
         for row, of in found.items()
-        for method, classes in of.predicted.items()
+        for method in methods
+        if method in of.predicted
     }
     figures, differences = _figures(hits)
     metrics = {
         "run": str(trained.run.path),
         **measured_on,
         "rows": {
-            row: {method: figures[f"{row}.{method}"] | of.chosen[method] for method in of.predicted}
+            row: {m: figures[f"{row}.{m}"] | of.chosen[m] for m in methods if m in of.predicted}
             for row, of in found.items()
         },
         "model_minus": differences,
@@ -144,7 +143,71 @@ def probe(
     return written
 
 
-def judged(encoder: Encoder, what: str, *, images: Labelled, progress: Progress) -> Judged:
+def _has(probe: Probe, shares: Sequence[float]) -> bool:
+    """Whether an earlier probe has fine-tuned with these shares of the labels, too."""
+    return {_method(share) for share in shares} <= probe.metrics["rows"]["model"].keys()
+
+
+def _method(share: float) -> str:
+    """What fine-tuning with a share of the labels is called: ``finetune_10`` with 10 %."""
+    return f"finetune_{100 * share:g}".replace(".", "_")
+
+
+class _Network(NamedTuple):
+    """A network to judge: a title for people, its run, and its weights; None for random ones."""
+
+    title: str
+    trained: TrainedModel
+    own: Variables | None
+
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        if self.own is not None:
+            return f"{self.trained.run.path} {self.trained.described}"
+        model = self.trained.model
+        what = model.generator, model.prediction.channels, model.bfloat16_products
+        return f"{RANDOM} {self.trained.config.seed} {what!r}"
+
+    def variables(self, images: Labelled) -> Variables:
+        """Its weights: random ones are those that the run began with."""
+        if self.own is not None:
+            return self.own
+        return controls.random_weights(
+            *(self.trained.model, self.trained.config.seed, images.train.images),
+            *(images.image_size, images.batch_size),
+        )
+
+
+def _judged(
+    network: _Network,
+    images: Labelled,
+    options: tuple[int, Sequence[str] | None, Sequence[float]],
+    known: dict[str, Judged],
+    progress: Progress,
+) -> Judged:
+    """How a network's features are judged and, with shares of the labels, all its weights."""
+    (pool, wanted, shares), model = options, network.trained.model
+    found, seed = known.get(network.key), network.trained.config.seed
+    missing = [s for s in shares if found is None or _method(s) not in found.predicted]
+    if found is not None and not missing:
+        return found
+    variables = network.variables(images)
+    if found is None:
+        encoder = _encoder(network.trained, variables, images, pool)
+        encoder = encoder.only(wanted if network.title in (OWN, RANDOM) else None)
+        found = known[network.key] = judged(encoder, network.title, images, progress)
+    for part in missing:
+        told = functools.partial(progress, f"{network.title}: {100 * part:g} % of the labels")
+        tuned = finetuning.tuned(model, variables, images, part, seed, told)
+        on_validation = tuned.predict(images.validation.images, images.batch_size)
+        right = _percent(on_validation, images.validation.numbers)
+        found.chosen[_method(part)] = {"validation": right}
+        found.predicted[_method(part)] = tuned.predict(images.test.images, images.batch_size)
+    return found
+
+
+def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) -> Judged:
     """Judge the features of every stage on validation images, and of the best on test images."""
     seen = {
         name: features.extract(
@@ -158,7 +221,7 @@ def judged(encoder: Encoder, what: str, *, images: Labelled, progress: Progress)
     numbers, true, count = images.train.numbers, images.validation.numbers, len(images.classes)
     validation: dict[str, dict[str, float]] = {}
     standards, classifiers = {}, {}
-    for done, stage in enumerate(encoder.stages, 1):
+    for stage in encoder.stages:
         train, held_out = seen["train"][stage], seen["validation"][stage]
         standard = standards[stage] = train.standard()
 
@@ -170,7 +233,7 @@ def judged(encoder: Encoder, what: str, *, images: Labelled, progress: Progress)
         by_vote = _percent(neighbours.vote(cosines, numbers[nearest], count), true)
         width = train.array.shape[1]
         validation[stage] = {"features": width, "linear": best, "knn": by_vote}
-        progress(f"{what}: stages", done, len(encoder.stages))
+        progress(f"{what}: {stage} on validation", len(true), len(true))
     stage_of = {
         method: max((found[method], stage) for stage, found in reversed(validation.items()))[1]
         for method in ("linear", "knn")
@@ -196,10 +259,10 @@ def judged(encoder: Encoder, what: str, *, images: Labelled, progress: Progress)
 
 def _save_pictures(probe: Probe, model: Judged, images: Labelled) -> None:
     titles = {
-        method: f"{title} at {of['stage']}, "
+        method: f"{title} at {model.chosen[method]['stage']}, "
         f"{_percent(model.predicted[method], images.test.numbers):.1f} % of "
         f"{len(images.test.images):,} test images right"
-        for (method, of), title in zip(model.chosen.items(), ("linear probe", "k-NN"), strict=True)
+        for method, title in (("linear", "linear probe"), ("knn", "k-NN"))
     }
     predicted = model.predicted["linear"]
     pictures.save_confusion(probe.confusion, predicted, images, titles["linear"])
@@ -218,14 +281,8 @@ def _known(*images: Hashable) -> dict[str, Judged]:
     return {}
 
 
-def _encoder(trained: TrainedModel, images: Labelled, pool: int) -> Encoder:
-    return features.of_network(trained.model, trained.variables, images.image_size, pool)
-
-
-def _network(trained: TrainedModel) -> str:
-    """What tells a network from others, whatever its weights."""
-    model = trained.model
-    return f"{model.generator!r} {model.prediction.channels} {model.bfloat16_products}"
+def _encoder(trained: TrainedModel, variables: Variables, images: Labelled, pool: int) -> Encoder:
+    return features.of_network(trained.model, variables, images.image_size, pool)
 
 
 def _title(run: str | Path) -> str:

@@ -126,8 +126,11 @@ def show_runs(
     ordered = sorted(settings, key=lambda name: -settings[name]["model"]["linear"]["mean"])
     rows = [(name, str(seeds[name]), settings[name]["model"]) for name in ordered]
     for control in ("random", "pixels"):  # alike of settings with the same network and seeds
-        different = {str(of[control]): of[control] for of in settings.values()}
-        rows += [(ROWS[control].strip(), "", found) for found in different.values()]
+        different = {
+            str(list(map(_interval, of[control].values()))): (str(seeds[name]), of[control])
+            for name, of in settings.items()
+        }
+        rows += [(ROWS[control].strip(), *found) for found in different.values()]
     console.print(escape(heading))
     texts = [
         "\n".join(textwrap.wrap(name, WIDEST_RUN, break_on_hyphens=False)) for name, *_ in rows
