@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -25,6 +25,7 @@ METRICS = {  # what `metrics.json` holds
     "rows": {OTHERS: {OTHERS: INTERVAL}},
 }
 
+Own = TypeVar("Own", bound="Evaluation")
 PerImage = dict[str, Float[np.ndarray, " images"]]
 
 
@@ -40,12 +41,12 @@ class Evaluation:
         self.grid = self.path / "grid.png"  # the best, median and worst images
 
     @classmethod
-    def of(cls, run: Run, name: str) -> Self:
+    def of(cls: type[Own], run: Run, name: str) -> Own:
         """The run's evaluation of that name, there or not; a `UserError` where a link leads out."""
         return cls(run.own(f"{cls.folder}/{name}"))
 
     @classmethod
-    def all_of(cls, run: Run) -> list[Self]:
+    def all_of(cls: type[Own], run: Run) -> list[Own]:
         """The run's finished evaluations, by name."""
         return [cls(f.parent) for f in sorted(run.path.glob(f"{cls.folder}/*/metrics.json"))]
 

@@ -85,4 +85,5 @@ def _nearest(
     cosines = jax.lax.dot_general(
         _directions(queries), bank, axes, preferred_element_type=jnp.float32
     )
-    return jax.lax.top_k(cosines, k)
+    highest, where = jax.lax.top_k(cosines, k)
+    return highest, where

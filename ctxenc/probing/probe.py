@@ -139,7 +139,7 @@ def probe(
     }
     with warned():
         _save_pictures(written, found["model"], images)
-    written.write(metrics, {"class": images.test.numbers, **hits})
+    written.write(metrics, {"class": images.test.numbers.astype(float), **hits})
     return written
 
 

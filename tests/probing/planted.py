@@ -33,9 +33,8 @@ def planted(*, signal: bool = True, image_size: int = SIZE) -> Dataset:
 def unlabelled(*, image_size: int = SIZE) -> Dataset:
     """The same images, of which nobody knows the classes."""
     made = planted()
-    return Dataset(
-        "plain", *(MemoryImages(s.array) for s in (made.train, made.validation, made.test))
-    )
+    splits = (made.train, made.validation, made.test)
+    return Dataset("plain", *(MemoryImages(images.array) for images in splits))
 
 
 def lopsided(*, image_size: int = SIZE) -> Dataset:

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 import ctxenc
 from ctxenc import launch, probe
 from ctxenc.comparison import records
+from ctxenc.data.images import Dataset, MemoryImages
+from ctxenc.data.labels import Labels
 from ctxenc.probing import finetune, labelled, several
 from ctxenc.probing import probe as probing
 from ctxenc.probing.folder import Probe
@@ -107,7 +110,7 @@ def test_each_images_hits_and_both_pictures_are_there(sweep, metrics):
         ([f"dataset._target_={HERE}.lopsided"], "dataset: no test images of class checks"),
         (
             ["--stages", "conv7"],
-            "--stages conv7: no such stage; expected all, or some of conv1, conv2",
+            "no such stage; expected all, or some of conv1, conv2",
         ),
         (["--finetune", "--labels", "2"], "--labels 2: expected numbers above 0 and up to 1"),
         (["--pool", "0"], "--pool 0: must be 1 or more"),
@@ -125,22 +128,20 @@ def test_bad_input_is_one_line(sweep, refused, arguments, line):
 
 
 def test_one_class_is_too_few(sweep):
-    from ctxenc.data.images import Dataset, MemoryImages
-    from ctxenc.data.labels import Labels
-
     one = MemoryImages(np.zeros((4, 8, 8, 3), np.uint8), lambda: Labels(np.zeros(4, int), ("a",)))
-    with pytest.raises(ctxenc.UserError, match="^dataset: one class, a; expected two or more$"):
+    with pytest.raises(ctxenc.UserError, match=r"^dataset: one class, a; expected two or more$"):
         labelled.labelled(Dataset("one", one, one, one), 8, 4)
 
 
 def test_a_sweep_is_probed_once_and_its_controls_are_judged_once(sweep, monkeypatch, capsys):
     probing._known.cache_clear()
     judged, counted = probing.judged, []
-    monkeypatch.setattr(
-        probing,
-        "judged",
-        lambda encoder, what, *rest: counted.append(what) or judged(encoder, what, *rest),
-    )
+
+    def counting(encoder, what, *others):
+        counted.append(what)
+        return judged(encoder, what, *others)
+
+    monkeypatch.setattr(probing, "judged", counting)
     text = printed("probe", sweep, "--stages", "conv2")
     assert sorted(counted) == ["pixels", *["random weights"] * 3, *["this encoder"] * 3]
     assert "3 of 3 runs probed" in text
@@ -182,8 +183,6 @@ def test_comparisons_have_the_figures_as_columns(sweep, out, tmp_path):
 
 def test_figures_of_unlike_stages_are_not_put_in_one_column(sweep, out):
     probing.probe(sweep / "1")
-    import shutil
-
     shutil.rmtree(sweep / "2" / "probe", ignore_errors=True)
     probing.probe(sweep / "2", stages="conv1")
     text = printed("compare", sweep, "--group-by", "none")
