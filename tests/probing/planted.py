@@ -22,9 +22,17 @@ def split(name, seed, *, signal=True):
     return MemoryImages(pixels, lambda: Labels(numbers, NAMES))
 
 
-def planted(*, signal: bool = True, image_size: int = SIZE) -> Dataset:
-    """Three splits; without a signal, what is drawn has nothing to do with the class."""
-    assert image_size == SIZE
+def planted(*, image_size: int = SIZE) -> Dataset:
+    """Three splits."""
+    return _dataset(signal=True)
+
+
+def noise(*, image_size: int = SIZE) -> Dataset:
+    """The like, but what is drawn has nothing to do with the class."""
+    return _dataset(signal=False)
+
+
+def _dataset(*, signal: bool) -> Dataset:
     names = ("train", "validation", "test")
     parts = (split(name, seed, signal=signal) for seed, name in enumerate(names))
     return Dataset("planted", *parts)

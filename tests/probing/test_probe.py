@@ -74,7 +74,7 @@ def test_a_planted_signal_is_found_in_features_and_not_where_there_is_none(sweep
     for figure in (rows["model"]["linear"], rows["model"]["knn"]):
         assert figure["low"] < figure["mean"] < figure["high"] or figure["mean"] == 100
         assert figure["stage"] in ("conv1", "conv2")
-    none = probing.probe(sweep / "0", [f"dataset._target_={HERE}.planted", "+dataset.signal=false"])
+    none = probing.probe(sweep / "0", [f"dataset._target_={HERE}.noise"])
     figure = none.metrics["rows"]["model"]["linear"]
     assert figure["low"] < 100 / 3 < figure["high"]
 
