@@ -100,7 +100,7 @@ def _sown(model: Model, variables: Variables, images: Images, *, train: bool) ->
             'self.sow("stages", NAME, maps) after each stage of its encoder (ctxenc.models)'
         )
     # Of twice as many images, where each is seen mirrored too, the first half are the images.
-    found = {name: maps[: len(images)] for name, maps in found.items()}
+    found = {name: maps[: images.shape[0]] for name, maps in found.items()}
     return found, updated.get("batch_stats", variables.get("batch_stats", {}))
 
 
