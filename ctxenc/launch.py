@@ -26,7 +26,8 @@ from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes
 from ctxenc.paths import expanded
 from ctxenc.run_folder.checkpoints import saved_steps
-from ctxenc.run_folder.folder import VALIDATED, Run, check_path, reserve
+from ctxenc.run_folder.folder import VALIDATED, Run
+from ctxenc.run_folder.new import check_path, reserve
 from ctxenc.run_folder.session import to_go_on
 from ctxenc.warm_start import located
 

@@ -1,4 +1,5 @@
 import os
+import signal
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -26,6 +27,13 @@ settings.load_profile("steady")
 @pytest.fixture(scope="session", autouse=True)
 def _keep_programs():
     runtime.keep_programs()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _as_in_a_terminal():
+    """In a shell's background jobs Ctrl-C is ignored, under nohup SIGHUP; in their children too."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import json
 import shutil
-import subprocess
 import sys
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from ctxenc import evaluate, launch
+from ctxenc import launch
 from ctxenc.baselines import BASELINES, Baseline
 from ctxenc.config import build
 from ctxenc.config.checks import check
@@ -32,6 +31,7 @@ from ctxenc.parallel import devices
 from ctxenc.report import extremes
 from ctxenc.run_folder.folder import Run
 from tests import stand_ins
+from tests.programs import started
 from tests.tiny import TINY, tiny_model
 
 ROWS = {"model", *BASELINES}
@@ -48,14 +48,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def done(run, tmp_path_factory):
-    """The program started as a user does, with everything at its default."""
-    return subprocess.run(
-        [sys.executable, "-m", "ctxenc.evaluate", str(run.path)],
-        cwd=tmp_path_factory.mktemp("elsewhere"),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """The program with everything at its default, started elsewhere."""
+    return started("evaluate", run.path, cwd=tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.fixture(scope="module")
@@ -65,19 +59,9 @@ def evaluation(done):
 
 
 @pytest.fixture
-def program(monkeypatch, capsys):
+def program():
     """Start it in this process; (exit status, standard output, standard error)."""
-
-    def start(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
-        status = 0
-        try:
-            evaluate.main()
-        except SystemExit as left:
-            status = left.code
-        return status, *capsys.readouterr()
-
-    return start
+    return functools.partial(started, "evaluate")
 
 
 def test_without_a_run_it_says_that_one_is_expected(program):

@@ -130,8 +130,8 @@ def terminate():
 def test_a_stopped_run_resumes_exactly(
     undisturbed, monkeypatch, action, error, state, saved, tmp_path
 ):
-    """Step 13 lies between checkpoints (10, 20), log lines (10, 15) and epochs (10, 15)."""
-    assert undisturbed.lines("validation")[0]["epoch"] == 10 / 5
+    """Step 13 lies between checkpoints (10, 20) and log lines (10, 15); an epoch ends at 22."""
+    assert undisturbed.lines("validation")[0]["epoch"] == round(10 / 22, 4)
     stop_at(monkeypatch, 13, action)
     with pytest.raises(error):
         launch.run(*SHORT)

@@ -130,9 +130,10 @@ def test_options_of_a_group_that_came_or_went_are_named_once_and_ignored(folder,
         assert caplog.text.count(f"{option}: this version of ctxenc has no such option") == 1
 
 
-@pytest.fixture
-def grown(monkeypatch):
-    """ctxenc with one more metric, logged figure, key and baseline."""
+@pytest.fixture(scope="module")
+def grown():
+    """ctxenc with one more metric, logged figure, key and baseline, until this file's last test."""
+    monkeypatch = pytest.MonkeyPatch()
 
     def worst(real, filled, mask):
         return (abs(real - filled) * mask).max(axis=(1, 2, 3))

@@ -1,27 +1,18 @@
-import sys
+import functools
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ctxenc import show
+from tests.programs import started
 
 
 @pytest.fixture
-def program(monkeypatch, capsys, tmp_path):
+def program(monkeypatch, tmp_path):
     """Start it in this process, in a folder of its own; (status, output, errors)."""
     monkeypatch.chdir(tmp_path)
-
-    def start(*arguments):
-        monkeypatch.setattr(sys, "argv", ["show", *map(str, arguments)])
-        status = 0
-        try:
-            show.main()
-        except SystemExit as left:
-            status = left.code
-        return status, *capsys.readouterr()
-
-    return start
+    return functools.partial(started, "show")
 
 
 def test_it_says_what_is_missing_and_writes_the_sheet(program, tmp_path):

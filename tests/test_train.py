@@ -14,10 +14,11 @@ import pytest
 import yaml
 
 from ctxenc.run_folder.folder import Run
+from tests.programs import started
 from tests.tiny import TINY
 
 
-def ctxenc_train(*arguments, cwd, **environment):
+def as_a_process(*arguments, cwd, **environment):
     return subprocess.run(
         [sys.executable, "-m", "ctxenc.train", *arguments],
         cwd=cwd,
@@ -35,7 +36,7 @@ def home(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trained(home):
-    return ctxenc_train(*TINY, "max_steps=12", "name=once", cwd=home)
+    return as_a_process(*TINY, "max_steps=12", "name=once", cwd=home)
 
 
 def test_the_last_line_of_standard_output_is_the_run_folder(trained, home):
@@ -84,7 +85,7 @@ BAD = (
 def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(arguments, tmp_path):
     # An address where nobody listens stands for a machine without a network.
     proxy = dict.fromkeys(("http_proxy", "https_proxy"), "http://127.0.0.1:9")
-    done = ctxenc_train(*arguments, cwd=tmp_path, **proxy)
+    done = started("train", *arguments, cwd=tmp_path, **proxy)
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
@@ -97,22 +98,26 @@ def swept(home):
     """(what was printed, the sweep's folder): of four jobs, two fail."""
     rates = "learning_rate_g=1e-3,1e30"
     arguments = ["--multirun", *TINY, "max_steps=3", "name=sweep", "seed=range(1,3)", rates]
-    done = ctxenc_train(*arguments, cwd=home, JAX_LOG_COMPILES="1")
+    done = as_a_process(*arguments, cwd=home, JAX_LOG_COMPILES="1")
     return done, Path(done.stdout.splitlines()[-1])
 
 
 OWN = {
     "tiny.yaml": """
-defaults: [train, _self_]
-model:
-  generator: {widths: [4, 8], decoder_widths: [8]}
-  discriminator: {widths: [4, 8]}
+defaults:
+  - train
+  - override /model: cifar
+  - override /loss: reconstruction
+  - override /optimizer: adam
+  - _self_
+model: {generator: {widths: [4, 8], decoder_widths: [8]}}
+ema_decay: null
 image_size: 16
 mask_height: 8
 mask_width: 8
 batch_size: 32
 num_img: 3
-max_steps: 3
+max_steps: 2
 hydra: {sweeper: {params: {seed: "range(3)", lambda_adv: 0}}}
 """,
     "mask/own.yaml": "_target_: ctxenc.masks.boxes.random_box\nmask_height: 8\nmask_width: 8\n",
@@ -127,7 +132,7 @@ def test_a_sweep_in_ones_own_yaml_runs_and_resumes_like_a_typed_one(home):
     own = ("--config-dir", "own", "--config-name", "tiny")
     # What is typed wins: two seeds, not three.
     typed = ("seed=1,2", "mask=center,own", "name=own")
-    done = ctxenc_train("--multirun", *own, *typed, cwd=home)
+    done = started("train", "--multirun", *own, *typed, cwd=home)
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.splitlines()[-1])
     jobs = jobs_of(folder)
@@ -139,13 +144,13 @@ def test_a_sweep_in_ones_own_yaml_runs_and_resumes_like_a_typed_one(home):
 
     shutil.rmtree(jobs[3].path)
     before = {file: file.stat().st_mtime_ns for file in jobs[0].path.rglob("*")}
-    refused = ctxenc_train(f"resume={folder}", cwd="/")
+    refused = started("train", f"resume={folder}", cwd="/")
     assert "--config-name=train: expected tiny" in refused.stderr
-    refused = ctxenc_train(f"resume={folder}", "--config-name=tiny", cwd="/")
+    refused = started("train", f"resume={folder}", "--config-name=tiny", cwd="/")
     assert "started with --config-dir" in refused.stderr
     assert [refused.returncode, refused.stderr.count("\n")] == [1, 1]
     again = (f"--config-dir={home / 'own'}", "--config-name=tiny")
-    done = ctxenc_train(f"resume={folder}", *again, cwd="/")
+    done = started("train", f"resume={folder}", *again, cwd="/")
     assert done.returncode == 0, done.stderr
     assert [job.path.name for job in jobs_of(folder)] == [job.path.name for job in jobs]
     assert jobs[3].summary["last"]["psnr_db"] > 0
@@ -190,7 +195,7 @@ def test_a_resumed_sweep_does_what_is_missing_or_unfinished(swept, home):
     half.write_status("running", step=1, seconds=1.0)  # killed after its last checkpoint
     shutil.rmtree(jobs[-1].path)
     before = {file: file.stat().st_mtime_ns for file in whole.path.rglob("*")}
-    done = ctxenc_train(f"resume={folder}", cwd=home.parent)
+    done = started("train", f"resume={folder}", cwd=home.parent)
     assert done.returncode == 1, done.stderr
     assert done.stdout.splitlines() == [str(folder)]
     assert {file: file.stat().st_mtime_ns for file in whole.path.rglob("*")} == before
@@ -201,13 +206,13 @@ def test_a_resumed_sweep_does_what_is_missing_or_unfinished(swept, home):
 
 
 def test_a_sweep_without_failures_exits_with_zero(home):
-    done = ctxenc_train("--multirun", *TINY, "max_steps=2", "image_size=16,24", cwd=home)
+    done = started("train", "--multirun", *TINY, "max_steps=2", "image_size=16,24", cwd=home)
     assert done.returncode == 0, done.stderr
     runs = jobs_of(Path(done.stdout.splitlines()[-1]))
     sizes = operator.itemgetter("image_size", "mask_height", "mask_width")
     saved = [yaml.safe_load((run.path / ".hydra" / "config.yaml").read_text()) for run in runs]
     assert list(map(sizes, saved)) == [(16, 8, 8), (24, 12, 12)]
-    more = ctxenc_train(f"resume={runs[0].path}", "max_steps=3", cwd=home)
+    more = started("train", f"resume={runs[0].path}", "max_steps=3", cwd=home)
     assert more.returncode == 0, more.stderr
     assert runs[0].status["step"] == 3
 
@@ -227,7 +232,7 @@ def test_sigterm_leaves_a_checkpoint_and_resume_goes_on(home):
     stopped_at = run.status["step"]
     assert max(int(p.name) for p in run.checkpoints.iterdir() if p.name.isdigit()) == stopped_at
 
-    done = ctxenc_train(f"resume={run.path}", f"max_steps={stopped_at + 3}", cwd=home)
+    done = started("train", f"resume={run.path}", f"max_steps={stopped_at + 3}", cwd=home)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(run.path)
     assert run.status["step"] == stopped_at + 3
@@ -238,7 +243,7 @@ def test_a_damaged_checkpoint_is_one_line(trained, home):
     for file in (run.checkpoints / "12").rglob("*"):
         if file.is_file():
             file.write_bytes(b"")
-    done = ctxenc_train(f"resume={run.path}", "max_steps=20", cwd=home)
+    done = started("train", f"resume={run.path}", "max_steps=20", cwd=home)
     assert done.returncode == 1
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -246,7 +251,7 @@ def test_a_damaged_checkpoint_is_one_line(trained, home):
 
 
 def test_hydras_own_flags_work(tmp_path):
-    done = ctxenc_train("--cfg", "job", "mask=random", cwd=tmp_path)
+    done = started("train", "--cfg", "job", "mask=random", cwd=tmp_path)
     assert done.returncode == 0
     assert "ctxenc.masks.boxes.random_box" in done.stdout
     assert list(tmp_path.iterdir()) == []

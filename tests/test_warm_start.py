@@ -93,7 +93,7 @@ def test_optimizers_and_average_begin_at_the_weights_that_were_taken(key):
 @pytest.mark.parametrize("wanted", [20, 24])
 def test_a_run_where_nothing_else_changes_begins_with_the_figures_of_its_source(source, wanted):
     ready, state = beginning(*SHORT, f"init_from={source.path}@{wanted}", "seed=5")
-    split = HeldOutSplit(ready.dataset.validation, ready.model, 256, devices.shardings()[1])
+    split = HeldOutSplit(ready.dataset.validation, ready.model, 64, devices.shardings()[1])
     figures = experiment.validate(split, ready.model, state, ready.hyper["fill_value"])
     (line,) = [line for line in source.lines("validation") if line["step"] == wanted]
     assert figures == {name: line[name] for name in figures}
@@ -104,7 +104,7 @@ def test_a_run_where_nothing_else_changes_begins_with_the_figures_of_its_source(
     fresh = step.init(ready.model, ready.key, 16)
     assert int(state.step) == 0
     before = jax.tree.map(np.copy, ready.warm_start.weights)
-    batch = jax.device_put(np.zeros((256, 16, 16, 3), np.uint8), devices.shardings()[1])
+    batch = jax.device_put(np.zeros((64, 16, 16, 3), np.uint8), devices.shardings()[1])
     for network in ("generator", "discriminator"):
         opt_state = getattr(fresh, network).opt_state
         assert equal(getattr(state, network).opt_state, opt_state)

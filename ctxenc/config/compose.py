@@ -222,7 +222,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(line.strip() for line in str(error).splitlines() if line.strip())[:300]
 
 
-# See `runs.folder.check_path`.
+# See `ctxenc.run_folder.new.check_path`.
 LETTERS = {"/": "_", "\\": "_", "[": "(", "]": ")", "*": "_", "?": "_"}
 
 

@@ -10,11 +10,7 @@ import fcntl
 import io
 import json
 import os
-import platform
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,7 +22,7 @@ from ctxenc.errors import UserError, printable
 from ctxenc.metrics.registry import METRICS
 from ctxenc.parallel.processes import is_main
 from ctxenc.paths import expanded
-from ctxenc.run_folder import files
+from ctxenc.run_folder import environment, files
 from ctxenc.run_folder.files import COUNT, NUMBER, TEXT
 
 if TYPE_CHECKING:
@@ -51,7 +47,6 @@ DATASET = dict.fromkeys(
     [f"{split}_fingerprint" for split in ("train", "validation", "test")] + ["mask_hash"], TEXT
 ) | {"mean_colour": COLOUR}
 LINE = {"step": COUNT, "split": TEXT}  # of the metrics, beside its figures
-PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
 
 
 class LockedError(UserError):
@@ -286,23 +281,8 @@ class Run:
         files.write_json(self.path / "dataset.json", description)
 
     def write_environment(self, init_from: dict[str, Any] | None = None) -> None:
-        """Versions, commit, devices and command line: why two runs of one configuration differ.
-
-        And which weights of another run it began with.
-        """
-        import jax  # takes a while, which reading a run need not wait for
-
-        environment = {
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "packages": {name: metadata.version(name) for name in PACKAGES},
-            "commit": _commit(),
-            "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
-            "processes": jax.process_count(),
-            "command": sys.argv,
-            "init_from": init_from,
-        }
-        files.write_json(self.path / "env.json", environment)
+        """`environment.describe`, and which weights of another run it began with."""
+        files.write_json(self.path / "env.json", environment.describe() | {"init_from": init_from})
 
     def write_tracker_ids(self, ids: dict[str, str]) -> None:
         """What trackers know the run by."""
@@ -335,40 +315,3 @@ class Run:
 def sample_name(step: int) -> str:
     """The file of a step's sample grid."""
     return f"{step:07d}.png"
-
-
-def reserve(path: Path) -> Path:
-    """A new folder at `path`, or at `path`-2, -3 … where others started in the same second."""
-    if not path.name:
-        raise UserError(f"hydra.run.dir={path}: expected the path of a new folder")
-    check_path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    candidate, number = path, 1
-    while True:
-        with contextlib.suppress(FileExistsError):
-            candidate.mkdir()
-            return candidate.absolute()
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-
-
-def check_path(path: Path) -> None:
-    """Refuse folders whose names Orbax 0.12 would take for patterns, and not find its files."""
-    absolute = str(path.absolute())
-    if odd := set("*?[") & set(absolute):
-        raise UserError(f"{absolute}: checkpoints cannot be kept below a name with {min(odd)}")
-
-
-def _commit() -> str | None:
-    """The source checkout's commit, marked where the tree has changes; None outside of one."""
-    here = Path(__file__).parent
-    if not (here.parents[1] / ".git").exists():
-        return None  # installed: a repository further up would be another project's
-    git = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        answer = subprocess.run(
-            git, cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return answer.stdout.strip() or None

@@ -14,7 +14,7 @@ from ctxenc.comparison.formats import render
 from ctxenc.comparison.records import Record
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
-from ctxenc.run_folder.folder import reserve
+from ctxenc.run_folder.new import reserve
 from ctxenc.run_folder.session import to_go_on
 from ctxenc.sweeps import start
 from ctxenc.sweeps.folder import FILE, Sweep

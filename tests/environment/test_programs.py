@@ -13,12 +13,15 @@ from tests.tiny import TINY
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has one")  # noqa: PTH110
-def test_a_notebooks_backend_and_a_lost_terminal_do_not_stop_a_run(tmp_path):
-    command = [sys.executable, "-m", "ctxenc.train", *TINY, "max_steps=4", "hydra.run.dir=run"]
+def test_a_notebooks_backend_a_lost_terminal_and_no_cache_do_not_stop_a_run(tmp_path):
+    (tmp_path / "a file").touch()  # in place of the cache's folder, so that all is compiled anew
+    run = [*TINY, "loss=reconstruction", "max_steps=4", "hydra.run.dir=run"]
+    command = [sys.executable, "-m", "ctxenc.train", *run]
+    hard = {"MPLBACKEND": "module://nowhere.backend_inline", "LC_ALL": "C"}
     done = subprocess.run(
         ["sh", "-c", '"$@" 2>/dev/full >&-', "sh", *command],
         cwd=tmp_path,
-        env={**os.environ, "MPLBACKEND": "module://nowhere.backend_inline", "LC_ALL": "C"},
+        env={**os.environ, **hard, "XDG_CACHE_HOME": str(tmp_path / "a file")},
         check=False,
     )
     assert done.returncode == 0
@@ -41,15 +44,14 @@ def test_a_variable_that_jax_cannot_read_is_one_line(tmp_path, given):
     assert given in done.stderr
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
-def test_help_is_printed_in_other_letters_and_without_a_home(tmp_path, encoding):
+def test_help_is_printed_in_other_letters_and_without_a_home(tmp_path):
     (tmp_path / "a file").touch()  # in place of the cache's folder
-    environment = {**os.environ, "PYTHONIOENCODING": encoding, "HOME": "/nowhere"}
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "HOME": "/nowhere"}
     environment["XDG_CACHE_HOME"] = str(tmp_path / "a file")
     command = [sys.executable, "-m", "ctxenc.train", "--help"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert "lambda_adv=" in done.stdout.decode(encoding)
+    assert "lambda_adv=" in done.stdout.decode("ascii")
 
 
 def test_a_platform_that_is_not_there_is_one_line_of_the_program(tmp_path):
@@ -60,15 +62,6 @@ def test_a_platform_that_is_not_there_is_one_line_of_the_program(tmp_path):
     (line,) = done.stderr.splitlines()
     assert line.startswith("ctxenc.train: JAX_PLATFORMS=cpuu: ")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_run_whose_cache_cannot_be_written_trains_all_the_same(tmp_path):
-    (tmp_path / "a file").touch()
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "a file")}
-    command = [sys.executable, "-m", "ctxenc.train", *TINY, "max_steps=1", "hydra.run.dir=run"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert Run(tmp_path / "run").state == "finished"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

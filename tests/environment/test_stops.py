@@ -12,13 +12,6 @@ from ctxenc.errors import Interrupted
 from ctxenc.run_folder.session import to_go_on
 
 
-@pytest.fixture(autouse=True)
-def _as_in_a_terminal():
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.parametrize("number", stops.STOPS)
 def test_a_stop_that_a_callback_swallows_is_raised_again(number):
     sent = []

@@ -1,19 +1,20 @@
 """The program on a sweep: each run once, whatever becomes of the others."""
 
 import contextlib
+import functools
 import json
-import sys
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from ctxenc import evaluate, launch
+from ctxenc import launch
 from ctxenc.evaluation import evaluate as evaluating
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.several import split
 from ctxenc.report import scores
 from tests.fake_runs import fake_run
+from tests.programs import started
 from tests.tiny import TINY
 
 CALLS = []
@@ -39,21 +40,11 @@ def sweep(tmp_path_factory):
 
 
 @pytest.fixture
-def program(monkeypatch, capsys):
+def program():
     """Start it in this process; (exit status, standard output, standard error)."""
     evaluating._known.cache_clear()
     CALLS.clear()
-
-    def start(*arguments):
-        monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
-        status = 0
-        try:
-            evaluate.main()
-        except SystemExit as left:
-            status = int(left.code)
-        return status, *capsys.readouterr()
-
-    return start
+    return functools.partial(started, "evaluate")
 
 
 def evaluations(sweep, name):

@@ -14,10 +14,6 @@ from tests.faults.programs import SHORT
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # As in a terminal: a shell's background jobs are started with Ctrl-C ignored.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def send_at(monkeypatch, signals):

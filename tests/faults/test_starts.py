@@ -7,14 +7,14 @@ import threading
 
 import pytest
 
-from ctxenc.run_folder.folder import reserve
+from ctxenc.run_folder.new import reserve
 
 JOBS = 200
 
 RESERVE = """
 import sys, time
 from pathlib import Path
-from ctxenc.run_folder.folder import reserve
+from ctxenc.run_folder.new import reserve
 print("ready", flush=True)
 sys.stdin.read()  # ends for all of them at once
 began = time.time()

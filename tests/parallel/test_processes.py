@@ -21,7 +21,7 @@ from tests.faults.ends import final_state, saved, without_times
 from tests.faults.programs import SHORT, TRAIN, start, wait_until
 
 # Rounding in another order flips a ReLU now and then; at this pace that does not grow.
-SLOWLY = [*SHORT, "learning_rate_g=1e-5", "learning_rate_d=1e-5"]
+SLOWLY = [*SHORT, "batch_size=256", "learning_rate_g=1e-5", "learning_rate_d=1e-5"]
 
 # Training that is asked to stop at step 13, however slow the machine is.
 STOPPED = """
@@ -93,14 +93,14 @@ def assert_close(found, expected):
         assert line.keys() == other.keys()
         for name, value in other.items():
             if isinstance(value, float):
-                value = pytest.approx(value, rel=1e-3, abs=0.01)  # accuracies go by 1/256
+                value = pytest.approx(value, rel=1e-3, abs=0.02)  # accuracies go by 1/64
             assert line[name] == value, name
 
 
 def test_two_processes_stop_together_and_one_goes_on(tmp_path, monkeypatch):
     """A signal to one stops both, a step later; one process goes on from what they saved."""
     monkeypatch.chdir(tmp_path)
-    many = [*SLOWLY, "batch_size=128", "num_img=130"]  # in the grid: more than a batch
+    many = [*SLOWLY, "batch_size=64", "num_img=66"]  # in the grid: more than a batch
     command = [*many, "max_steps=100000", "name=two"]
     both = start_two(*command, cwd=tmp_path, second=("-c", STOPPED))
     (status, out, err), (status_1, out_1, err_1) = finish(both)

@@ -4,8 +4,6 @@ import base64
 import io
 import json
 import re
-import subprocess
-import sys
 from html.parser import HTMLParser
 from urllib.parse import unquote
 
@@ -19,6 +17,7 @@ from ctxenc.comparison.records import load, read
 from ctxenc.report import grids
 from tests.comparison.page.runs import fill
 from tests.fake_runs import damage, fake_run, fake_samples
+from tests.programs import program
 
 
 @pytest.fixture(scope="module")
@@ -137,12 +136,9 @@ def test_the_page_refers_to_nothing_outside_and_holds_two_scripts(folder):
 
 def test_the_program_writes_the_page_and_prints_its_path(folder, tmp_path):
     file = tmp_path / "new" / "page.html"
-    command = [sys.executable, "-m", "ctxenc.compare", str(folder), "--html", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{file}\n"
+    assert program("compare", folder, "--html", file) == f"{file}\n"
     assert [f.name for f in file.parent.iterdir()] == ["page.html"]
-    both = subprocess.run([*command, "--format=json"], capture_output=True, text=True, check=True)
-    assert json.loads(both.stdout)["tables"]
+    assert json.loads(program("compare", folder, "--html", file, "--format=json"))["tables"]
 
 
 def test_the_split_is_said_above_columns_curves_and_samples(folder, tmp_path):

@@ -1,0 +1,40 @@
+"""Where a process runs: why two runs of one configuration may differ."""
+
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
+
+
+def describe() -> dict[str, Any]:
+    """Versions, commit, devices and command line."""
+    import jax  # takes a while, which reading a run need not wait for
+
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
+        "processes": jax.process_count(),
+        "command": sys.argv,
+    }
+
+
+def _commit() -> str | None:
+    """The source checkout's commit, marked where the tree has changes; None outside of one."""
+    here = Path(__file__).parent
+    if not (here.parents[1] / ".git").exists():
+        return None  # installed: a repository further up would be another project's
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        answer = subprocess.run(
+            git, cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
