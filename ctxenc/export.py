@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ctxenc.cli import program
-from ctxenc.exporting import CONTRACT, check_free, export_generator
+from ctxenc.exporting import CONTRACT, check_free, export_encoder, export_generator
 from ctxenc.trained import TrainedModel
 
 EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of the arrays that it
@@ -23,11 +23,14 @@ def main() -> None:
     add("run", metavar="RUN", help="run folder of the model")
     add("-o", "--output", metavar="FOLDER", required=True, type=Path, help="new or empty folder")
     add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
+    add("--encoder", action="store_true", help="the encoder alone: images to its stages' maps")
     given = parser.parse_args()
     check_free(given.output)
-    contract = export_generator(TrainedModel.load(given.run, given.checkpoint), given.output)
-    arrays = {name: contract["arguments"][name] for name in ("images", "mask")}
-    for name, array in {**arrays, "returns": contract["returns"]}.items():
+    export = export_encoder if given.encoder else export_generator
+    contract = export(TrainedModel.load(given.run, given.checkpoint), given.output)
+    arrays = {n: array for n, array in contract["arguments"].items() if n != "weights"}
+    returns = contract["returns"]
+    for name, array in {**arrays, **(returns if given.encoder else {"returns": returns})}.items():
         shape = ", ".join(map(str, array["shape"]))
         print(f"{name:8}{array['dtype']} ({shape}): {array['is']}")
     for name, file in contract["files"].items():

@@ -56,9 +56,9 @@ def names(model: Model, variables: Variables, image_size: int) -> tuple[str, ...
 
 
 def training_stages(model: Model, variables: Variables, images: Images) -> tuple[Maps, Any]:
-    """As `stages`, but normalised by the images' own statistics: (the maps, the new running ones).
+    """As `stages`, but normalised by these images' own statistics.
 
-    The statistics of the decoder's layers are as they would be after the same pass.
+    Returns (the maps, the new running statistics, those of the decoder's layers among them).
     """
     return _sown(model, variables, images, train=True)
 
@@ -94,7 +94,7 @@ def _sown(model: Model, variables: Variables, images: Images, *, train: bool) ->
     mutable = [STAGES, "batch_stats"] if train else [STAGES]
     with model.products():
         _, updated = model.generator.apply(variables, images, train=train, mutable=mutable)
-    found = sown(model, updated, len(images))
+    found = sown(model, updated, images.shape[0])
     return found, updated.get("batch_stats", variables.get("batch_stats", {}))
 
 

@@ -24,7 +24,7 @@ from ctxenc.data.images import MemoryImages, fingerprint
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import HeldOutSplit
-from ctxenc.evaluation.load import _check_held_out, _check_missing, changed
+from ctxenc.evaluation.load import _check_missing, changed, check_held_out
 from ctxenc.masks import boxes
 from ctxenc.metrics.registry import METRICS, Metric, columns, measured_in_training
 from ctxenc.parallel import devices
@@ -265,9 +265,9 @@ def test_of_the_folder_that_it_was_trained_on_the_test_split_is_measured(tmp_pat
 
 def test_another_split_of_the_images_it_was_trained_on_is_refused():
     trained = {"_target_": "ctxenc.data.folder.folder", "path": "/a", "test_fraction": 0.1}
-    _check_held_out(trained, {**trained, "path": "/b", "test_fraction": 0.5})
+    check_held_out(trained, {**trained, "path": "/b", "test_fraction": 0.5})
     with pytest.raises(UserError, match=r"^dataset\.test_fraction=0\.5: must be 0\.1"):
-        _check_held_out(trained, {**trained, "test_fraction": 0.5})
+        check_held_out(trained, {**trained, "test_fraction": 0.5})
 
 
 def half_grey(images, missing):

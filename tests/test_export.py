@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 
+import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc import export, launch, step
+from ctxenc import export, features, launch, masks, step
 from ctxenc.exporting import example, export_generator
 from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
@@ -174,3 +176,22 @@ def test_a_failure_half_way_leaves_nothing(run, tmp_path, monkeypatch):
     with pytest.raises(SystemExit):
         export.main()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_encoder_alone_gives_its_stages_maps_and_holds_no_weight_of_the_decoder(run, tmp_path):
+    folder = tmp_path / "encoder"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["export", str(run), "-o", str(folder), "--encoder"])
+        export.main()
+    contract = json.loads((folder / "contract.json").read_text())
+    assert contract["stages"] == ["conv1", "conv2"]
+    assert contract["returns"]["conv2"]["shape"] == ["batch", 4, 4, 8]
+    with np.load(folder / "weights.npz") as file:
+        weights = dict(file)
+    assert not any("ConvTranspose" in path or "Channelwise" in path for path in weights)
+    program = jax.export.deserialize(bytearray((folder / "encoder.stablehlo").read_bytes()))
+    images = np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)
+    found, trained = program.call(weights, images), TrainedModel.load(run)
+    seen = masks.to_float(jnp.asarray(images))
+    for name, maps in features.stages(trained.model, trained.variables, seen).items():
+        np.testing.assert_allclose(found[name], maps, atol=1e-5)

@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from ctxenc.comparison import evaluated_columns, figures, groups, settings
+from ctxenc.comparison import evaluated_columns, figures, groups, probed, settings
 from ctxenc.comparison.answer import sentence
 from ctxenc.comparison.groups import Group
 from ctxenc.comparison.records import Record
@@ -113,7 +113,8 @@ def _run_table(section: Section, key: str, minor: set[str], everything: bool) ->
         if name == MAIN and against is not None:
             trained.append(Column(_change(split), f"change {METRICS[name].unit}", True))
     columns += _of_training(split, [*trained, *HOW_IT_WENT])
-    columns += [*evaluated_columns.columns(section, minor), Column("path", "path", hidden=True)]
+    columns += [*evaluated_columns.columns(section, minor), *probed.columns(runs)]
+    columns.append(Column("path", "path", hidden=True))
     notes = [*section.notes]
     fills = [
         f"{name.replace('_', ' ')} {figures.shown(MAIN, found[MAIN])} {METRICS[MAIN].unit}"
@@ -125,7 +126,7 @@ def _run_table(section: Section, key: str, minor: set[str], everything: bool) ->
         notes.append(f"Fills that need no training: {', '.join(fills)}.")
     if against is not None and len(runs) + section.hidden > 1:
         notes.append(f"Change: last {split} {METRICS[MAIN].title} against {against.label}.")
-    notes += evaluated_columns.notes(section)
+    notes += evaluated_columns.notes(section) + probed.notes(runs)
     if section.hidden:
         notes.append(f"{section.hidden} more not shown.")
     rows = [
@@ -184,6 +185,7 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
     columns += [
         *evaluated_columns.columns(section, minor, ("sd",))[1:],
         Column("test.n", "", True, True),
+        *probed.columns(runs, ("sd",)),
     ]
     over = ", ".join(section.by)
     notes = [*section.notes]
@@ -194,18 +196,18 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
             f"{over}, with a {bootstrap.LEVEL} % interval where there are {bootstrap.FEWEST_SEEDS} "
             "or more. ≈: zero is inside."
         )
-    notes += evaluated_columns.notes(section)
+    notes += evaluated_columns.notes(section) + probed.notes(runs)
     if repeated := sum(group.repeated for group in section.groups):
         notes.append(f"{repeated} more that repeat another's {over} are left out of the means.")
     if section.hidden:
         notes.append(f"{section.hidden} more not shown.")
-    prefix, last = f"{split}.last", [[r.last for r in g.draws.values()] for g in section.groups]
+    prefix, last = f"{split}.last.", [[r.last for r in g.draws.values()] for g in section.groups]
     tests = [[_tested(section, r) for r in g.draws.values()] for g in section.groups]
+    of_probes = [[_probed(r) for r in g.draws.values()] for g in section.groups]
+    means = _means(prefix, last), _means("test.", tests), _means("", of_probes)
     rows = [
-        _group(group, section, keys, baseline) | trained | tested
-        for group, trained, tested in zip(
-            section.groups, _means(prefix, last), _means("test", tests), strict=True
-        )
+        _group(group, section, keys, baseline) | trained | tested | learned
+        for group, trained, tested, learned in zip(section.groups, *means, strict=True)
     ]
     return Table(key, section.title, notes, columns, rows)
 
@@ -231,6 +233,10 @@ def _tested(section: Section, run: Record) -> figures.Figures:
     return section.tests.shown[run].figures if run in section.tests.shown else {}
 
 
+def _probed(run: Record) -> figures.Figures:
+    return {} if run.probed is None else run.probed.figures
+
+
 def _changed(group: Group, baseline: Group, split: str) -> Row:
     """The difference to the baseline's figures, of the seeds that both have."""
     if group is baseline:
@@ -253,7 +259,7 @@ def _means(prefix: str, found: Sequence[Sequence[figures.Figures]]) -> list[Row]
         for row, group, known in zip(rows, found, values, strict=True):
             cell = spread(name, known, decimals)
             count = f" ({len(known)} of {len(group)})" if 0 < len(known) < len(group) else ""
-            row[f"{prefix}.{name}"] = replace(cell, text=cell.text + count)
+            row[f"{prefix}{name}"] = replace(cell, text=cell.text + count)
             sd = deviation(known) if len(known) > 1 else None
-            row[f"{prefix}.{name}.sd"] = Cell("", sd)
+            row[f"{prefix}{name}.sd"] = Cell("", sd)
     return rows

@@ -14,9 +14,10 @@ def runs(*folders: str | os.PathLike[str]) -> "pd.DataFrame":
 
     Columns are ``run`` (a `ctxenc.Run`), ``state``, ``problem`` (what is missing or wrong),
     ``step`` and ``seconds``; the keys of the configurations, numbers as numbers; and figures, as
-    ``validation.last.psnr_db``, ``validation.best.psnr_db`` and, of runs that were evaluated,
-    ``test.psnr_db``. What a run does not have is missing. Figures compare where ``masks`` and
-    ``images`` are the same, those of the test split where ``test.masks`` and ``test.images`` are::
+    ``validation.last.psnr_db``, ``validation.best.psnr_db``, of runs that were evaluated
+    ``test.psnr_db``, and of those that were probed ``probe.linear``. What a run does not have is
+    missing. Figures compare where ``masks`` and ``images`` are the same, those of the test split
+    where ``test.masks`` and ``test.images`` are, and a probe's where ``probe.on`` is::
 
         table = ctxenc.runs("experiments")
         table.groupby(["mask", "lambda_adv"])["test.psnr_db"].agg(["mean", "std", "count"])
@@ -41,6 +42,8 @@ def _row(record: records.Record) -> dict[str, Any]:
         figures |= {"masks": masks, "images": images}
         for of, values in (("last", record.last), ("best", record.best)):
             figures |= {f"{split}.{of}.{name}": value for name, value in values.items()}
+    if record.probed is not None:
+        figures |= {"probe.on": " ".join(record.probed.on), **record.probed.figures}
     for test in evaluated.tests([record]).shown.values():
         figures |= {"test.masks": test.on[0], "test.images": test.on[1]}
         figures |= {f"test.{name}": value for name, value in test.figures.items()}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from ctxenc.comparison import figures, settings
 from ctxenc.comparison.groups import Group
+from ctxenc.comparison.probed import PREFIX
 from ctxenc.comparison.records import Record, natural
 from ctxenc.comparison.sections import Comparison, Section, check_key
 from ctxenc.comparison.tables import Cell, Column, Row, Table, shared_decimals, spread, with_best
@@ -59,7 +60,7 @@ def pivot(comparison: Comparison, keys: tuple[str, str], name: str) -> Table:
         {keys[0]: Cell.of(line[0][0])} | {column: found[row, column] for row, column in line}
         for line in places
     ]
-    split = "test" if name.startswith("test.") else comparison.sections[0].split
+    split = "test" if name.startswith(("test.", PREFIX)) else comparison.sections[0].split
     return Table("pivot", f"{split} {figures.heading(figures.metric_of(name))}", notes, heads, made)
 
 

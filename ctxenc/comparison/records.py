@@ -15,12 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ctxenc.comparison import probed
 from ctxenc.comparison.figures import Figures, metric_of
+from ctxenc.comparison.probed import Probed
 from ctxenc.comparison.settings import Settings
 from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
+from ctxenc.probing.folder import Probe
 from ctxenc.run_folder import files
 from ctxenc.run_folder.folder import FORMAT, Run
 
@@ -54,7 +57,7 @@ class Record:
     `state` is that of ``status.json``, ``damaged``, or ``unknown``; `problem` says what is missing
     or damaged, and why it is not finished. `last`, `best` and `baselines` have the figures of
     metrics that this version does not know too, and all three are of the split that `tested_on`
-    names. `best_step` is the step of `best`.
+    names. `best_step` is the step of `best`. `probed` is what its encoder has learned of classes.
     """
 
     run: Run
@@ -71,6 +74,7 @@ class Record:
     best_step: int | None = None
     tested_on: TestedOn | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    probed: Probed | None = None
 
     def shown(self, key: str, value: str) -> str:
         """The value of a setting as people see it.
@@ -93,7 +97,8 @@ class Record:
         """All that one can sort and filter by: settings, figures and `OWN_KEYS`, where known.
 
         Figures are there twice: as ``psnr_db`` and ``best.psnr_db`` of whatever split, and as
-        ``validation.last.psnr_db`` and ``validation.best.psnr_db``.
+        ``validation.last.psnr_db`` and ``validation.best.psnr_db``. A probe's are as
+        ``probe.linear``.
         """
         given = self.settings.values.items()
         settings = {k: v for k, v in given if metric_of(k) not in METRICS}
@@ -104,7 +109,8 @@ class Record:
             split = {f"{self.tested_on.split}.{key}": figure for key, figure in ofs.items()}
         own = {"run": self.label, "state": self.state, "step": self.step, "seconds": self.seconds}
         known = {key: value for key, value in own.items() if value is not None}
-        return {**settings, **self.last, **best, **split, **known}
+        features = {} if self.probed is None else self.probed.figures
+        return {**settings, **self.last, **best, **split, **features, **known}
 
 
 def load(folders: Iterable[str | os.PathLike[str]], *, workers: int = 1) -> list[Record]:
@@ -159,6 +165,7 @@ def read(path: Path, label: str) -> Record:
         "status.json": _status,
         "summary.json": _summary,
         "dataset.json": _dataset,
+        Probe.folder: lambda record: {"probed": probed.read(record.run, record.dataset)},
     }
     for name, part in parts.items():
         try:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ctxenc.comparison import evaluated, figures, groups, settings
+from ctxenc.comparison import evaluated, figures, groups, probed, settings
 from ctxenc.comparison.evaluated import Evaluated, Tests
 from ctxenc.comparison.filters import Filter
 from ctxenc.comparison.groups import Group
@@ -108,6 +108,7 @@ def compare(
     check_key(sort.removeprefix("-"), records, "--sort")
     if top is not None and top < 1:
         raise UserError(f"--top={top}: expected a whole number of at least 1")
+    records = probed.alike(records)
     against = None if baseline is None else _named(baseline, records)
     wanted = [Filter.of(text) for text in filters]
     for each in wanted:
@@ -146,7 +147,8 @@ def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool =
     known = list(dict.fromkeys(k for r in records for k in r.settings.values))
     if sorts:
         metrics = dict.fromkeys([*METRICS, *figures.names(r.last for r in records)])
-        of_tests = (f"{prefix}{m}" for prefix in ("", "best.", "test.") for m in metrics)
+        fills = [m for m in metrics if not m.startswith(probed.PREFIX)]
+        of_tests = [*metrics, *(f"{prefix}{m}" for prefix in ("best.", "test.") for m in fills)]
         known = list(dict.fromkeys([*OWN_KEYS, *of_tests, *(k for r in records for k in r.values)]))
     if key not in known:
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)

@@ -182,27 +182,28 @@ def hyperparameters(
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}
 
 
-def dataset(config: Config, held_out: str = "validation") -> Dataset:
+def dataset(config: Config, *held_out: str) -> Dataset:
     """The images of a configuration, opened once a process however many jobs ask for them.
 
-    The training split and the one of `held_out` are checked, and decoded where they fit in memory;
-    the third is not touched.
+    The training split and those of `held_out`, ``validation`` where none is named, are checked, and
+    decoded where they fit in memory; others are not touched.
 
     Raises:
         UserError: the images cannot be had, or a split is not what `ctxenc.data` says.
     """
-    return _dataset(json.dumps(config.dataset), config.image_size, held_out)
+    splits = held_out or ("validation",)
+    return _dataset(json.dumps(config.dataset), config.image_size, splits)
 
 
 @functools.lru_cache(maxsize=2)
-def _dataset(node_json: str, image_size: int, held_out: str) -> Dataset:
+def _dataset(node_json: str, image_size: int, held_out: tuple[str, ...]) -> Dataset:
     node = json.loads(node_json)
     opened = made(node, "dataset", image_size=image_size)
     of = f"dataset._target_={node['_target_']}: its"
     splits = {name: _split(getattr(opened, name, None), of, name) for name in SPLITS}
-    for name in ("train", held_out):
+    for name in ("train", *held_out):
         images = splits[name]
-        tested_whole = name == "train" and held_out == "test" and not len(images)
+        tested_whole = name == "train" and held_out == ("test",) and not len(images)
         first = np.asarray(images[0] if len(images) else ())
         fits = first.dtype == np.uint8 and first.shape == (image_size, image_size, 3)
         if not fits and not tested_whole:

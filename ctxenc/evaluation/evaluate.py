@@ -131,14 +131,19 @@ def evaluate(
     return evaluation
 
 
+def check_name(name: str | None) -> None:
+    """Refuse, with a `UserError`, what can be no folder's name."""
+    if name is not None and (not name.strip(". ") or Path(name).name != name):
+        raise UserError(f"--name {name}: expected the name of one folder")
+
+
 def checked(against: str, name: str | None, slow_images: int | None) -> dict[str, Baseline]:
     """The baselines that were asked for, by their names or paths, once it is known that these fit.
 
     Raises:
         UserError: one of the three is bad, whatever the run.
     """
-    if name is not None and (not name.strip(". ") or Path(name).name != name):
-        raise UserError(f"--name {name}: expected the name of one folder")
+    check_name(name)
     if slow_images is not None and slow_images < 1:
         raise UserError(f"--slow-images {slow_images}: must be 1 or more")
     if against in ("all", "none"):

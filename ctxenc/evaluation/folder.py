@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from jaxtyping import Float
@@ -25,11 +25,15 @@ METRICS = {  # what `metrics.json` holds
     "rows": {OTHERS: {OTHERS: INTERVAL}},
 }
 
+Own = TypeVar("Own", bound="Evaluation")
 PerImage = dict[str, Float[np.ndarray, " images"]]
 
 
 class Evaluation:
     """One evaluation of a run. Opening it reads nothing."""
+
+    folder = "evaluation"  # of a run
+    schema: ClassVar[dict[str, Any]] = METRICS
 
     def __init__(self, path: str | os.PathLike[str]):
         self.path = Path(path)
@@ -37,14 +41,14 @@ class Evaluation:
         self.grid = self.path / "grid.png"  # the best, median and worst images
 
     @classmethod
-    def of(cls, run: Run, name: str) -> "Evaluation":
+    def of(cls: type[Own], run: Run, name: str) -> Own:
         """The run's evaluation of that name, there or not; a `UserError` where a link leads out."""
-        return cls(run.own(f"evaluation/{name}"))
+        return cls(run.own(f"{cls.folder}/{name}"))
 
     @classmethod
-    def all_of(cls, run: Run) -> "list[Evaluation]":
+    def all_of(cls: type[Own], run: Run) -> list[Own]:
         """The run's finished evaluations, by name."""
-        return [cls(f.parent) for f in sorted(run.path.glob("evaluation/*/metrics.json"))]
+        return [cls(f.parent) for f in sorted(run.path.glob(f"{cls.folder}/*/metrics.json"))]
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -53,7 +57,7 @@ class Evaluation:
         Raises:
             UserError: it is missing or damaged.
         """
-        found: dict[str, Any] = files.read_json(self.path / "metrics.json", METRICS)
+        found: dict[str, Any] = files.read_json(self.path / "metrics.json", self.schema)
         return found
 
     @property
@@ -65,7 +69,7 @@ class Evaluation:
         """Whether it is finished, and all of this is in its ``metrics.json``."""
         with contextlib.suppress(UserError, OSError):
             found = self.metrics
-            whole = None not in map(found.get, METRICS) and "model" in found["rows"]
+            whole = None not in map(found.get, self.schema) and "model" in found["rows"]
             return whole and all(found.get(key) == value for key, value in known.items())
         return False
 

@@ -28,6 +28,8 @@ from ctxenc.parallel import devices
 from ctxenc.prediction import of_other_masks
 from ctxenc.trained import TrainedModel
 
+KEYS = tuple(schema.keys(lambda key: key.on_evaluate))  # that an evaluation may change
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -73,36 +75,50 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
             f"{needed} × {needed}"
         ) from None
     dataset = build.dataset(config, "test")
-    _check_held_out(trained.config.dataset, config.dataset)
+    check_held_out(trained.config.dataset, config.dataset)
     test = HeldOutSplit(dataset.test, model, config.batch_size, devices.shardings()[1])
     _check_missing(test)
-    name = _name(composed, overrides)
-    if raw and model.averaged:
-        name += "-raw"
-    if checkpoint != "best":
-        name += f"-step{checkpoint}" if checkpoint.isdecimal() else f"-{checkpoint}"
+    name = named(composed, overrides, _groups(KEYS)) + which(trained, checkpoint, raw=raw)
     return Setup(trained, dataset, test, name)
 
 
-def _groups() -> list[str]:
-    """The groups of which an evaluation may choose another."""
-    return [name for name in schema.groups() if schema.keys()[name].on_evaluate]
+def which(trained: TrainedModel, checkpoint: str, *, raw: bool) -> str:
+    """The end of a folder's name: of which weights its figures are, where not of the usual."""
+    name = "-raw" if raw and trained.model.averaged else ""
+    if checkpoint != "best":
+        name += f"-step{checkpoint}" if checkpoint.isdecimal() else f"-{checkpoint}"
+    return name
+
+
+def _groups(keys: Sequence[str]) -> list[str]:
+    return [name for name in schema.groups() if name in keys]
 
 
 def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """A run's configuration as `overridden`, to be evaluated.
+
+    All images of another folder are tested, where neither its subfolders nor an override say which:
+    none was trained on.
+    """
+    config = overridden(saved, overrides, KEYS)
+    another = config.dataset.get("path") != saved.dataset.get("path")
+    given = {override.key_or_group for override in parse(overrides)}
+    if another and "test_fraction" in config.dataset and "dataset.test_fraction" not in given:
+        config.dataset.test_fraction = 1.0
+    return config
+
+
+def overridden(saved: DictConfig, overrides: Sequence[str], allowed: Sequence[str]) -> DictConfig:
     """A run's configuration with overrides, the choices of groups before their options.
 
-    A newly chosen mask reads the run's own `mask_height`. All images of another folder are tested,
-    where neither its subfolders nor an override say which: none was trained on.
+    A newly chosen mask reads the run's own `mask_height`. `allowed` are the keys that may change.
 
     Raises:
         UserError: an override of what a trained generator cannot change, or an unknown choice.
     """
-    config, allowed, groups = saved.copy(), schema.keys(lambda key: key.on_evaluate), _groups()
-    given: set[str] = set()
+    config, groups = saved.copy(), _groups(allowed)
     for override in sorted(parse(overrides), key=lambda o: o.key_or_group not in groups):
         line, key = override.input_line, override.key_or_group
-        given.add(key)
         known = key in allowed or key.split(".")[0] in groups
         if not known or override.package or override.type is not OverrideType.CHANGE:
             raise UserError(
@@ -118,9 +134,6 @@ def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
         else:
             raise UserError(f"{line}: expected {', '.join(choices(key))}")
     with_absolute_paths(config)
-    another = config.dataset.get("path") != saved.dataset.get("path")
-    if another and "test_fraction" in config.dataset and "dataset.test_fraction" not in given:
-        config.dataset.test_fraction = 1.0
     return config
 
 
@@ -146,7 +159,7 @@ def _check_missing(test: HeldOutSplit) -> None:
         )
 
 
-def _check_held_out(before: dict[str, Any], now: dict[str, Any]) -> None:
+def check_held_out(before: dict[str, Any], now: dict[str, Any]) -> None:
     """Refuse another split of the images that the generator was trained on."""
     key = schema.keys()["dataset"]
     # What images a group gives: its code, its folder, and the `name` that TFDS's are known by.
@@ -159,9 +172,9 @@ def _check_held_out(before: dict[str, Any], now: dict[str, Any]) -> None:
         )
 
 
-def _name(composed: DictConfig, overrides: Sequence[str]) -> str:
-    """The name of an evaluation's folder: its groups' choices, and what else was overridden."""
-    nodes = {name: OmegaConf.to_container(composed[name], resolve=False) for name in _groups()}
+def named(composed: DictConfig, overrides: Sequence[str], groups: Sequence[str]) -> str:
+    """The name of a folder of figures: its groups' choices, and what else was overridden."""
+    nodes = {name: OmegaConf.to_container(composed[name], resolve=False) for name in groups}
     chosen = Settings.of(nodes).values
     words = [chosen[name] for name in nodes]
     for override in parse(overrides):

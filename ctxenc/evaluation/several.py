@@ -1,12 +1,14 @@
 """Many runs with one command: each evaluated once, and a failure never stopping the others."""
 
+import functools
 import re
 import shlex
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 from ctxenc.comparison import records
+from ctxenc.comparison.records import Record
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.evaluate import checked, evaluate
@@ -14,6 +16,8 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import changed
 from ctxenc.report.progress import Counting
 from ctxenc.report.scores import show_runs
+
+Done = TypeVar("Done", bound=Evaluation)
 
 OVERRIDE = re.compile(r"[+~]|[A-Za-z_][\w.]*=")  # how one begins; a sweep's jobs begin with digits
 
@@ -44,27 +48,50 @@ def evaluate_all(folders: Sequence[str], *, force: bool = False, **asked: Any) -
     """
     checked(asked["against"], asked["name"], asked["slow_images"])
     changed(compose(), asked["overrides"])
-    runs, done = records.load(folders), {}
-    for run in runs:
-        kept: list[Evaluation] = []
+    runs = records.load(folders)
+    once = functools.partial(evaluate, **asked)
+    done = each(runs, once, "evaluated", lambda metrics: metrics["verdict"], force=force)
+    show_runs({run.label: evaluation.metrics for run, evaluation in done.items()})
+    print(f"{len(done)} of {len(runs)} runs evaluated")
+    print("to compare them: python -m ctxenc.compare", shlex.join(folders))
+    return len(done) == len(runs)
 
-        def keep(evaluation: Evaluation, kept: list[Evaluation] = kept) -> bool:
-            kept += [] if force else [evaluation]
+
+def each(
+    runs: Sequence[Record],
+    once: Callable[..., Done],
+    participle: str,
+    verdict: Callable[[dict[str, Any]], str],
+    *,
+    force: bool,
+) -> dict[Record, Done]:
+    """What `once` gives for each run; a line of standard error says what became of it.
+
+    A run of which it raises an error is left out.
+
+    Args:
+        runs: the runs.
+        once: `evaluate`, or what takes the same `keep` and `progress`.
+        participle: what a run then is, in the lines.
+        verdict: what a line says of the ``metrics.json`` of one that is new.
+        force: do it also for those that have been.
+    """
+    done: dict[Record, Done] = {}
+    for run in runs:
+        kept: list[Done] = []
+
+        def keep(found: Done, kept: list[Done] = kept) -> bool:
+            kept += [] if force else [found]
             return not force
 
         how = "" if run.state == "finished" else f" (run {run.state}: {run.problem})"
         try:
             with Counting() as counting:
-                evaluation = evaluate(run.run.path, **asked, keep=keep, progress=counting)
-            done[run.label] = evaluation.metrics
-            became = (
-                "evaluated already; --force does it anew" if kept else done[run.label]["verdict"]
-            )
+                done[run] = once(run.run.path, keep=keep, progress=counting)
+            already = f"{participle} already; --force does it anew"
+            became = already if kept else verdict(done[run].metrics)
         except Exception as error:
             kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
-            became = f"NOT EVALUATED: {kind}{error}"
+            became = f"NOT {participle.upper()}: {kind}{error}"
         print(printable(f"{run.label}: {became}{how}"), file=sys.stderr)
-    show_runs(done)
-    print(f"{len(done)} of {len(runs)} runs evaluated")
-    print("to compare them: python -m ctxenc.compare", shlex.join(folders))
-    return len(done) == len(runs)
+    return done

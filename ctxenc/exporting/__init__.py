@@ -18,13 +18,14 @@ import numpy as np
 from jax import export
 from jaxtyping import Array, Float, UInt8
 
-from ctxenc import masks, step
+from ctxenc import features, masks, step
 from ctxenc.errors import UserError
 from ctxenc.inpainting.crops import ModelWindow
 from ctxenc.trained import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"
+ENCODER = "encoder.stablehlo"
 
 Weights = dict[str, Any]  # arrays by their path, such as params/Conv_0/kernel
 
@@ -56,6 +57,59 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         }
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
+        new.replace(folder)
+    return contract
+
+
+def export_encoder(trained: TrainedModel, folder: Path) -> dict[str, Any]:
+    """Write the encoder's folder, whole or not at all, and return its contract.
+
+    It gets the program (uint8 images to the maps of every stage), those of the generator's weights
+    that it uses, and the contract.
+
+    Raises:
+        UserError: the folder is there and not empty, or the network names no stages.
+    """
+    check_free(folder)
+    model, size = trained.model, trained.config.image_size
+    names = features.names(model, trained.variables, size)
+    own = features.encoder(model, trained.variables, size, names)
+    weights: Weights = {"/".join(path): np.asarray(value) for path, value in sorted(own.items())}
+
+    def program(
+        weights: Weights, images: UInt8[Array, "batch height width 3"]
+    ) -> dict[str, Float[Array, "batch _ _ _"]]:
+        own = {tuple(path.split("/")): leaf for path, leaf in weights.items()}
+        variables = features.completed(own, trained.variables)
+        maps = features.stages(model, variables, masks.to_float(images))
+        return {name: found.astype(jnp.float32) for name, found in maps.items()}
+
+    (batch,) = export.symbolic_shape("batch")
+    exported = export.export(jax.jit(program), platforms=PLATFORMS)(
+        {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()},
+        jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
+    )
+    shapes = jax.tree.unflatten(exported.out_tree, exported.out_avals)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary, folder.name)
+        new.mkdir()
+        (new / ENCODER).write_bytes(exported.serialize())
+        np.savez(new / WEIGHTS, **weights)
+        contract = {
+            "arguments": {
+                "weights": f"the arrays of {WEIGHTS}, as a dict",
+                "images": _array("uint8", [size, size, 3], "RGB, shown whole"),
+            },
+            "returns": {
+                name: _array("float32", list(shapes[name].shape[1:]), "maps after this stage")
+                for name in names
+            },
+            "stages": list(names),
+            "image_size": size,
+            **_made_of(trained, weights, new, (ENCODER, WEIGHTS)),
+        }
+        (new / CONTRACT).write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
         new.replace(folder)
     return contract
 
@@ -99,11 +153,7 @@ def _contract(trained: TrainedModel, weights: Weights, folder: Path) -> dict[str
         fills = f"a box of {height} rows × {width} columns from row {row}, column {column} on"
 
     def array(dtype: str, channels: int, meaning: str) -> dict[str, Any]:
-        return {"dtype": dtype, "shape": ["batch", size, size, channels], "is": meaning}
-
-    def file(name: str) -> dict[str, Any]:
-        data = (folder / name).read_bytes()
-        return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        return _array(dtype, [size, size, channels], meaning)
 
     return {
         "arguments": {
@@ -120,10 +170,28 @@ def _contract(trained: TrainedModel, weights: Weights, folder: Path) -> dict[str
         "box_tops": tops,
         "box_lefts": lefts,
         "fill_value": np.asarray(trained.fill_value).tolist(),
+        **_made_of(trained, weights, folder, (PROGRAM, WEIGHTS)),
+    }
+
+
+def _array(dtype: str, shape: list[int], meaning: str) -> dict[str, Any]:
+    return {"dtype": dtype, "shape": ["batch", *shape], "is": meaning}
+
+
+def _made_of(
+    trained: TrainedModel, weights: Weights, folder: Path, names: tuple[str, ...]
+) -> dict[str, Any]:
+    """What a contract says of the run and of the files."""
+
+    def file(name: str) -> dict[str, Any]:
+        data = (folder / name).read_bytes()
+        return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+    return {
         "run": trained.run.path.name,
         **trained.described,
         "platforms": list(PLATFORMS),
         "jax": jax.__version__,
         "parameters": sum(w.size for path, w in weights.items() if path.startswith("params/")),
-        "files": {name: file(name) for name in (PROGRAM, WEIGHTS)},
+        "files": {name: file(name) for name in names},
     }

@@ -1,13 +1,21 @@
 """A trained model as Python takes it: ``ctxenc.load(RUN).fill(image, mask)``."""
 
+import functools
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Bool, Float, Shaped, UInt8
 
+from ctxenc import features, masks
+from ctxenc.data.images import square
 from ctxenc.errors import UserError
 from ctxenc.inpainting.filling import inpaint
+from ctxenc.state import Model, Variables
 from ctxenc.trained import TrainedModel
 
 Image = (
@@ -20,7 +28,7 @@ Image = (
 
 @dataclass(frozen=True)
 class Painter:
-    """A trained generator that fills holes in images of any size."""
+    """A trained generator that fills holes in images of any size, and its encoder."""
 
     trained: TrainedModel
 
@@ -40,24 +48,47 @@ class Painter:
                 a hole that is larger than the model can see.
         """
         missing = _missing(mask, image.shape)
-        if image.ndim == 2:
-            pixels = image[..., None]
-        elif image.ndim == 3 and image.shape[2] in (1, 3):
-            pixels = image
-        else:
-            raise UserError(
-                f"image: expected (height, width) or (height, width, 3), got {image.shape}"
-            )
-        if image.dtype == np.uint8:
-            levels = pixels
-        elif not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
-            raise UserError("image: expected floats from 0 to 1, or whole numbers of type uint8")
-        else:
-            levels = np.round(pixels * 255).astype(np.uint8)
-        filled, _ = inpaint(self.trained, levels, missing)
+        pixels = _pixels(image)
+        filled, _ = inpaint(self.trained, _levels(pixels), missing)
         result = pixels.copy()
         result[missing] = filled[missing] if image.dtype == np.uint8 else filled[missing] / 255
         return result.reshape(image.shape)
+
+    def features(
+        self, images: Sequence[Image] | Shaped[np.ndarray, "n ..."], stage: str | None = None
+    ) -> dict[str, Float[np.ndarray, "n _ _ _"]] | Float[np.ndarray, "n _ _ _"]:
+        """What the encoder sees in images that are shown whole: the maps after its stages.
+
+        Args:
+            images: of any sizes, each as `fill` takes them; the central square of each is resized
+                to the model's.
+            stage: the name of one; None for all.
+
+        Returns:
+            The maps of each stage by its name, first to last, or those of the one.
+
+        Raises:
+            UserError: another shape, type or range; no such stage, or a network that names none.
+        """
+        model, variables = self.trained.model, self.trained.variables
+        size = self.trained.config.image_size
+        names = features.names(model, variables, size)
+        if stage not in (None, *names):
+            raise UserError(f"stage={stage}: no such stage; expected one of {', '.join(names)}")
+        levels = [_levels(_pixels(image)) for image in images]
+        seen = np.stack([square(np.broadcast_to(x, (*x.shape[:2], 3)), size) for x in levels])
+        found = jax.device_get(
+            _stages(model, variables, seen, names if stage is None else (stage,))
+        )
+        return found[stage] if stage is not None else {name: found[name] for name in names}
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _stages(
+    model: Model, variables: Variables, images: Any, wanted: tuple[str, ...]
+) -> features.Maps:
+    found = features.stages(model, variables, masks.to_float(images))
+    return {name: found[name].astype(jnp.float32) for name in wanted}
 
 
 def load(run: str | os.PathLike[str], checkpoint: str = "best", *, raw: bool = False) -> Painter:
@@ -82,3 +113,21 @@ def _missing(mask: np.ndarray, shape: tuple[int, ...]) -> Bool[np.ndarray, "heig
             "mask: expected True or 1 where a pixel is missing, and False or 0 elsewhere"
         )
     return mask.astype(bool)
+
+
+def _pixels(image: Image) -> Image:
+    """With an axis of channels."""
+    if image.ndim == 2:
+        return image[..., None]
+    if image.ndim == 3 and image.shape[2] in (1, 3):
+        return image
+    raise UserError(f"image: expected (height, width) or (height, width, 3), got {image.shape}")
+
+
+def _levels(pixels: Image) -> UInt8[np.ndarray, "height width channels"]:
+    """Of floats the nearest of 256 levels."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    if not (np.isfinite(pixels).all() and pixels.min() >= 0 and pixels.max() <= 1):
+        raise UserError("image: expected floats from 0 to 1, or whole numbers of type uint8")
+    return np.round(pixels * 255).astype(np.uint8)

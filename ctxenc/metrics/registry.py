@@ -1,8 +1,8 @@
 """Every metric, once: how it is computed, what it is called, and which way is better.
 
-All but the last five are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent, as in
-Pathak et al. (2016), table 1. PSNR is averaged over images; the pooled PSNR is that of the mean
-squared error over all images, and differs from it by up to several decibels.
+All but SWD and what follows are of the hole only, on the [0, 1] scale. L1 and L2 are in per cent,
+as in Pathak et al. (2016), table 1. PSNR is averaged over images; the pooled PSNR is that of the
+mean squared error over all images, and differs from it by up to several decibels.
 
 Only what computes a metric imports JAX: tables of finished runs do not wait for it.
 """
@@ -162,6 +162,12 @@ METRICS: dict[str, Metric] = {
     "kid": Metric("KID × 1000", "", 2, "lower", {}),
     "lpips": Metric("LPIPS", "", 4, "lower", {}, interval=True),
     "label_accuracy": Metric("label accuracy", "", 3, "higher", {}),  # a share of the images
+    # Of the encoder's features, and not of fills: `ctxenc.probe` measures them.
+    "probe.linear": Metric("linear probe", "%", 1, "higher", {}),
+    "probe.knn": Metric("k-NN", "%", 1, "higher", {}),
+    "probe.finetune_100": Metric("fine-tuned", "%", 1, "higher", {}),
+    "probe.finetune_10": Metric("fine-tuned, 10 % labels", "%", 1, "higher", {}),
+    "probe.finetune_1": Metric("fine-tuned, 1 % labels", "%", 1, "higher", {}),
 }
 """By the name that files, options and columns have."""
 

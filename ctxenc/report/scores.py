@@ -23,7 +23,7 @@ Figures = dict[str, Figure]
 
 def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
     """Print an evaluation's ``metrics.json`` as tables, the verdict and the notes."""
-    console, checkpoint = _console(file), metrics["checkpoint"]
+    console, checkpoint = console_of(file), metrics["checkpoint"]
     averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
     which = f"checkpoint {checkpoint['which']}, step {checkpoint['step']}{averaged}"
     console.print(escape(f"{_tested_on(metrics)}; {which}"))
@@ -45,7 +45,7 @@ def show_runs(evaluations: Mapping[str, dict[str, Any]], file: TextIO | None = N
         evaluations: by the runs' names, their ``metrics.json``.
         file: where to; None: standard output.
     """
-    console, tests = _console(file), dict[tuple[str, str], list[tuple[str, Figures]]]()
+    console, tests = console_of(file), dict[tuple[str, str], list[tuple[str, Figures]]]()
     titles = {}
     for run, metrics in evaluations.items():
         test = metrics["mask_hash"], metrics["dataset"]["test_fingerprint"]
@@ -60,7 +60,8 @@ def show_runs(evaluations: Mapping[str, dict[str, Any]], file: TextIO | None = N
         console.print(escape(f"- {note}"))
 
 
-def _console(file: TextIO | None) -> Console:
+def console_of(file: TextIO | None) -> Console:
+    """Where tables are printed, as wide as it is, and where that is no terminal wide enough."""
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, NARROWEST)
@@ -99,14 +100,15 @@ def _tables(rows: Sequence[tuple[str, Figures]], width: int) -> list[Table]:
                 room = width - _width(names)
             groups[-1].append(column)
             room -= needs
-    return [_table(names, group) for group in groups]
+    return [table_of(names, group) for group in groups]
 
 
 def _width(cells: Sequence[str]) -> int:
     return max(len(line) for text in cells for line in text.split("\n"))
 
 
-def _table(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
+def table_of(names: Sequence[str], columns: Sequence[Sequence[str]]) -> Table:
+    """A table of some rows by their names; a column begins with its heading."""
     shown = Table(box=box.SIMPLE_HEAD, padding=0, pad_edge=False, show_edge=False)
     shown.add_column("", no_wrap=True)
     for heading, *_ in columns:

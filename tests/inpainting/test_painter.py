@@ -2,10 +2,12 @@
 
 import contextlib
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import ctxenc
+from ctxenc import features, masks
 from ctxenc.inpainting.filling import inpaint
 from tests.tiny import TINY
 
@@ -60,3 +62,21 @@ def test_grey_images_stay_grey(painter):
 def test_what_cannot_be_filled_is_a_user_error(painter, image, mask, message):
     with pytest.raises(ctxenc.UserError, match=message):
         painter.fill(image, mask)
+
+
+def test_features_are_the_stages_maps_of_images_of_any_size(painter):
+    grey, floats = PHOTO[..., 0], PHOTO[:30, :40] / 255
+    found = painter.features([PHOTO, grey, floats])
+    assert list(found) == ["conv1", "conv2"]
+    assert found["conv2"].shape == (3, 4, 4, 8)
+    np.testing.assert_allclose(painter.features([PHOTO], "conv1"), found["conv1"][:1], atol=1e-5)
+    own = RANDOM.integers(0, 256, (2, 16, 16, 3), np.uint8)
+    trained = painter.trained
+    seen = masks.to_float(jnp.asarray(own))
+    expected = features.stages(trained.model, trained.variables, seen)["conv1"]
+    np.testing.assert_allclose(painter.features(own, "conv1"), expected, atol=1e-5)
+
+
+def test_an_unknown_stage_is_one_line(painter):
+    with pytest.raises(ctxenc.UserError, match="stage=conv9: no such stage; expected one of conv1"):
+        painter.features([PHOTO], "conv9")

@@ -57,7 +57,7 @@ def dimensions(table: Table, split: str) -> list[Dimension]:
 
 
 def _dimension(column: Column, table: Table, split: str) -> Dimension | None:
-    labels = {f"{split}.last.": split, "test.": "test"}
+    labels = {f"{split}.last.": split, "test.": "test", "": "test"}  # "" of a probe's figures
     prefix = column.key.removesuffix(column.metric)
     if column.metric in METRICS and prefix in labels:
         label = f"{labels[prefix]} {figures.heading(column.metric)}"

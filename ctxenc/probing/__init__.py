@@ -1,0 +1,1 @@
+"""What an encoder has learned: how well simple classifiers tell classes by its features."""

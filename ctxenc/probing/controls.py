@@ -1,0 +1,39 @@
+"""What a trained encoder is held against: the pixels, and the same network before training."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, UInt8
+
+from ctxenc import features, masks, step
+from ctxenc.data.images import Images, decode
+from ctxenc.state import Model, Variables
+
+ADAPTING = 100  # batches
+PIXELS = 32  # cells a side: of larger images, a linear probe of all pixels would be too large
+
+
+def random_weights(
+    model: Model, seed: int, images: Images, image_size: int, batch_size: int
+) -> Variables:
+    """The weights that a run of this seed began with, once BatchNorm knows the images.
+
+    Its running statistics are of `ADAPTING` batches of the training images: fresh ones, which are
+    for maps of mean 0 and variance 1, would make a weaker control than there is.
+    """
+    variables = step.init(model, jax.random.key(seed), image_size).generator.variables
+    rng = np.random.default_rng(seed)
+    for _ in range(ADAPTING):
+        chosen = rng.integers(0, len(images), batch_size)
+        stats = _adapted(model, variables, decode(images, chosen.tolist()))
+        variables = {**variables, "batch_stats": stats}
+    return variables
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _adapted(
+    model: Model, variables: Variables, images: UInt8[Array, "batch height width 3"]
+) -> Variables:
+    return features.training_stages(model, variables, masks.to_float(jnp.asarray(images)))[1]

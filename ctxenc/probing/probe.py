@@ -1,0 +1,312 @@
+"""A probe: a trained encoder's features judged by simple classifiers, beside what costs nothing."""
+
+import functools
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from ctxenc.errors import UserError, warned
+from ctxenc.evaluation.evaluate import Progress, check_name
+from ctxenc.evaluation.load import check_held_out, which
+from ctxenc.metrics import bootstrap
+from ctxenc.probing import controls, features, labelled, linear, neighbours, pictures
+from ctxenc.probing import finetune as finetuning
+from ctxenc.probing.features import Encoder, Features
+from ctxenc.probing.finetune import share
+from ctxenc.probing.folder import Probe
+from ctxenc.probing.labelled import Labelled
+from ctxenc.state import Variables
+from ctxenc.trained import TrainedModel
+
+OWN, RANDOM = "this encoder", "random weights"  # what the progress says
+Classes = Int[np.ndarray, " images"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How the features of one encoder were judged.
+
+    `validation` has by stage what share of the validation images a classifier of its features has
+    right, in per cent; `chosen` by method the stage that is best by it; `predicted` by method the
+    classes of the test images by that stage. `nearest` are the training images that are nearest to
+    each test image.
+    """
+
+    validation: dict[str, dict[str, float]]
+    chosen: dict[str, dict[str, Any]]
+    predicted: dict[str, Classes]
+    nearest: Int[np.ndarray, "images k"]
+
+
+def probe(
+    path: str | Path,
+    overrides: Sequence[str] = (),
+    *,
+    stages: str = "all",
+    pool: int = features.POOL,
+    checkpoint: str = "best",
+    raw: bool = False,
+    name: str | None = None,
+    finetune: Sequence[str] = (),
+    beside: Sequence[str | Path] = (),
+    keep: Callable[[Probe], bool] = lambda probe: False,
+    progress: Progress = lambda what, done, total: None,
+) -> Probe:
+    """Judge a run's encoder by its features, and write it to the run's `probe/` folder.
+
+    Beside it are the pixels, and the network with the weights that the run began with; what this
+    process has judged on the same images is not judged again. The test images are looked at once,
+    at the stage and with the penalty that are best on validation images.
+
+    Args:
+        path: the run folder.
+        overrides: Hydra's, of the images.
+        stages: ``all``, or names with commas between.
+        pool: over how many cells a side maps are averaged.
+        checkpoint: ``best``, ``latest`` or the number of a saved step.
+        raw: the weights as the last step left them, also where an average was kept.
+        name: of the probe; None: the dataset, and what else was overridden.
+        finetune: with which shares of the training images' labels all weights are trained, too.
+        beside: other runs whose encoders are judged likewise.
+        keep: asked whether a probe of the same weights with the same options, which is there
+            already, is left as it is and returned.
+        progress: told how far each pass over images is.
+
+    Raises:
+        UserError: bad input, before anything is written.
+    """
+    check_name(name)
+    if pool < 1:
+        raise UserError(f"--pool {pool}: must be 1 or more")
+    shares = tuple(map(share, finetune))
+    wanted = None if stages == "all" else [part.strip() for part in stages.split(",")]
+    trained = TrainedModel.load(path, checkpoint, raw=raw)
+    images, own_name, source = labelled.load(trained, overrides)
+    _encoder(trained, trained.variables, images, pool).only(wanted)  # or refused
+    others = {_title(run): TrainedModel.load(run, checkpoint, raw=raw) for run in beside}
+    for other in others.values():
+        check_held_out(other.config.dataset, source)
+        _encoder(other, other.variables, images, pool)
+    options = {"stages": stages, "pool": pool, "beside": [str(run) for run in beside]}
+    name = name or own_name + _words(stages, pool) + which(trained, checkpoint, raw=raw)
+    measured_on = {
+        "name": name,
+        "checkpoint": {"which": checkpoint, **trained.described},
+        "dataset": images.described,
+        "images": len(images.test.images),
+        "overrides": list(overrides),
+        "options": options,
+    }
+    written = Probe.of(trained.run, name)
+    if written.says(measured_on) and _has(written, shares) and keep(written):
+        return written
+    known = _known(str(images.described), pool, stages)
+    networks = {
+        "model": _Network(OWN, trained, trained.variables),
+        "random": _Network(RANDOM, trained, None),
+        **{title: _Network(title, other, other.variables) for title, other in others.items()},
+    }
+    found = {}
+    for row, network in networks.items():
+        kept = {} if row == "model" else known
+        found[row] = _judged(network, images, (pool, wanted, shares), kept, progress)
+    if "pixels" not in known:
+        cells = min(images.image_size, controls.PIXELS)
+        known["pixels"] = judged(features.of_pixels(cells), "pixels", images, progress)
+    found["pixels"] = known["pixels"]
+    methods = ["linear", "knn", *map(_method, shares)]
+    hits = {
+        f"{row}.{method}": 100.0 * (of.predicted[method] == images.test.numbers)
+        for row, of in found.items()
+        for method in methods
+        if method in of.predicted
+    }
+    figures, differences = _figures(hits)
+    metrics = {
+        "run": str(trained.run.path),
+        **measured_on,
+        "rows": {
+            row: {m: figures[f"{row}.{m}"] | of.chosen[m] for m in methods if m in of.predicted}
+            for row, of in found.items()
+        },
+        "model_minus": differences,
+        "stages": {row: of.validation for row, of in found.items()},
+        "chance": 100 * float(np.bincount(images.test.numbers).max()) / len(images.test.numbers),
+    }
+    with warned():
+        _save_pictures(written, found["model"], images)
+    written.write(metrics, {"class": images.test.numbers.astype(float), **hits})
+    return written
+
+
+def _has(probe: Probe, shares: Sequence[float]) -> bool:
+    """Whether an earlier probe has fine-tuned with these shares of the labels, too."""
+    return {_method(share) for share in shares} <= probe.metrics["rows"]["model"].keys()
+
+
+def _method(share: float) -> str:
+    """What fine-tuning with a share of the labels is called: ``finetune_10`` with 10 %."""
+    return f"finetune_{100 * share:g}".replace(".", "_")
+
+
+class _Network(NamedTuple):
+    """A network to judge: a title for people, its run, and its weights; None for random ones."""
+
+    title: str
+    trained: TrainedModel
+    own: Variables | None
+
+    @property
+    def key(self) -> str:
+        """What tells it from others."""
+        if self.own is not None:
+            return f"{self.trained.run.path} {self.trained.described}"
+        model = self.trained.model
+        what = model.generator, model.prediction.channels, model.bfloat16_products
+        return f"{RANDOM} {self.trained.config.seed} {what!r}"
+
+    def variables(self, images: Labelled) -> Variables:
+        """Its weights: random ones are those that the run began with."""
+        if self.own is not None:
+            return self.own
+        return controls.random_weights(
+            *(self.trained.model, self.trained.config.seed, images.train.images),
+            *(images.image_size, images.batch_size),
+        )
+
+
+def _judged(
+    network: _Network,
+    images: Labelled,
+    options: tuple[int, Sequence[str] | None, Sequence[float]],
+    known: dict[str, Judged],
+    progress: Progress,
+) -> Judged:
+    """How a network's features are judged and, with shares of the labels, all its weights."""
+    (pool, wanted, shares), model = options, network.trained.model
+    found, seed = known.get(network.key), network.trained.config.seed
+    missing = [s for s in shares if found is None or _method(s) not in found.predicted]
+    if found is not None and not missing:
+        return found
+    variables = network.variables(images)
+    if found is None:
+        encoder = _encoder(network.trained, variables, images, pool)
+        encoder = encoder.only(wanted if network.title in (OWN, RANDOM) else None)
+        found = known[network.key] = judged(encoder, network.title, images, progress)
+    for part in missing:
+        told = functools.partial(progress, f"{network.title}: {100 * part:g} % of the labels")
+        tuned = finetuning.tuned(model, variables, images, part, seed, told)
+        on_validation = tuned.predict(images.validation.images, images.batch_size)
+        right = _percent(on_validation, images.validation.numbers)
+        found.chosen[_method(part)] = {"validation": right}
+        found.predicted[_method(part)] = tuned.predict(images.test.images, images.batch_size)
+    return found
+
+
+def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) -> Judged:
+    """Judge the features of every stage on validation images, and of the best on test images."""
+    seen = {
+        name: features.extract(
+            encoder,
+            getattr(images, name).images,
+            images.batch_size,
+            functools.partial(progress, f"{what}: {name} features"),
+        )
+        for name in ("train", "validation")
+    }
+    numbers, true, count = images.train.numbers, images.validation.numbers, len(images.classes)
+    validation: dict[str, dict[str, float]] = {}
+    standards, classifiers = {}, {}
+    for stage in encoder.stages:
+        train, held_out = seen["train"][stage], seen["validation"][stage]
+        standard = standards[stage] = train.standard()
+
+        def right(classifier: linear.Linear, held_out: Features = held_out) -> float:
+            return _percent(classifier.predict(held_out), true)
+
+        classifiers[stage], best = linear.chosen(train, standard, numbers, count, right)
+        cosines, nearest = neighbours.nearest(train, held_out, standard)
+        by_vote = _percent(neighbours.vote(cosines, numbers[nearest], count), true)
+        width = train.array.shape[1]
+        validation[stage] = {"features": width, "linear": best, "knn": by_vote}
+        progress(f"{what}: {stage} on validation", len(true), len(true))
+    stage_of = {
+        method: max((found[method], stage) for stage, found in reversed(validation.items()))[1]
+        for method in ("linear", "knn")
+    }
+    tested = features.extract(
+        encoder.only(tuple(dict.fromkeys(stage_of.values()))),
+        images.test.images,
+        images.batch_size,
+        functools.partial(progress, f"{what}: test features"),
+    )
+    by_line, by_vote_of = stage_of["linear"], stage_of["knn"]
+    cosines, nearest = neighbours.nearest(
+        seen["train"][by_vote_of], tested[by_vote_of], standards[by_vote_of]
+    )
+    chosen = {m: {"stage": s, "validation": validation[s][m]} for m, s in stage_of.items()}
+    chosen["linear"]["penalty"] = classifiers[by_line].penalty
+    predicted = {
+        "linear": classifiers[by_line].predict(tested[by_line]),
+        "knn": neighbours.vote(cosines, numbers[nearest], count),
+    }
+    return Judged(validation, chosen, predicted, nearest)
+
+
+def _save_pictures(probe: Probe, model: Judged, images: Labelled) -> None:
+    titles = {
+        method: f"{title} at {model.chosen[method]['stage']}, "
+        f"{_percent(model.predicted[method], images.test.numbers):.1f} % of "
+        f"{len(images.test.images):,} test images right"
+        for method, title in (("linear", "linear probe"), ("knn", "k-NN"))
+    }
+    predicted = model.predicted["linear"]
+    pictures.save_confusion(probe.confusion, predicted, images, titles["linear"])
+    pictures.save_neighbours(
+        probe.neighbours, model.nearest, images, f"nearest training images: {titles['knn']}"
+    )
+
+
+def _percent(predicted: Classes, true: Classes) -> float:
+    return 100 * float((predicted == true).mean())
+
+
+@functools.lru_cache(maxsize=2)
+def _known(*images: Hashable) -> dict[str, Judged]:
+    """What this process has judged on some images; probes put theirs here."""
+    return {}
+
+
+def _encoder(trained: TrainedModel, variables: Variables, images: Labelled, pool: int) -> Encoder:
+    return features.of_network(trained.model, variables, images.image_size, pool)
+
+
+def _title(run: str | Path) -> str:
+    """The name of a row that another run's encoder has, also as a column of a CSV file."""
+    return "".join(c if c.isalnum() or c in "-_=." else "_" for c in Path(run).name)
+
+
+def _words(stages: str, pool: int) -> str:
+    words = [] if stages == "all" else stages.replace(" ", "").split(",")
+    words += [] if pool == features.POOL else [f"pool{pool}"]
+    return "".join(f"-{word}" for word in words)
+
+
+def _figures(
+    hits: dict[str, Float[np.ndarray, " images"]],
+) -> tuple[dict[str, bootstrap.Figure], dict[str, dict[str, bootstrap.Figure]]]:
+    """(Each column's share with its interval; by row and method, the model's less it, paired)."""
+    table = np.stack(list(hits.values()), axis=1)
+    samples = np.vstack([bootstrap.means(table), bootstrap.resampled_means(table)]).T
+    by_name = dict(zip(hits, samples, strict=True))
+    differences: dict[str, dict[str, bootstrap.Figure]] = {}
+    for name, of in by_name.items():
+        row, _, method = name.rpartition(".")
+        if row != "model":
+            lead = bootstrap.figure(by_name[f"model.{method}"] - of)
+            differences.setdefault(row, {})[method] = lead
+    return {name: bootstrap.figure(of) for name, of in by_name.items()}, differences

@@ -1,0 +1,156 @@
+"""The tables of a probe in the terminal: an encoder a row, and the model's stages."""
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any, TextIO
+
+from rich.markup import escape
+
+from ctxenc.metrics.bootstrap import FEWEST_SEEDS, LEVEL, Figure
+from ctxenc.report.scores import WIDEST_RUN, console_of, table_of
+
+METHODS = {"linear": "linear probe", "knn": "k-NN"}
+ROWS = {"model": "> this encoder", "random": "  random weights", "pixels": "  pixels"}
+
+
+def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
+    """Print a probe's ``metrics.json``: what was measured on, the rows, what they say."""
+    console, dataset, rows = console_of(file), metrics["dataset"], metrics["rows"]
+    console.print(escape(described(metrics)))
+    checkpoint = metrics["checkpoint"]
+    averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
+    console.print(f"checkpoint {checkpoint['which']}, step {checkpoint['step']}{averaged}")
+    by_method = {
+        method: [_cell(found.get(method)) for found in rows.values()] for method in methods(rows)
+    }
+    columns = [[title(method), *cells] for method, cells in by_method.items()]
+    names = [ROWS.get(name, f"  {name}") for name in rows]
+    for part in fitting(names, columns, console.width):
+        console.print(table_of(names, part))
+    stages = metrics["stages"]["model"]
+    heads = ("features", "linear", "knn")
+    shown = [
+        [
+            head if head == "features" else METHODS[head],
+            *(_number(head, s) for s in stages.values()),
+        ]
+        for head in heads
+    ]
+    console.print(f"By stage, on {dataset['validation_images']:,} validation images:")
+    console.print(table_of([f"  {name}" for name in stages], shown))
+    for line in sentences(metrics):
+        console.print(escape(line))
+
+
+def described(metrics: dict[str, Any]) -> str:
+    """Which images and classes a probe is of."""
+    dataset = metrics["dataset"]
+    size = dataset["image_size"]
+    return (
+        f"{dataset['name']}, {size} × {size}, {len(dataset['classes'])} classes: "
+        f"{dataset['train_images']:,} training images, {metrics['images']:,} test images"
+    )
+
+
+def sentences(metrics: dict[str, Any]) -> list[str]:
+    """What the model's features are worth beside the controls', by paired intervals."""
+    lines = []
+    for row, by_method in metrics["model_minus"].items():
+        words = ROWS.get(row, row).strip()
+        lead = by_method["linear"]
+        verb = "more than" if lead["low"] > 0 else "less than" if lead["high"] < 0 else "≈"
+        low, high = (f"{lead[end]:+.1f}" for end in ("low", "high"))
+        lines.append(f"linear probe: {lead['mean']:+.1f} points, {verb} {words} ({low} to {high})")
+    return lines
+
+
+def methods(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The methods that any row has, linear probe and neighbours first."""
+    return list(dict.fromkeys([*METHODS, *(m for found in rows.values() for m in found)]))
+
+
+def title(method: str) -> str:
+    """What a method is called: ``finetune_10`` is fine-tuning with 10 % of the labels."""
+    kind, _, share = method.partition("_")
+    return f"fine-tuned, {share.replace('_', '.')} % labels" if share else METHODS[kind]
+
+
+def fitting(
+    names: Sequence[str], columns: Sequence[list[str]], width: int
+) -> list[list[list[str]]]:
+    """The columns in as many tables as fit the width."""
+    room = 0
+    parts: list[list[list[str]]] = []
+    for column in columns:
+        needs = 2 + max(len(line) for text in column for line in text.split("\n"))
+        if needs > room:
+            parts.append([])
+            room = width - max(map(len, names))
+        parts[-1].append(column)
+        room -= needs
+    return parts
+
+
+def _cell(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    stage = f"  {figure['stage']}" if "stage" in figure else ""
+    return f"{figure['mean']:.1f} ({figure['low']:.1f} to {figure['high']:.1f}){stage}"
+
+
+def _number(head: str, stage: Mapping[str, float]) -> str:
+    return f"{stage[head]:,.0f}" if head == "features" else f"{stage[head]:.1f}"
+
+
+def verdict(metrics: dict[str, Any]) -> str:
+    """A probe's figures in one line."""
+    figures = metrics["rows"]["model"].items()
+    return ", ".join(f"{title(method)} {figure['mean']:.1f} %" for method, figure in figures)
+
+
+def show_runs(
+    heading: str,
+    settings: Mapping[str, Mapping[str, Mapping[str, Figure]]],
+    seeds: Mapping[str, int],
+    file: TextIO | None = None,
+) -> None:
+    """Print a table of settings, the best linear probe first, and the controls below.
+
+    Args:
+        heading: what all of it was measured on.
+        settings: by the settings' names, the figures of ``model``, ``random`` and ``pixels``.
+        seeds: of how many runs each is the mean.
+        file: where to; None: standard output.
+    """
+    console = console_of(file)
+    ordered = sorted(settings, key=lambda name: -settings[name]["model"]["linear"]["mean"])
+    rows = [(name, str(seeds[name]), settings[name]["model"]) for name in ordered]
+    for control in ("random", "pixels"):  # alike of settings with the same network and seeds
+        different = {
+            str(list(map(_interval, of[control].values()))): (str(seeds[name]), of[control])
+            for name, of in settings.items()
+        }
+        rows += [(ROWS[control].strip(), *found) for found in different.values()]
+    console.print(escape(heading))
+    texts = [
+        "\n".join(textwrap.wrap(name, WIDEST_RUN, break_on_hyphens=False)) for name, *_ in rows
+    ]
+    found = {str(n): of for n, (_, _, of) in enumerate(rows)}
+    columns = [["n", *(count for _, count, _ in rows)]]
+    columns += [
+        [f"{title(method)} %", *(_interval(of.get(method)) for of in found.values())]
+        for method in methods(found)
+    ]
+    for part in fitting(texts, columns, console.width):
+        console.print(table_of(texts, part))
+    console.print(
+        f"With {LEVEL} % intervals over test images, and over seeds where there are "
+        f"{FEWEST_SEEDS} or more."
+    )
+
+
+def _interval(figure: Figure | None) -> str:
+    if figure is None:
+        return ""
+    ends = f" ({figure['low']:.1f} to {figure['high']:.1f})" if "low" in figure else ""
+    return f"{figure['mean']:.1f}{ends}"
