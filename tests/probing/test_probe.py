@@ -19,6 +19,7 @@ from ctxenc.probing import probe as probing
 from ctxenc.probing.folder import Probe
 from ctxenc.trained import TrainedModel
 from tests.programs import program as printed
+from tests.programs import started
 from tests.tiny import TINY
 
 HERE = "tests.probing.planted"
@@ -133,7 +134,7 @@ def test_one_class_is_too_few(sweep):
         labelled.labelled(Dataset("one", one, one, one), 8, 4)
 
 
-def test_a_sweep_is_probed_once_and_its_controls_are_judged_once(sweep, monkeypatch, capsys):
+def test_a_sweep_is_probed_once_and_its_controls_are_judged_once(sweep, monkeypatch):
     probing._known.cache_clear()
     judged, counted = probing.judged, []
 
@@ -147,9 +148,9 @@ def test_a_sweep_is_probed_once_and_its_controls_are_judged_once(sweep, monkeypa
     assert "3 of 3 runs probed" in text
     assert max(map(len, text.splitlines()[:-1])) <= 80
     counted.clear()
-    printed("probe", sweep, "--stages", "conv2")
+    again = started("probe", sweep, "--stages", "conv2")
     assert counted == []
-    assert "probed already" in capsys.readouterr().err
+    assert "probed already" in again.stderr
 
 
 def test_figures_over_seeds_are_their_mean_with_an_interval(sweep):
