@@ -15,7 +15,8 @@ from scipy.linalg import blas, cho_factor, cho_solve
 
 from ctxenc.probing.features import Features, Standard
 
-PENALTIES = (1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)  # of features whose variance is 1
+PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1, 1e2)  # of features whose variance is 1
+WORSE = 1.0  # points below the best: more than chance makes of a few thousand validation images
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,15 @@ def chosen(
 ) -> tuple[Linear, float]:
     """The classifier with the penalty that is best by `right`, its share of validation images.
 
-    Penalties are tried from the least on, until one is worse than that before.
+    Penalties are tried from the least on, until one is clearly `WORSE` than the best so far.
     """
-    best, before = None, -1.0
+    best = None
     for linear in fitted(train, standard, numbers, classes):
-        if (share := right(linear)) < before:
-            break
-        if best is None or share > before:
+        share = right(linear)
+        if best is None or share > best[1]:
             best = linear, share
-        before = share
+        elif share < best[1] - WORSE:
+            break
     assert best is not None
     return best
 
