@@ -83,7 +83,7 @@ def as_before(*, image_size: int):
 
 
 def opened(name, held_out="validation", **options):
-    return build._dataset(json.dumps({"_target_": f"{__name__}.{name}", **options}), 8, held_out)
+    return build._dataset(json.dumps({"_target_": f"{__name__}.{name}", **options}), 8, (held_out,))
 
 
 def test_a_length_a_size_and_an_image_for_each_index_are_enough(monkeypatch):
