@@ -44,14 +44,15 @@ def test_a_variable_that_jax_cannot_read_is_one_line(tmp_path, given):
     assert given in done.stderr
 
 
-def test_help_is_printed_in_other_letters_and_without_a_home(tmp_path):
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_help_is_printed_in_other_letters_and_without_a_home(tmp_path, encoding):
     (tmp_path / "a file").touch()  # in place of the cache's folder
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "HOME": "/nowhere"}
+    environment = {**os.environ, "PYTHONIOENCODING": encoding, "HOME": "/nowhere"}
     environment["XDG_CACHE_HOME"] = str(tmp_path / "a file")
     command = [sys.executable, "-m", "ctxenc.train", "--help"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
-    assert "lambda_adv=" in done.stdout.decode("ascii")
+    assert "lambda_adv=" in done.stdout.decode(encoding)
 
 
 def test_a_platform_that_is_not_there_is_one_line_of_the_program(tmp_path):

@@ -42,16 +42,7 @@ def begun(undisturbed, folder, kept, validations=1):
     return run
 
 
-@pytest.mark.parametrize(
-    "kept",
-    [
-        STAGES["nothing but the configuration"],
-        pytest.param(STAGES["a status"], marks=pytest.mark.slow),
-        pytest.param(STAGES["all that is known of the data"], marks=pytest.mark.slow),
-        STAGES["figures"],
-    ],
-    ids=STAGES,
-)
+@pytest.mark.parametrize("kept", STAGES.values(), ids=STAGES)
 def test_it_ends_to_the_bit_as_one_that_was_not_killed(undisturbed, tmp_path, kept, caplog):
     run = begun(undisturbed, tmp_path / "run", kept)
     launch.run(f"resume={run.path}")

@@ -49,9 +49,7 @@ def spoil_figures(checkpoint):
     (checkpoint / "metrics" / "metrics").write_text("{")
 
 
-@pytest.mark.parametrize(
-    "damage", [flip_a_bit, pytest.param(cut_off, marks=pytest.mark.slow), spoil_figures]
-)
+@pytest.mark.parametrize("damage", [flip_a_bit, cut_off, spoil_figures])
 def test_the_checkpoint_before_a_damaged_one_is_offered_and_leads_to_the_same_end(
     run, undisturbed, damage
 ):
