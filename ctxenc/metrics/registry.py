@@ -139,6 +139,9 @@ def _decibels(error: Any) -> Any:
     return -10 * np.log10(np.maximum(error, 1e-30))
 
 
+LABEL_ACCURACY = "label_accuracy"
+"""Of a label head, on validation images; no fill has one."""
+
 METRICS: dict[str, Metric] = {
     "psnr_db": Metric("PSNR", "dB", 2, "higher", {"psnr": psnr}, when="training", interval=True),
     "ssim": Metric("SSIM", "", 3, "higher", {"ssim": ssim}, when="training"),
@@ -161,7 +164,7 @@ METRICS: dict[str, Metric] = {
     "fid": Metric("FID", "", 2, "lower", {}),
     "kid": Metric("KID × 1000", "", 2, "lower", {}),
     "lpips": Metric("LPIPS", "", 4, "lower", {}, interval=True),
-    "label_accuracy": Metric("label accuracy", "", 3, "higher", {}),  # a share of the images
+    LABEL_ACCURACY: Metric("label accuracy", "", 3, "higher", {}),  # a share of the images
     # Of the encoder's features, and not of fills: `ctxenc.probe` measures them.
     "probe.linear": Metric("linear probe", "%", 1, "higher", {}),
     "probe.knn": Metric("k-NN", "%", 1, "higher", {}),
@@ -170,9 +173,6 @@ METRICS: dict[str, Metric] = {
     "probe.finetune_1": Metric("fine-tuned, 1 % labels", "%", 1, "higher", {}),
 }
 """By the name that files, options and columns have."""
-
-LABEL_ACCURACY = "label_accuracy"
-"""Of a label head, on validation images; no fill has one."""
 
 MAIN = "psnr_db"
 """What decides on the best step, run and method where nothing else is asked for."""
