@@ -24,6 +24,13 @@ Image = (
     | Float[np.ndarray, "height width"]
     | Float[np.ndarray, "height width channels"]
 )
+# Of sizes that differ: a named axis would be one size for all.
+Photos = Sequence[
+    UInt8[np.ndarray, "_ _"]
+    | UInt8[np.ndarray, "_ _ _"]
+    | Float[np.ndarray, "_ _"]
+    | Float[np.ndarray, "_ _ _"]
+]
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Painter:
         return result.reshape(image.shape)
 
     def features(
-        self, images: Sequence[Image] | Shaped[np.ndarray, "n ..."], stage: str | None = None
+        self, images: Photos | Shaped[np.ndarray, "n ..."], stage: str | None = None
     ) -> dict[str, Float[np.ndarray, "n _ _ _"]] | Float[np.ndarray, "n _ _ _"]:
         """What the encoder sees in images that are shown whole: the maps after its stages.
 
