@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ctxenc import optim, runtime
-from ctxenc.config import schema, search_path
+from ctxenc.config import build, schema, search_path
 from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import (
     PRIMARY,
@@ -157,8 +157,9 @@ def has_checkpoint(run: Run) -> bool:
 def prepare(composed: DictConfig) -> Experiment:
     """The composed configuration checked and made ready to run, in a process set up for it.
 
-    Its `init_from` is given the step that was read: saved, it means the same weights again. Sizes
-    that were made smaller for a small data set are given, too.
+    Its `init_from` is given the step that was read: saved, it means the same weights again. The
+    precision that ``auto`` stands for here is given, too, and sizes that were made smaller for a
+    small data set.
     """
     config = check(composed)
     runtime.check_settings()
@@ -170,6 +171,7 @@ def prepare(composed: DictConfig) -> Experiment:
     ready = processes.together(lambda: Experiment.of(config))
     for name in ("batch_size", "num_img"):
         composed[name] = getattr(ready.config, name)
+    composed.precision = build.precision(config)
     if ready.warm_start is not None:
         composed.init_from = ready.warm_start.source
     return ready

@@ -23,6 +23,7 @@ from ctxenc.errors import UserError
 from ctxenc.losses import Adversarial, Loss
 from ctxenc.models.label_head import LabelHead
 from ctxenc.models.residual import ResidualGenerator
+from ctxenc.ops.bfloat16 import has_matrix_units
 from ctxenc.parallel import devices
 from ctxenc.prediction import chosen
 from ctxenc.state import Model
@@ -59,17 +60,34 @@ def model(config: Config, classes: int = 0) -> Model:
             fit together.
     """
     static = {name: getattr(config, name) for name in schema.keys(lambda k: k.role is Role.STATIC)}
+    static["precision"] = precision(config)
     averaged = config.ema_decay is not None
     return _model(json.dumps({**static, "averaged": averaged, "classes": classes}))
+
+
+def precision(config: Config) -> str:
+    """The configuration's; for ``auto`` the one that this machine is faster with.
+
+    That is bfloat16 where there are matrix units for it: a TPU's, a GPU's from NVIDIA's Ampere on,
+    a CPU's AMX.
+    """
+    if config.precision != "auto":
+        return config.precision
+    if jax.default_backend() == "cpu":
+        fast = has_matrix_units()
+    else:
+        capability = getattr(jax.devices()[0], "compute_capability", "")  # "8.0"; AMD's is a name
+        fast = not capability[:1].isdigit() or float(capability) >= 8
+    return "bfloat16" if fast else "float32"
 
 
 @functools.cache  # what JAX has compiled for one stays in memory anyway
 def _model(static_json: str) -> Model:
     static = json.loads(static_json)
-    networks, precision = static["model"], static["precision"]
+    networks, arithmetic = static["model"], static["precision"]
     # On CPU all but a product is slower in bfloat16 than in float32: XLA converts to and fro.
-    products_alone = precision == "bfloat16" and jax.default_backend() == "cpu"
-    dtype = jnp.dtype("float32" if products_alone else precision)
+    products_alone = arithmetic == "bfloat16" and jax.default_backend() == "cpu"
+    dtype = jnp.dtype("float32" if products_alone else arithmetic)
     mask, loss = strategy(static["mask"]), _loss(static["loss"])
     prediction = chosen(
         mask,

@@ -5,6 +5,7 @@ import functools
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -146,7 +147,7 @@ BAD = {
     "batch_size=0": "batch_size=0: expected a whole number of at least 1",
     "batch_size=1.5": "batch_size=1.5: expected a whole number",
     "seed=-1": "seed=-1: expected a whole number from 0 to 4",
-    "precision=float16": "precision=float16: expected float32 or bfloat16",
+    "precision=float16": "precision=float16: expected float32 or bfloat16 or auto",
     "flip=perhaps": "flip=perhaps: expected true or false",
     "name=''": "name=: expected a relative path",
     "name=../../elsewhere": "name=../../elsewhere: expected",
@@ -265,6 +266,40 @@ def test_bfloat16_is_of_the_products_alone_on_cpu(platform, dtype, monkeypatch):
     build._model.cache_clear()
     assert (model.generator.dtype, model.discriminator.dtype) == (dtype, dtype)
     assert model.bfloat16_products == (platform == "cpu")
+
+
+@pytest.mark.parametrize(
+    ("platform", "units", "expected"),
+    [
+        ("cpu", True, "bfloat16"),
+        ("cpu", False, "float32"),
+        ("gpu", "7.5", "float32"),
+        ("gpu", "8.0", "bfloat16"),
+        ("gpu", "10.0", "bfloat16"),
+        ("gpu", "gfx942", "bfloat16"),
+        ("tpu", None, "bfloat16"),
+    ],
+)
+def test_auto_is_the_precision_that_the_machine_is_faster_with(
+    platform, units, expected, monkeypatch
+):
+    device = SimpleNamespace(**({"compute_capability": units} if platform == "gpu" else {}))
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)
+    monkeypatch.setattr(jax, "devices", lambda: [device])
+    monkeypatch.setattr(build, "has_matrix_units", lambda: units)
+    config = check(compose(["precision=auto"]))
+    assert build.precision(config) == expected
+    build._model.cache_clear()  # which knows one platform a process
+    model = build.model(config)
+    assert model is build.model(check(compose([f"precision={expected}"])))
+    build._model.cache_clear()
+
+
+def test_a_run_says_which_precision_auto_was(monkeypatch):
+    monkeypatch.setattr(build, "has_matrix_units", lambda: True)
+    composed = compose([*TINY, "precision=auto"])
+    launch.prepare(composed)
+    assert composed.precision == "bfloat16"
 
 
 def test_a_jobs_folder_name_is_one_folder():
