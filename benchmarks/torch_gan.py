@@ -22,14 +22,14 @@ class ChannelwiseDense(nn.Module):
         return mixed.transpose(0, 1).reshape(x.shape)
 
 
-def down(inputs: int, outputs: int) -> nn.Conv2d:
+def down(inputs: int, outputs: int, *, bias: bool = True) -> nn.Conv2d:
     """A 4 × 4 convolution of stride 2, padded as SAME pads it."""
-    return nn.Conv2d(inputs, outputs, 4, 2, 1)
+    return nn.Conv2d(inputs, outputs, 4, 2, 1, bias=bias)
 
 
-def up(inputs: int, outputs: int) -> nn.ConvTranspose2d:
+def up(inputs: int, outputs: int, *, bias: bool = True) -> nn.ConvTranspose2d:
     """A 4 × 4 up-convolution of stride 2."""
-    return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1)
+    return nn.ConvTranspose2d(inputs, outputs, 4, 2, 1, bias=bias)
 
 
 def norm(features: int) -> nn.BatchNorm2d:
@@ -37,35 +37,64 @@ def norm(features: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(features, eps=1e-3, momentum=0.1)
 
 
-def generator(bottleneck: int | None) -> nn.Module:
-    """`model=cifar` (None) or `model=tf_original` (4000), for 32 × 32 images and 16 × 16 holes."""
+def generator(model: str) -> nn.Module:
+    """`model=cifar` or `tf_original`, for 32 × 32 images and 16 × 16 holes, or `paper_center`."""
+    if model == "paper_center":
+        return paper_generator()
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, 128), (128, 256), (256, 512)):
         layers += [down(inputs, outputs), nn.ReLU(), norm(outputs)]
-    if bottleneck is None:
+    if model == "cifar":
         layers += [ChannelwiseDense(512, 16)]
     else:
-        layers += [nn.Conv2d(512, bottleneck, 4), nn.ConvTranspose2d(bottleneck, 512, 4)]
+        layers += [nn.Conv2d(512, 4000, 4), nn.ConvTranspose2d(4000, 512, 4)]
     layers += [norm(512), nn.LeakyReLU(0.2), up(512, 256), nn.LeakyReLU(0.2), norm(256)]
     return nn.Sequential(*layers, up(256, 3), nn.Tanh())
 
 
-def discriminator() -> nn.Module:
-    """The discriminator of both, on 16 × 16 holes."""
+def discriminator(model: str) -> nn.Module:
+    """That of `generator`'s model, on its holes."""
+    if model == "paper_center":
+        return paper_discriminator()
     layers: list[nn.Module] = []
     for inputs, outputs in ((3, 64), (64, 128), (128, 256)):
         layers += [down(inputs, outputs), nn.LeakyReLU(0.2), norm(outputs)]
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(1024, 1))
 
 
+def paper_generator() -> nn.Module:
+    """The authors', for 128 × 128 images and 64 × 64 holes; no convolution has a bias."""
+    layers: list[nn.Module] = [down(3, 64, bias=False), nn.LeakyReLU(0.2)]
+    for inputs, outputs in ((64, 64), (64, 128), (128, 256), (256, 512)):
+        layers += [down(inputs, outputs, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+    layers += [nn.Conv2d(512, 4000, 4, bias=False), nn.BatchNorm2d(4000), nn.LeakyReLU(0.2)]
+    layers += [nn.ConvTranspose2d(4000, 512, 4, bias=False), nn.BatchNorm2d(512), nn.ReLU()]
+    for inputs, outputs in ((512, 256), (256, 128), (128, 64)):
+        layers += [up(inputs, outputs, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return nn.Sequential(*layers, up(64, 3, bias=False), nn.Tanh())
+
+
+def paper_discriminator() -> nn.Module:
+    """The authors', for 64 × 64 holes."""
+    layers: list[nn.Module] = [down(3, 64, bias=False), nn.LeakyReLU(0.2)]
+    for inputs, outputs in ((64, 128), (128, 256), (256, 512)):
+        layers += [down(inputs, outputs, bias=False), nn.BatchNorm2d(outputs), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(512, 1, 4, bias=False), nn.Flatten())
+
+
 def train_step(
-    bottleneck: int | None, images: Tensor, *, channels_last: bool, compiled: bool
+    model: str, images: Tensor, *, channels_last: bool, compiled: bool, bfloat16: bool = False
 ) -> Callable[[], None]:
-    """A function that takes one step: both losses from one pass of the generator, two Adams."""
-    networks = [generator(bottleneck), discriminator()]
-    if channels_last:
-        networks = [net.to(memory_format=torch.channels_last) for net in networks]
-        images = images.to(memory_format=torch.channels_last)
+    """A function that takes one step: both losses from one pass of the generator, two Adams.
+
+    `images` are (batch, 3, size, size) in [-1, 1], on the device to compute on; the hole is their
+    central half. With `bfloat16` the networks are applied under autocast.
+    """
+    device = images.device
+    networks = [generator(model).to(device), discriminator(model).to(device)]
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    networks = [net.to(memory_format=layout) for net in networks]
+    images = images.to(memory_format=layout)
     parameters = [list(net.parameters()) for net in networks]
     rates = (5e-4, 1e-4)
     adams = [
@@ -73,15 +102,16 @@ def train_step(
         for p, lr in zip(parameters, rates, strict=True)
     ]
     fill, judge = (torch.compile(net) if compiled else net for net in networks)
-    holes = images[:, :, 8:24, 8:24].contiguous(
-        memory_format=torch.channels_last if channels_last else torch.contiguous_format
-    )
+    quarter = images.shape[2] // 4
+    hole = (..., slice(quarter, 3 * quarter), slice(quarter, 3 * quarter))
+    holes = images[hole].contiguous(memory_format=layout)
     masked = images.clone()
-    masked[:, :, 8:24, 8:24] = 1.0
+    masked[hole] = 1.0
 
     def step() -> None:
-        fills = fill(masked)
-        on_real, on_fake = judge(holes)[:, 0], judge(fills)[:, 0]
+        with torch.autocast(device.type, torch.bfloat16, enabled=bfloat16):
+            fills = fill(masked).float()
+            on_real, on_fake = judge(holes)[:, 0].float(), judge(fills)[:, 0].float()
         d_loss = 0.5 * (F.softplus(-on_real).mean() + F.softplus(on_fake).mean())
         g_loss = 0.999 * F.mse_loss(fills, holes) + 1e-3 * F.softplus(-on_fake).mean()
         grads_d = torch.autograd.grad(d_loss, parameters[1], retain_graph=True)
