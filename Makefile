@@ -7,10 +7,19 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train test test-slow test-launchers lint clean
+.PHONY: train bench test test-slow test-launchers lint clean
 
 train: .venv/installed
 	$(BIN)/python -m ctxenc.train $(ARGS)
+
+bench: .venv/installed .venv-bench/installed
+	$(BIN)/python benchmarks/bench.py --torch .venv-bench/bin/python $(ARGS)
+
+# PyTorch apart: where it is installed TensorBoard's writer imports it, which slows runs.
+.venv-bench/installed: pyproject.toml constraints.txt
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[bench]"
+	@touch $@
 
 test: .venv/installed-test
 	$(BIN)/ruff check .
@@ -42,4 +51,4 @@ lint: .venv/installed-test
 	@touch $@ $(OTHERS)
 
 clean:
-	rm -rf .venv build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

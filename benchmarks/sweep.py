@@ -6,14 +6,18 @@
 
 Prints a line a job: programs compiled; seconds from the end of the job before to its first step
 done, and those that the processor worked, which a busy machine changes less; resident memory; live
-arrays; threads; open files. The last two and memory need Linux.
+arrays; threads; open files. The last two and memory need Linux. The last line is one JSON
+object, of the jobs after the first: the median seconds to a first step, wall and processor, and how
+many programs were compiled.
 """
 
 import argparse
 import contextlib
 import gc
 import io
+import json
 import os
+import statistics
 import tempfile
 import threading
 import time
@@ -48,13 +52,22 @@ def main() -> None:
     if not whole:
         raise SystemExit(told.getvalue())
     watched.close()
+    compiled, wall, cpu = zip(*watched.jobs[1:], strict=True)
+    found = {"to_first_step_s": wall, "to_first_step_cpu_s": cpu}
+    print(
+        json.dumps(
+            {k: round(statistics.median(v), 3) for k, v in found.items()}
+            | {"compiled": sum(compiled)}
+        )
+    )
 
 
 class Watched:
     """Counts and times jobs from outside of them."""
 
     def __init__(self) -> None:
-        self._compiled, self._number = 0, 0
+        self.jobs: list[tuple[int, float, float]] = []  # programs, seconds, processor seconds
+        self._compiled = 0
         self._ended, self._first = clocks(), (0.0, 0.0)
         self._job, self._step = train.job, step.train_step
         train.job, step.train_step = self.job, self.step  # type: ignore[assignment]
@@ -86,13 +99,13 @@ class Watched:
         arrays = jax.live_arrays()
         wall, cpu = self._first
         print(
-            f"{self._number:3}  {self._compiled:8}  {wall:11.2f} s {cpu:6.2f} s  "
+            f"{len(self.jobs):3}  {self._compiled:8}  {wall:11.2f} s {cpu:6.2f} s  "
             f"{resident() / 2**20:4.0f} MB  {len(arrays):6}  "
             f"{sum(a.nbytes for a in arrays) / 2**20:9.2f} MB  {threading.active_count():7}  "
             f"{len(list(Path('/proc/self/fd').iterdir())):5}",
             flush=True,
         )
-        self._number += 1
+        self.jobs.append((self._compiled, wall, cpu))
         self._ended = clocks()
         return done
 

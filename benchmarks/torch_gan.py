@@ -4,7 +4,11 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo import config as dynamo
 from torch.nn import functional as F
+
+# All networks share the code of `nn.Sequential`; beyond the limit it would be left uncompiled.
+dynamo.recompile_limit = 64
 
 
 class ChannelwiseDense(nn.Module):
@@ -101,7 +105,7 @@ def train_step(
         torch.optim.Adam(p, lr=lr, eps=1e-7, foreach=True)
         for p, lr in zip(parameters, rates, strict=True)
     ]
-    fill, judge = (torch.compile(net) if compiled else net for net in networks)
+    fill, judge = (torch.compile(net, dynamic=False) if compiled else net for net in networks)
     quarter = images.shape[2] // 4
     hole = (..., slice(quarter, 3 * quarter), slice(quarter, 3 * quarter))
     holes = images[hole].contiguous(memory_format=layout)

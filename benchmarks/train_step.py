@@ -1,12 +1,13 @@
 """Times one training step: ctxenc, the same with plain `lax` convolutions, and PyTorch.
 
     pip install -e ".[bench]"
-    python benchmarks/train_step.py [--batch 64] [--rounds 15] [--models cifar tf_original]
+    python benchmarks/train_step.py [--batch 64] [--rounds 15] [--models cifar tf_original …]
 
-The contenders take turns within each round, so that a machine whose speed drifts slows all of
-them. PyTorch's best of eager, eager channels-last and compiled channels-last counts. The arithmetic
-floor is the step's floating-point operations, as PyTorch's counter counts its convolutions and
-products, at the rate this machine multiplies 2048 × 2048 matrices, measured in the same rounds. The
+In float32, and in bfloat16: `precision=bfloat16` here, autocast there. The contenders take turns
+within each round, so that a machine whose speed drifts slows all of them. PyTorch's best of eager,
+eager channels-last and compiled channels-last counts. The arithmetic floor is the step's
+floating-point operations, as PyTorch's counter counts its convolutions and products, at the rate at
+which JAX multiplies 2048 × 2048 matrices of the same precision, measured in the same rounds. The
 last line printed is one JSON object.
 """
 
@@ -39,13 +40,21 @@ from ctxenc.runtime import keep_memory
 Step = Callable[[], object]
 
 MATRIX = 2048
+PRECISIONS = ("float32", "bfloat16")
 AS_TORCHS = ("loss=joint", "optimizer=adam", "ema_decay=null")
+MODELS = {
+    "cifar": ("model=cifar", *AS_TORCHS),
+    "tf_original": ("model=tf_original", *AS_TORCHS),
+    "paper_center": ("+experiment=paper_center", "dataset.path=."),
+}
+SIZES = {"cifar": 32, "tf_original": 32, "paper_center": 128}
 SLOW = ("lax",)  # taken once in four rounds: they are several times slower and need fewer samples
 
 
-def images(batch: int) -> np.ndarray:
+def images(model: str, batch: int) -> np.ndarray:
     """Noise: speed does not depend on what is in a picture."""
-    return np.random.default_rng(0).integers(0, 256, (batch, 32, 32, 3), np.uint8)
+    size = SIZES[model]
+    return np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
 
 
 def elsewhere(*operands: jax.Array, cpu: object, default: Callable[..., jax.Array]) -> jax.Array:
@@ -53,13 +62,13 @@ def elsewhere(*operands: jax.Array, cpu: object, default: Callable[..., jax.Arra
     return default(*operands)
 
 
-def ours(model: str, batch: int, *, plain: bool) -> Step:
+def ours(model: str, batch: int, precision: str, *, plain: bool) -> Step:
     """A function that takes one step, with our convolutions or with plain `lax` ones."""
-    config = check(compose([f"model={model}", f"batch_size={batch}", *AS_TORCHS]))
+    config = check(compose([*MODELS[model], f"batch_size={batch}", f"precision={precision}"]))
     built = build.model(config)
     hyper = build.hyperparameters(config, np.ones(3, np.float32), 1000)
-    key, pixels = jax.random.key(0), jnp.asarray(images(batch))
-    state = step.init(built, key, 32)
+    key, pixels = jax.random.key(0), jnp.asarray(images(model, batch))
+    state = step.init(built, key, SIZES[model])
     # A function of its own, so that no trace is shared between the two ways to convolve.
     one = functools.partial(step.train_step.__wrapped__, built)  # type: ignore[attr-defined]
     with contextlib.ExitStack() as patches:
@@ -75,22 +84,23 @@ def ours(model: str, batch: int, *, plain: bool) -> Step:
     return take
 
 
-def torchs(model: str, batch: int) -> dict[str, Step]:
+def torchs(model: str, batch: int, precision: str) -> dict[str, Step]:
     """PyTorch's steps, by name."""
-    pixels = torch.from_numpy(images(batch).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1)
-    bottleneck = {"cifar": None, "tf_original": 4000}[model]
-    make = functools.partial(torch_gan.train_step, bottleneck, pixels)
+    pixels = images(model, batch).transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+    make = functools.partial(
+        torch_gan.train_step, model, torch.from_numpy(pixels), bfloat16=precision == "bfloat16"
+    )
     return {
-        "torch eager": make(channels_last=False, compiled=False),
-        "torch eager, channels last": make(channels_last=True, compiled=False),
-        "torch compiled, channels last": make(channels_last=True, compiled=True),
+        f"torch eager {precision}": make(channels_last=False, compiled=False),
+        f"torch eager {precision}, channels last": make(channels_last=True, compiled=False),
+        f"torch compiled {precision}, channels last": make(channels_last=True, compiled=True),
     }
 
 
-def matrix_product() -> Step:
-    """One product of two large float32 matrices."""
-    a = jnp.ones((MATRIX, MATRIX))
-    multiply = jax.jit(jnp.dot)
+def matrix_product(precision: str) -> Step:
+    """One product of two large matrices with a float32 result."""
+    a = jnp.ones((MATRIX, MATRIX), precision)
+    multiply = jax.jit(functools.partial(jnp.dot, preferred_element_type=jnp.float32))
     return lambda: jax.block_until_ready(multiply(a, a))
 
 
@@ -110,32 +120,44 @@ def measure(contenders: dict[str, Step], rounds: int) -> dict[str, float]:
     return {name: statistics.median(values) for name, values in times.items()}
 
 
-def compare(model: str, batch: int, rounds: int, console: Console) -> dict[str, float]:
+def compare(model: str, options: argparse.Namespace, console: Console) -> dict[str, float]:
     """Print one model's table and return its ratios."""
-    contenders = {
-        "ctxenc": ours(model, batch, plain=False),
-        "lax": ours(model, batch, plain=True),
-        **torchs(model, batch),
-        "matrix": matrix_product(),
-    }
+    batch, contenders = options.batch, {}
+    for precision in PRECISIONS:
+        contenders[f"ctxenc {precision}"] = ours(model, batch, precision, plain=False)
+        contenders |= torchs(model, batch, precision)
+        contenders[f"matrix {precision}"] = matrix_product(precision)
+    if options.lax:
+        contenders["lax"] = ours(model, batch, "float32", plain=True)
     with FlopCounterMode(display=False) as counter:
-        contenders["torch eager"]()
+        contenders["torch eager float32"]()
     flops = counter.get_total_flops()
-    ms = measure(contenders, rounds)
-    rate = 2 * MATRIX**3 / ms.pop("matrix") * 1e3
-    best_torch = min(value for name, value in ms.items() if name.startswith("torch"))
-    floor = flops / rate * 1e3
-    table = Table("", "ms a step", "images/s", "ctxenc is", title=f"model={model}, batch {batch}")
+    ms = measure(contenders, options.rounds)
+    rates = {p: 2 * MATRIX**3 / ms.pop(f"matrix {p}") * 1e3 for p in PRECISIONS}
+    table = Table("", "ms a step", "images/s", title=f"{model}, batch {batch}")
     for name, value in sorted(ms.items(), key=lambda item: item[1]):
-        ratio = f"{value / ms['ctxenc']:.2f} × as fast"
-        table.add_row(name, f"{value:.0f}", f"{1e3 * batch / value:.0f}", ratio)
-    table.add_row(f"floor: {flops / 1e9:.1f} GFLOP at {rate / 1e9:.0f} GFLOP/s", f"{floor:.0f}")
+        table.add_row(name, f"{value:.0f}", f"{1e3 * batch / value:.0f}")
+    for precision, rate in rates.items():
+        floor = f"floor: {flops / 1e9:.1f} GFLOP at {rate / 1e9:.0f} GFLOP/s ({precision})"
+        table.add_row(floor, f"{flops / rate * 1e3:.0f}")
     console.print(table)
-    return {
-        "ratio_vs_torch": round(best_torch / ms["ctxenc"], 3),
-        "ratio_vs_lax": round(ms["lax"] / ms["ctxenc"], 3),
-        "fraction_of_matrix_rate": round(floor / ms["ctxenc"], 3),
-    }
+    return ratios(ms, {p: flops / rate * 1e3 for p, rate in rates.items()})
+
+
+def ratios(ms: dict[str, float], floors: dict[str, float]) -> dict[str, float]:
+    """What is said of a model: our milliseconds by precision, and how others compare with them."""
+    torchs = {name: value for name, value in ms.items() if name.startswith("torch")}
+    found = {}
+    for precision, floor in floors.items():
+        own = ms[f"ctxenc {precision}"]
+        same = min(value for name, value in torchs.items() if precision in name)
+        found[f"{precision}_ms"] = round(own, 1)
+        found[f"{precision}_vs_torch"] = round(same / own, 3)
+        found[f"{precision}_vs_torchs_best"] = round(min(torchs.values()) / own, 3)
+        found[f"{precision}_of_matrix_rate"] = round(floor / own, 3)
+    if "lax" in ms:
+        found["float32_vs_lax"] = round(ms["lax"] / ms["ctxenc float32"], 3)
+    return found
 
 
 def main() -> None:
@@ -143,16 +165,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--models", nargs="+", default=["cifar", "tf_original"])
+    parser.add_argument("--models", nargs="+", default=["cifar", "tf_original"], choices=MODELS)
+    parser.add_argument("--no-lax", action="store_false", dest="lax", help="leave plain `lax` out")
     options = parser.parse_args()
     keep_memory()  # as every training process does; PyTorch's steps have it too
     # Nested autograd through a compiled network needs its buffers kept.
     functorch_config.donated_buffer = False
     console = Console(width=100)
-    found = {
-        model: compare(model, options.batch, options.rounds, console) for model in options.models
-    }
-    print(json.dumps(found))
+    print(json.dumps({model: compare(model, options, console) for model in options.models}))
 
 
 if __name__ == "__main__":
