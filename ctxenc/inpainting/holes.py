@@ -69,6 +69,14 @@ def find(missing: PixelMask, box: tuple[int, int]) -> list[Hole]:
     return sorted(_joined(holes, box), key=lambda h: (-h.height * h.width, h.top, h.left))
 
 
+def grown(missing: PixelMask, pixels: int) -> PixelMask:
+    """The missing pixels, and all that are at most `pixels` away from one: dilated by a disc."""
+    if not pixels or not missing.any():
+        return missing
+    far = cv2.distanceTransform((~missing).view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(far <= pixels + 1e-3)
+
+
 def count(missing: PixelMask) -> int:
     """How many connected shapes (8 neighbours) are missing; in large masks, in blocks as `find`."""
     return cv2.connectedComponents(_in_blocks(missing)[0], connectivity=8)[0] - 1

@@ -2,6 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.ndimage import distance_transform_edt
 
 from ctxenc.inpainting import holes
 from ctxenc.inpainting.holes import Hole
@@ -76,3 +77,10 @@ def test_large_masks_are_labelled_in_blocks_and_their_holes_are_tight():
     missing[1234:1301, 777:850] = True
     missing[3000, 2502] = True
     assert holes.find(missing, BOX) == [Hole(1234, 777, 67, 73), Hole(3000, 2502, 1, 1)]
+
+
+@given(st.tuples(st.integers(1, 60), st.integers(1, 60)).flatmap(lambda s: arrays(bool, s)))
+def test_grown_holes_have_every_pixel_within_the_radius_and_no_other(missing):
+    for pixels in (0, 1, 5, 13):
+        near = distance_transform_edt(~missing) <= pixels if missing.any() else missing
+        np.testing.assert_array_equal(holes.grown(missing, pixels), near)
