@@ -15,10 +15,13 @@ from ctxenc.trained import TrainedModel
 
 EPILOG = """In a mask is missing what is white; what is painted in colour on plain black or
 white; what is painted in one colour on a transparent layer; what is rubbed out of a photo.
-Pixels outside the holes stay as they are, byte for byte, in .png, .tif, .bmp and
-(lossless) .webp. A hole is seen in a square crop of at most twice the photo's shorter side,
-mirrored beyond its edges. Standard output gets the paths written, standard error a line a photo.
-Where a photo cannot be filled the others are, and the exit status is 1."""
+Which it was is printed, and what can be read in two ways is refused. In a painted copy is
+missing what differs from the photo: at all, or, in JPEG, WebP and AVIF, in patches of 16 or
+more pixels that differ by more than 48 of 255. What is not missing stays as it is, byte for
+byte, in .png, .tif, .bmp and (lossless) .webp. A hole is seen in a square crop, mirrored
+beyond the photo's edges and reduced to the model's size by the scale that is printed.
+Standard output gets the paths written, standard error a line a photo. Where a photo cannot be
+filled the others are, and the exit status is 1."""
 
 
 @program("ctxenc.inpaint")
@@ -38,11 +41,18 @@ def main() -> None:
         type=Path,
         help="image of the photo's size (see below); or a folder of them",
     )
+    add(
+        "--painted",
+        type=Path,
+        metavar="COPY",
+        help="the photo with the hole painted over; or a folder of such copies",
+    )
     add("--box", type=_box, action="append", metavar="X,Y,W,H", help="a hole; can be repeated")
     add("--center", action="store_true", help="the model's box, in the middle")
     add = parser.add_argument
     add("-o", "--output", required=True, type=Path, help="file for one photo, folder for several")
     add("--invert", action="store_true", help="the other pixels of the mask are missing")
+    add("--grow", type=_pixels, default=0, metavar="N", help="pixels that holes grow by (a disc)")
     add("--grid", action="store_true", help="also write OUT-grid.png: before, masked, after")
     add("--checkpoint", default="best", metavar="WHICH", help="best (default), latest or a step")
     # ``--box -5,…`` as one word: a number below 0 would be taken for an option.
@@ -50,9 +60,9 @@ def main() -> None:
     given = parser.parse_args(words.split("\0") if words else [])
     if given.invert and not given.mask:
         parser.error("--invert goes with --mask")
-    what = {"mask": given.mask, "boxes": given.box or ()}
-    what |= {"invert": given.invert, "grid": given.grid}
-    work = pairs(given.photos, given.output, given.mask, grid=given.grid)
+    what = {"mask": given.mask, "painted": given.painted, "boxes": given.box or ()}
+    what |= {"invert": given.invert, "grow": given.grow, "grid": given.grid}
+    work = pairs(given.photos, given.output, given.mask or given.painted, grid=given.grid)
     for line in passed_over(given.photos):
         print(printable(line), file=sys.stderr)
     trained = TrainedModel.load(given.run, given.checkpoint)
@@ -85,6 +95,12 @@ def _box(text: str) -> Box:
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text}: expected x,y,width,height in pixels") from None
     return x, y, width, height
+
+
+def _pixels(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of pixels, 0 or more")
+    return int(text)
 
 
 if __name__ == "__main__":

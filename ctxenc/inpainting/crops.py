@@ -20,7 +20,7 @@ from ctxenc.inpainting.holes import Hole
 from ctxenc.trained import TrainedModel
 
 SAMPLE = 64  # training masks that show whether the box is always at one place
-ROWS_AT_ONCE = 256  # of the photograph, while it is reduced: bounds the memory
+AT_ONCE = 2**22  # pixels of the crop, while it is reduced: bounds the memory
 
 Shares = Float[np.ndarray, "size size"]  # of each model pixel, 0 to 1
 
@@ -111,12 +111,15 @@ class Crop:
             (mean colours of the known part of each pixel, 0 where nothing is; how large it is).
         """
         (rows, columns), size, narrow = self.shown, self.window.size, []
-        for first in range(0, self.side, ROWS_AT_ONCE):
-            part = np.ix_(rows[first : first + ROWS_AT_ONCE], columns)
+        first, last, *_ = self.extent
+        each = max(1, AT_ONCE // self.side)
+        for top in range(first, last + 1, each):  # each row once, however often it is mirrored
+            part = np.ix_(np.arange(top, min(top + each, last + 1)), columns)
             there = known[part][..., None].astype(np.float32)
             strip = np.concatenate([photo[part] * there, there], axis=2)
             narrow.append(cv2.resize(strip, (size, len(strip)), interpolation=cv2.INTER_AREA))
-        total = cv2.resize(np.concatenate(narrow), (size, size), interpolation=cv2.INTER_AREA)
+        shown = np.concatenate(narrow)[rows - first]
+        total = cv2.resize(shown, (size, size), interpolation=cv2.INTER_AREA)
         share = total[..., -1]
         return total[..., :-1] / np.maximum(share, 1e-6)[..., None], share
 

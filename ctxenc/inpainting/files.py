@@ -10,14 +10,15 @@ import numpy as np
 
 from ctxenc.data.folder import other_kinds
 from ctxenc.errors import UserError
-from ctxenc.inpainting import PixelMask, holes, mask_files, photographs
-from ctxenc.inpainting.crops import ModelWindow
+from ctxenc.inpainting import PixelMask, holes, mask_files, painted_copies, photographs
+from ctxenc.inpainting.crops import Crop, ModelWindow
 from ctxenc.inpainting.filling import inpaint
 from ctxenc.inpainting.photographs import Photograph
 from ctxenc.report.strips import strip
 from ctxenc.trained import TrainedModel
 
-KINDS = "PNG, TIFF, BMP, WebP or JPEG"
+KINDS = "PNG, TIFF, BMP, WebP, JPEG or AVIF"
+FINE = 2  # scale; a fill at a larger one is said to have much less detail than the photograph
 Box = tuple[int, int, int, int]
 """x, y, width and height in pixels."""
 
@@ -36,7 +37,7 @@ def pairs(
 
     Of a folder, the images directly in it are filled. `out` is a file for one photograph; a folder,
     made if need be, for several, or where its name has no ending. No result, nor its `grid`, may go
-    to an input, such as `mask`.
+    to an input, such as `mask`, a file or a folder.
 
     Raises:
         UserError: nothing to read, a result that would go to an input, or a name of no format.
@@ -79,19 +80,22 @@ def fill_file(
     file: Path,
     result: Path,
     mask: Path | None = None,
+    painted: Path | None = None,
     boxes: Sequence[Box] = (),
     *,
     invert: bool = False,
+    grow: int = 0,
     grid: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
     """Fill a photograph's file; returns a line on the holes and on what the model was given.
 
     The holes are in `mask`, an image of the photograph's size or a folder with one for each
-    photograph's name, read by the rule of `mask_files.read`. Without a mask they are `boxes`, or a
+    photograph's name, read by the rule of `mask_files.read`; or where `painted`, a copy or a folder
+    of copies, differs by the rule of `painted_copies.read`. Without either they are `boxes`, or a
     box in the middle, as large in the photograph's central square as the model's box in its
-    image. `grid` writes the strip of `grid_of`, too; `progress` gets how many holes are filled, and
-    how many there are.
+    image. They grow by a disc of `grow` pixels. `grid` writes the strip of `grid_of`, too;
+    `progress` gets how many holes are filled, and how many there are.
 
     Raises:
         UserError: the photograph or its mask cannot be read, filled or written, or does not fit
@@ -99,7 +103,16 @@ def fill_file(
     """
     photo = photographs.read(file)
     photographs.check(result, photo)
-    missing, rule = _missing(trained, photo, file, mask, boxes, invert)
+    rule = ""
+    if mask:
+        missing, rule = _masked(photo, file, _one_of(mask, file), invert)
+    elif painted:
+        missing, rule = _painted(photo, _one_of(painted, file))
+    else:
+        missing = _boxed(photo, file, boxes or [_middle(photo, ModelWindow.of(trained))])
+    if grow:
+        missing = holes.grown(missing, grow)
+        rule = f"{rule}{', ' * bool(rule)}grown by a disc of {grow} px"
     try:
         filled, crops = inpaint(trained, photo.pixels, missing, progress=progress)
     except UserError as error:
@@ -112,45 +125,68 @@ def fill_file(
         colour = (np.asarray(trained.fill_value) + 1) * 127.5
         picture = strip(photo.pixels, missing, filled, colour)
         photographs.write(grid_of(result), Photograph(picture))
-    sizes = {crop.side: f"{crop.side} px at scale {crop.scale:.1f}" for crop in crops}
-    ends = " to ".join(dict.fromkeys((sizes[min(sizes)], sizes[max(sizes)])))
-    number, share = holes.count(missing), f"{100 * missing.mean():.2g} % missing{rule}"
-    line = f"{file.name} {photo.size}: {number} hole{'s' * (number > 1)}, {share}, "
-    line += f"{len(crops)} crop{'s' * (len(crops) > 1)} of {ends}"
+    number, share = holes.count(missing), f"{100 * missing.mean():.2g} % missing"
+    line = f"{file.name} {photo.size}: {number} hole{'s' * (number > 1)}, {share}"
+    line += f"{f' ({rule})' * bool(rule)}, {_described(crops)}"
     if lost := photographs.left_out(result, photo):
         line += f"; without its {', '.join(lost)}, for which {result.suffix} has no place"
-    if photographs.saved_as(result)["format"] == "JPEG":
-        line += "; JPEG encodes every pixel anew, .png would leave those not filled as they are"
+    if (form := photographs.saved_as(result)["format"]) in ("JPEG", "AVIF"):
+        line += f"; {form} encodes every pixel anew, .png would leave those not filled as they are"
     return line
 
 
-def _missing(
-    trained: TrainedModel,
-    photo: Photograph,
-    file: Path,
-    mask: Path | None,
-    boxes: Sequence[Box],
-    invert: bool,
-) -> tuple[PixelMask, str]:
-    """The missing pixels, and in brackets what it was in a mask that said so."""
+def _described(crops: list[Crop]) -> str:
+    """How many crops of which scales; and where the fill has much less detail than the photo."""
+    sizes = {crop.side: f"{crop.side} px at scale {crop.scale:.1f}" for crop in crops}
+    ends = " to ".join(dict.fromkeys((sizes[min(sizes)], sizes[max(sizes)])))
+    line = f"{len(crops)} crop{'s' * (len(crops) > 1)} of {ends}"
+    if (scale := max(crop.scale for crop in crops)) > FINE:
+        line += f"; at scale {scale:.1f} the fill has much less detail than the photo"
+    return line
+
+
+def _one_of(given: Path, file: Path) -> Path:
+    """The mask or copy itself, or the one of the folder that is called like the photograph."""
+    if not given.is_dir():
+        return given
+    same = [image for image in _images_in(given) if _stem(image) == _stem(file)]
+    if len(same) != 1:
+        raise UserError(f"{given}: {len(same)} images are called {file.stem}; expected one")
+    return same[0]
+
+
+def _masked(photo: Photograph, file: Path, mask: Path, invert: bool) -> tuple[PixelMask, str]:
+    """What a mask says is missing, and by which rule."""
+    missing, rule, _ = mask_files.read(mask, invert=invert)
+    if missing.shape != photo.pixels.shape[:2]:
+        raise UserError(
+            f"{mask}: {missing.shape[1]}×{missing.shape[0]} pixels; expected {photo.size}, "
+            f"the size of {file.name}"
+        )
+    other = "without --invert" if invert else "--invert takes"
+    hint = f"; {other} the other pixels" * bool(missing.mean() > 0.5)
+    return missing, f"{mask.name}: what is {rule}{hint}"
+
+
+def _painted(photo: Photograph, copy: Path) -> tuple[PixelMask, str]:
+    """What is painted over in a copy, and by which rule."""
+    other = photographs.read(copy)
+    try:
+        missing, rule = painted_copies.read(photo, other)
+    except UserError as error:
+        raise UserError(f"{copy}: {error}") from None
+    return missing, f"{copy.name}: {rule}"
+
+
+def _middle(photo: Photograph, window: ModelWindow) -> Box:
     height, width = photo.pixels.shape[:2]
-    if mask is not None:
-        if mask.is_dir():
-            same = [image for image in _images_in(mask) if _stem(image) == _stem(file)]
-            if len(same) != 1:
-                raise UserError(f"{mask}: {len(same)} images are called {file.stem}; expected one")
-            mask = same[0]
-        missing, rule, _ = mask_files.read(mask, invert=invert)
-        if missing.shape != (height, width):
-            raise UserError(
-                f"{mask}: {missing.shape[1]}×{missing.shape[0]} pixels; expected {photo.size}, "
-                f"the size of {file.name}"
-            )
-        return missing, f" ({mask.name}: what is {rule})"
-    if not boxes:
-        window, side = ModelWindow.of(trained), min(height, width)
-        high, wide = (max(1, side * extent // window.size) for extent in window.box)
-        boxes = [((width - wide) // 2, (height - high) // 2, wide, high)]
+    side = min(height, width)
+    high, wide = (max(1, side * extent // window.size) for extent in window.box)
+    return (width - wide) // 2, (height - high) // 2, wide, high
+
+
+def _boxed(photo: Photograph, file: Path, boxes: Sequence[Box]) -> PixelMask:
+    height, width = photo.pixels.shape[:2]
     missing = np.zeros((height, width), bool)
     for x, y, wide, high in boxes:
         box = f"--box {x},{y},{wide},{high}"
@@ -161,7 +197,7 @@ def _missing(
         if x < 0 or y < 0 or x + wide > width or y + high > height:
             raise UserError(f"{box}: must be within {file.name}, which is {photo.size}")
         missing[y : y + high, x : x + wide] = True
-    return missing, ""
+    return missing
 
 
 def _stem(file: Path) -> str:

@@ -5,6 +5,10 @@ that the model was trained to fill. A model of holes sees none of that box, as i
 of whole images sees all that is known. Its fill goes back to full resolution, into the missing
 pixels only. Holes are filled largest first, so a later one sees the earlier ones filled; where
 pixels are missing beside its box, a model of holes is shown Telea's fill of them.
+
+However large a hole is, it is one crop. Where two thirds or more of a photograph of BSDS500 were
+missing, filling them anew in parts gave two models 0.2 dB more and 0.1 less, and showed where the
+parts meet; parts alone drifted to grey.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,9 +26,8 @@ from ctxenc.trained import TrainedModel
 
 BATCH = 8  # holes to one call of the model, which is compiled for this many
 LOOK_AHEAD = 256  # holes that are searched for a batch of independent ones
-MOST_MIRRORED = 2  # a crop's side to the photograph's shorter side: more than that sees too little
 LEAST_SHARE = 1e-3  # of a model pixel, from which its known part stands for it
-MISSING_SHARE = 0.5  # a model pixel of which less is known is filled
+MISSING_SHARE = 0.5  # a model pixel of which less is known is filled, where more is of any other
 
 
 @dataclass(frozen=True)
@@ -69,22 +72,14 @@ def crops_of(window: ModelWindow, missing: PixelMask) -> list[Crop]:
     """The crops that a model fills for a mask, in their order.
 
     Raises:
-        UserError: nothing is missing, all is, or a hole is larger than the model can see.
+        UserError: nothing is missing, or all is.
     """
     height, width = missing.shape
     if not missing.any():
         raise UserError("the mask is empty: no pixel is missing")
     if missing.all():
         raise UserError("the mask covers the whole photo: nothing is left to see")
-    found = holes.find(missing, window.box)
-    limit = MOST_MIRRORED * min(height, width)
-    for hole in found:
-        if (side := window.size * hole.scale(window.box)) > limit:
-            raise UserError(
-                f"the hole of {hole} needs a crop of {side:.0f} pixels; expected at most {limit}, "
-                f"twice the shorter side of this photo of {width}×{height}"
-            )
-    return [crop_for(hole, window, (height, width)) for hole in found]
+    return [crop_for(hole, window, (height, width)) for hole in holes.find(missing, window.box)]
 
 
 def independent(crops: list[Crop], most: int) -> Iterator[list[Crop]]:
@@ -113,23 +108,28 @@ def crop_input(crop: Crop, photo: Photo, known: PixelMask) -> CropInput:
     """What the model is given; unknown pixels outside its mask are filled by Telea's method.
 
     Raises:
-        UserError: all that is known is where the model does not see it.
+        UserError: so little is known that it shows in none of the model's pixels.
     """
     colours, share = crop.reduce(photo, known)
     if crop.window.whole:
-        mask = share < MISSING_SHARE
+        mask = _mostly_missing(share)
     else:
         mask = np.zeros(share.shape, bool)
         (top, left), (height, width) = crop.box, crop.window.box
         mask[top : top + height, left : left + width] = True
     unknown = share < LEAST_SHARE
-    if (unknown | mask).all():
+    if unknown.all():
         raise UserError(f"around the hole of {crop.hole} nothing is left to see")
     colours = np.repeat(colours, 3 // colours.shape[2], axis=2)
     if (unknown & ~mask).any():
         (stand_in,) = telea(np.round(colours[None]).astype(np.uint8), unknown[None])
         colours = np.where(unknown[..., None], (stand_in + 1) * 127.5, colours)
     return CropInput(colours, share, mask)
+
+
+def _mostly_missing(share: Shares) -> Bool[np.ndarray, "size size"]:
+    """Where less is known than `MISSING_SHARE`, of the pixel of which most is: that one is not."""
+    return share < MISSING_SHARE * min(1.0, float(share.max()))
 
 
 def _fills(trained: TrainedModel, inputs: list[CropInput]) -> Float[np.ndarray, "n size size 3"]:
@@ -146,7 +146,7 @@ def blend(given: CropInput, fill: ModelImage) -> ModelImage:
     # Not at the top: it is slow to import, and a program's --help does not need it.
     from scipy.ndimage import distance_transform_edt
 
-    missing = given.mask & (given.share < MISSING_SHARE)
+    missing = given.mask & _mostly_missing(given.share)
     if not missing.any():  # thinner than half a model pixel: the colours beside it go on
         return given.colours
     # Beside the mask the colours of its edge go on. A model of whole images predicts those pixels

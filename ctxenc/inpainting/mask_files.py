@@ -17,6 +17,7 @@ WHITES = (1, 255, 65535)  # what white is, of the kinds of numbers that masks ha
 NEAR = 32  # of 255: colours that are so near are one, whatever an encoder did to them
 MOST_COLOURS = 16  # of what is painted; a photograph has more
 HINT = "white on black can be read in one way only"
+COPY = "; --painted takes a copy of the photo that was painted over"
 
 
 class MaskFile(NamedTuple):
@@ -35,7 +36,7 @@ def read(file: Path, *, invert: bool = False) -> MaskFile:
     2. Of one with strong colours, whatever is painted on a plain black or white background, which
        must be half of it.
     3. Of any other what is white: above half of 1, 255 or 65,535, the least of these that holds its
-       largest value.
+       largest value. It must not be a picture: of many greys, more than half of them in between.
 
     Raises:
         UserError: as `photographs.read`; it can be read in two ways; nothing is missing, or all is.
@@ -90,7 +91,7 @@ def _by_colour(image: Image.Image) -> MaskFile | None:
     if max(black, white) < 0.5:
         raise UserError(
             f"a picture in colour ({content}); expected strokes on a plain black or white "
-            f"background, half of it or more; {HINT}"
+            f"background, half of it or more; {HINT}{COPY}"
         )
     ground = "black" if black >= white else "white"
     painted = highest > 127 if ground == "black" else lowest <= 127
@@ -105,6 +106,12 @@ def _by_value(image: Image.Image) -> MaskFile:
         raise UserError(f"values from {least} to {largest}; expected numbers")
     white = next((white for white in WHITES if largest <= white), largest)
     half = white / 2 if image.mode == "F" else int(white) // 2
+    between = float(((values > white / 8) & (values < white * 7 / 8)).mean())
+    if between > 0.5 and len(np.unique(values)) > MOST_COLOURS:
+        raise UserError(
+            f"a picture in grey ({between:.1%} of it neither black nor white); expected white on "
+            f"black{COPY}"
+        )
     return MaskFile(
         values > half, "white", f"values {least:g} to {largest:g}, white above {half:g}"
     )

@@ -51,8 +51,7 @@ class Painter:
             A new array of the image's shape and type; pixels that are not missing are the same.
 
         Raises:
-            UserError: another shape, type or range; a mask that is empty, or covers all there is;
-                a hole that is larger than the model can see.
+            UserError: another shape, type or range; a mask that is empty, or covers all there is.
         """
         missing = _missing(mask, image.shape)
         pixels = _pixels(image)

@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import io
+import shlex
 import struct
 import warnings
 from collections.abc import Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
@@ -21,10 +23,11 @@ from ctxenc.run_folder.files import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
 # Pillow would hand PostScript, which is a program, to Ghostscript, and guesses at rare formats.
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP"]
+LOSSY = ("JPEG", "WEBP", "AVIF")  # formats that may change every pixel
 TIFF = {"format": "TIFF", "compression": "tiff_deflate"}
 JPEG = {"format": "JPEG", "quality": 95, "subsampling": 0}
-SAVED_AS: dict[str, dict[str, Any]] = {  # lossless, but for JPEG
+SAVED_AS: dict[str, dict[str, Any]] = {  # lossless, but for JPEG and AVIF
     ".png": {"format": "PNG"},
     ".tif": TIFF,
     ".tiff": TIFF,
@@ -36,9 +39,14 @@ KEPT = {  # what a format has a place for, of what comes with a photograph
     "PNG": ("dpi", "icc_profile", "exif", "xmp", "comment", "text"),
     "JPEG": ("dpi", "icc_profile", "exif", "xmp", "comment"),
     "WEBP": ("icc_profile", "exif", "xmp"),
-    "TIFF": ("dpi", "icc_profile", "xmp"),
+    "AVIF": ("icc_profile", "exif", "xmp"),
+    "TIFF": ("dpi", "icc_profile", "exif", "xmp"),
     "BMP": ("dpi",),
 }
+if importlib.util.find_spec("PIL._avif"):  # Pillow 11.3 and later, as most systems have it
+    FORMATS.append("AVIF")
+    SAVED_AS[".avif"] = {"format": "AVIF", "quality": 95, "subsampling": "4:4:4"}
+PORTABLE = (270, 271, 272, 305, 306, 315, 33432)  # tags: description, maker, model, … copyright
 XMP_TEXT, XMP_TAG = "XML:com.adobe.xmp", 700  # its name in a PNG, its number in a TIFF
 REFUSALS: dict[type[Exception], str] = {
     FileNotFoundError: "no such file",
@@ -53,12 +61,14 @@ REFUSALS: dict[type[Exception], str] = {
 class Photograph:
     """A photograph, upright, with its opacity, and what else comes with it.
 
-    That is, by Pillow's names, some of `KEPT`; of the EXIF data the orientation is missing.
+    That is, by Pillow's names, some of `KEPT`; of the EXIF data the orientation is missing. `lossy`
+    is where its file's format may have changed every pixel.
     """
 
     pixels: Photo
     alpha: UInt8[np.ndarray, "height width"] | None = None
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    lossy: bool = False
 
     @property
     def size(self) -> str:
@@ -75,24 +85,32 @@ def read(file: Path) -> Photograph:
     with opened(file) as image:
         # Before it is decoded, since Pillow would cut RGB to 8 bits and not say so.
         if image.mode.startswith("I") or ";16" in str(getattr(image, "tile", "")):
-            raise UserError("16 bits a channel; expected 8: convert it first")
+            raise UserError(f"16 bits a channel; expected 8: {_converted(file, '-depth 8')}")
         if image.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
-            raise UserError(f"its colours are {image.mode}; expected grey or RGB")
+            how = _converted(file, "-colorspace sRGB -depth 8")
+            raise UserError(f"its colours are {image.mode}; expected grey or RGB: {how}")
         ImageOps.exif_transpose(image, in_place=True)
         mode = "L" if image.mode in ("1", "L", "LA") else "RGB"
         mode += "A" * image.has_transparency_data
         array = _array(image if image.mode == mode else image.convert(mode))
-        metadata = _metadata(image)
+        metadata, lossy = _metadata(image), image.format in LOSSY
     pixels, alpha = (array[..., :-1], array[..., -1]) if mode.endswith("A") else (array, None)
-    return Photograph(pixels, alpha, metadata)
+    return Photograph(pixels, alpha, metadata, lossy)
+
+
+def _converted(file: Path, how: str) -> str:
+    """The conversion to make, as ImageMagick does it."""
+    new = shlex.quote(str(file.with_name(f"{file.stem}-8bit.png")))
+    return f"convert it first (magick {shlex.quote(str(file))} {how} {new})"
 
 
 def _metadata(image: Image.Image) -> dict[str, Any]:
     """What comes with an image, once it is decoded: a PNG's text may be behind its pixels."""
     found: dict[str, Any] = {k: image.info.get(k) for k in ("icc_profile", "xmp", "comment")}
     tags = image.getexif()
-    # A TIFF's tags say where in the file its pixels are, too: they do not go elsewhere.
-    found["exif"] = tags.tobytes() if len(tags) and image.format != "TIFF" else None
+    if image.format == "TIFF":
+        tags = _portable(tags)
+    found["exif"] = tags.tobytes() if len(tags) else None
     dpi = image.info.get("dpi", ())
     found["dpi"] = dpi if dpi and all(0 < number < 2**16 for number in dpi) else None
     text = getattr(image, "text", {})
@@ -100,6 +118,16 @@ def _metadata(image: Image.Image) -> dict[str, Any]:
     if "Comment" in text:
         found["comment"] = found["text"].pop("Comment").encode(errors="replace")
     return {name: value for name, value in found.items() if value}
+
+
+def _portable(tags: Image.Exif) -> Image.Exif:
+    """Without those by which a TIFF says where and how its pixels are in the file."""
+    kept = Image.Exif()
+    kept.update((tag, tags[tag]) for tag in PORTABLE if tag in tags)
+    for part in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if values := tags.get_ifd(part):
+            kept.get_ifd(part).update(values)
+    return kept
 
 
 def write(file: Path, photograph: Photograph) -> None:
@@ -139,8 +167,15 @@ def _save(photograph: Photograph, file: Path, into: Any) -> None:
     kept = {name: value for name, value in photograph.metadata.items() if name in KEPT[form]}
     if form == "PNG":
         kept["pnginfo"] = _png_text(kept)
-    if form == "TIFF" and "xmp" in kept:
-        kept["tiffinfo"] = {XMP_TAG: kept.pop("xmp")}
+    if form == "TIFF":
+        tags = Image.Exif()
+        if "exif" in kept:
+            tags.load(kept["exif"])
+            tags.load(_portable(tags).tobytes())
+            del options["compression"]  # libtiff, which compresses, cannot write all of EXIF
+        if "xmp" in kept:
+            tags[XMP_TAG] = kept.pop("xmp")
+        kept["tiffinfo"] = tags
     image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
     try:
         image.save(into, **options, **kept)

@@ -1,8 +1,10 @@
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ctxenc.inpainting import crops
 from ctxenc.inpainting.crops import Crop, ModelWindow, crop_for
 from ctxenc.inpainting.holes import Hole
 
@@ -75,6 +77,20 @@ def test_beyond_the_edge_the_photo_is_mirrored():
     mirrored = np.pad(photo, ((4, 4), (4, 4), (0, 0)), mode="symmetric")
     small, _ = crop.reduce(photo, np.ones((30, 30), bool))
     np.testing.assert_array_equal(small, mirrored[0:16, 22:38])
+
+
+def test_however_often_it_is_mirrored_each_row_is_read_once(monkeypatch):
+    photo = np.random.default_rng(0).integers(0, 256, (5, 60, 3), np.uint8)
+    crop = crop_for(Hole(0, 5, 5, 50), CENTRE, (5, 60))
+    mirrored = np.pad(photo, ((50, 50), (50, 50), (0, 0)), mode="symmetric")
+    top, left = crop.top + 50, crop.left + 50
+    shown = mirrored[top : top + crop.side, left : left + crop.side].astype(np.float32)
+    expected = cv2.resize(shown, (16, 16), interpolation=cv2.INTER_AREA)
+    for rows in (2, 1000):  # at once
+        monkeypatch.setattr(crops, "AT_ONCE", rows * crop.side)
+        small, share = crop.reduce(photo, np.ones((5, 60), bool))
+        np.testing.assert_allclose(small, expected, atol=1e-3)
+        np.testing.assert_allclose(share, 1, atol=1e-6)
 
 
 def test_unknown_pixels_take_no_part():

@@ -85,7 +85,7 @@ def test_pixels_that_are_not_missing_are_identical_always(given_, kind):
     try:
         filled, _ = inpaint(MODELS[kind], photo, missing)
     except UserError:
-        pass  # nothing to see, or a hole too large
+        assert missing.all() or not missing.any()  # any other is filled
     else:
         assert filled.shape == photo.shape
         assert filled.dtype == np.uint8
@@ -243,22 +243,44 @@ def test_a_models_box_is_where_its_training_masks_were():
         assert found[name] == ModelWindow(16, (8, 8), anywhere, anywhere, whole=True)
 
 
-@pytest.mark.parametrize("model", ["center", "random", "whole", "shapes"], indirect=True)
-@pytest.mark.parametrize(
-    ("box", "words"),
-    [
-        ((0, 0, 0, 0), "the mask is empty"),
-        ((0, 0, 40, 90), "covers the whole photo"),
-        ((0, 0, 20, 90), "the hole of 90×20 pixels at 0,0 needs a crop of 180 pixels; expected at "
-         "most 80, twice the shorter side of this photo of 90×40"),
-    ],
-)  # fmt: skip
-def test_refusals_say_what_and_how_much(model, box, words):
-    top, left, high, wide = box
-    missing = np.zeros((40, 90), bool)
-    missing[top : top + high, left : left + wide] = True
+@pytest.mark.parametrize("missing", [False, True])
+def test_refusals_say_what(model, missing):
+    words = "covers the whole photo" if missing else "the mask is empty"
     with pytest.raises(UserError, match=words):
-        inpaint(model, noise(40, 90, 3), missing)
+        inpaint(model, noise(40, 90, 3), np.full((40, 90), missing))
+
+
+LARGE = {
+    "wide": (np.s_[:20], 180),
+    "all but a row": (np.s_[:39], 180),
+    "all but a frame": (np.s_[1:-1, 1:-1], 176),
+    "all but a column": (np.s_[:, 1:], 178),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_hole_of_any_size_is_one_crop_at_the_scale_at_which_it_fits(model, name):
+    """Also where it needs more of a crop than twice the photo's shorter side."""
+    part, side = LARGE[name]
+    photo, missing = smooth(40, 90), np.zeros((40, 90), bool)
+    missing[part] = True
+    damaged = np.where(missing[..., None], 0, photo).astype(np.uint8)
+    filled, (crop,) = inpaint(model, damaged, missing)
+    assert crop.side >= side * 8 / ModelWindow.of(model).box[0]
+    np.testing.assert_array_equal(filled[~missing], photo[~missing])
+    np.testing.assert_array_equal(filled, inpaint(model, damaged, missing)[0])
+    assert (filled[missing] != 0).mean() > 0.9
+
+
+@pytest.mark.parametrize("side", [1, 4])
+def test_what_is_left_of_a_photo_is_seen_wherever_it_is(model, side):
+    """Where it is less than half of any model pixel, or where a model of holes sees nothing."""
+    missing = np.ones((60, 60), bool)
+    missing[30 : 30 + side, 30 : 30 + side] = False
+    photo = np.full((60, 60, 3), 200, np.uint8)
+    filled, _ = inpaint(model, np.where(missing[..., None], 0, photo).astype(np.uint8), missing)
+    assert (filled[~missing] == 200).all()
+    assert np.abs(filled[29:33, 29:33].astype(float) - 200).mean() < 12  # it goes on beside it
 
 
 def test_a_photo_of_one_pixel_is_refused(model):

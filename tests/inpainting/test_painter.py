@@ -23,13 +23,18 @@ def painter(tmp_path_factory):
         return ctxenc.load(ctxenc.run(*TINY, "mask=random", "max_steps=2").path)
 
 
-def test_it_fills_as_the_program_does_and_nothing_else(painter):
-    expected, _ = inpaint(painter.trained, PHOTO, MISSING)
-    filled = painter.fill(PHOTO, MISSING)
+LARGE = np.zeros((50, 70), bool)
+LARGE[:, 4:] = True
+
+
+@pytest.mark.parametrize("missing", [MISSING, LARGE], ids=["small", "large"])
+def test_it_fills_as_the_program_does_and_nothing_else(painter, missing):
+    expected, _ = inpaint(painter.trained, PHOTO, missing)
+    filled = painter.fill(PHOTO, missing)
     np.testing.assert_array_equal(filled, expected)
-    np.testing.assert_array_equal(filled[~MISSING], PHOTO[~MISSING])
-    assert (filled[MISSING] != PHOTO[MISSING]).mean() > 0.9
-    np.testing.assert_array_equal(painter.fill(PHOTO, MISSING.astype(float)), expected)
+    np.testing.assert_array_equal(filled[~missing], PHOTO[~missing])
+    assert (filled[missing] != PHOTO[missing]).mean() > 0.9
+    np.testing.assert_array_equal(painter.fill(PHOTO, missing.astype(float)), expected)
 
 
 def test_floats_keep_their_type_and_what_is_there(painter):
