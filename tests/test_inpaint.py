@@ -9,10 +9,12 @@ import unicodedata
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from scipy.ndimage import distance_transform_edt
 
 from ctxenc import inpaint, launch
 from ctxenc.errors import UserError
-from ctxenc.inpainting.files import pairs, passed_over
+from ctxenc.inpainting.files import KINDS, pairs, passed_over
+from tests.inpainting import mask_zoo
 from tests.tiny import TINY
 
 RANDOM = np.random.default_rng(0)
@@ -125,7 +127,7 @@ def test_a_folder_is_filled_and_one_bad_photo_does_not_stop_it(program, run, tmp
     assert status == 1
     assert sorted(out) == ["out/a.jpg.png", "out/a.png.png", "out/other.png"]
     assert [line for line in err if line.startswith("ctxenc.inpaint: in/bad.jpg: damaged")]
-    assert err[0] == "in: 1 file is no PNG, TIFF, BMP, WebP or JPEG: 1 .txt"
+    assert err[0] == f"in: 1 file is no {KINDS}: 1 .txt"
     assert len(err) == 5
     hole = missing((20, 10, 16, 12))
     np.testing.assert_array_equal(pixels("out/a.jpg.png")[~hole], pixels("in/a.jpg")[~hole])
@@ -235,7 +237,12 @@ BAD = {
     "no-format": ("RUN", "photo.png", *BOX, "-o", "o.xyz"),
     "no-checkpoint": ("RUN", "photo.png", *BOX, "-o", "o.png", "--checkpoint", "7"),
     "hole-too-large": ("RUN", "photo.png", "--box", "0,0,70,50", "-o", "o.png"),
-    "too-wide": ("RUN", "photo.png", "--box", "0,0,70,49", "-o", "o.png"),
+    "no-copy": ("RUN", "photo.png", "--painted", "none.png", "-o", "o.png"),
+    "copy-of-another-size": ("RUN", "photo.png", "--painted", "small.png", "-o", "o.png"),
+    "copy-of-nothing": ("RUN", "photo.png", "--painted", "photo.png", "-o", "o.png"),
+    "over-the-copy": ("RUN", "photo.png", "--painted", "black.png", "-o", "black.png"),
+    "mask-of-numbers": ("RUN", "photo.png", "--mask", "mask.npy", "-o", "o.png"),
+    "grown-over-all": ("RUN", "photo.png", *BOX, "--grow", "99", "-o", "o.png"),
     "one-pixel": ("RUN", "one.png", "--center", "-o", "o.png"),
 }
 
@@ -248,6 +255,7 @@ def test_bad_input_is_one_line_a_non_zero_exit_and_nothing_written(
     Image.fromarray(np.zeros((50, 70), np.uint8)).save("black.png")
     Image.fromarray(missing((1, 1, 2, 2), shape=(5, 7))).save("small.png")
     Image.fromarray(PHOTO[:1, :1]).save("one.png")
+    np.save("mask.npy", missing((20, 10, 16, 12)))
     before = {file: file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
     status, out, err = program(*(run if a == "RUN" else a for a in arguments))
     assert status == 1
@@ -265,17 +273,86 @@ def test_a_mask_of_another_size_is_refused_with_both_sizes(program, run):
     assert "70×50" in line
 
 
-@pytest.mark.parametrize("arguments", [[*BOX, "--invert"], ["--box", "1,2,3"], [*BOX, "--center"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*BOX, "--invert"],
+        ["--painted", "photo.png", "--invert"],
+        ["--box", "1,2,3"],
+        [*BOX, "--center"],
+        ["--painted", "photo.png", *BOX],
+        [*BOX, "--grow", "-3"],
+        [*BOX, "--grow", "1.5"],
+    ],
+)
 def test_flags_that_make_no_sense_are_refused_by_name(arguments, program):
     status, out, err = program("run", "photo.png", *arguments, "-o", "o.png")
     assert (status, out) == (2, [])
-    assert "--box" in err[-1] or "--invert" in err[-1]
+    assert any(flag in err[-1] for flag in ("--box", "--invert", "--grow"))
+
+
+def test_every_mask_of_the_zoo_fills_what_was_painted_or_is_refused_by_name(program, run, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "masks").mkdir()
+    for name in mask_zoo.ZOO | mask_zoo.REFUSED:
+        Image.fromarray(mask_zoo.PICTURE).save(f"photos/{name}.png")
+        mask_zoo.save(name, "masks")
+    status, out, err = program(run, "photos", "--mask", "masks", "-o", "out")
+    assert (status, sorted(out)) == (1, sorted(f"out/{name}.png" for name in mask_zoo.ZOO))
+    assert program(run, "photos/palette.png", "--box", "20,10,20,8", "-o", "box.png")[0] == 0
+    filled = pixels("box.png")
+    np.testing.assert_array_equal((filled != mask_zoo.PICTURE).any(axis=2), mask_zoo.HOLE)
+    for name, (_, rule) in mask_zoo.ZOO.items():
+        np.testing.assert_array_equal(pixels(f"out/{name}.png"), filled)
+        (line,) = (line for line in err if line.startswith(f"{name}.png 60×40: 1 hole, 6.7 % "))
+        assert f": what is {rule})" in line
+    for name, (_, words) in mask_zoo.REFUSED.items():
+        (line,) = (line for line in err if line.startswith(f"ctxenc.inpaint: masks/{name}."))
+        assert words in line
+    assert len(err) == len(mask_zoo.ZOO | mask_zoo.REFUSED)
+
+
+def test_black_on_white_fills_the_white_and_says_how_to_turn_it_round(program, run):
+    hole = missing((20, 10, 16, 12))
+    Image.fromarray(~hole).save("mask.png")
+    status, _, (line,) = program(run, "photo.png", "--mask", "mask.png", "-o", "out.png")
+    assert status == 0
+    assert "95 % missing (mask.png: what is white; --invert takes the other pixels), " in line
+    np.testing.assert_array_equal(pixels("out.png")[hole], PHOTO[hole])
+
+
+def test_what_is_painted_in_a_copy_is_filled_and_grown_by_a_disc(program, run, tmp_path):
+    (tmp_path / "copies").mkdir()
+    copy = PHOTO.copy()
+    copy[12:20, 22:34] ^= 1
+    Image.fromarray(copy).save("copies/photo.png")
+    for copies in ("copies", "copies/photo.png"):
+        given = ["--painted", copies, "--grow", "2"]
+        status, _, (line,) = program(run, "photo.png", *given, "-o", "out.png")
+        assert status == 0
+        assert (
+            "1 hole, 5.1 % missing (photo.png: pixels that differ from the photo, "
+            "grown by a disc of 2 px), 1 crop of" in line
+        )
+    near = distance_transform_edt((copy == PHOTO).all(axis=2)) <= 2
+    np.testing.assert_array_equal((pixels("out.png") != PHOTO).any(axis=2), near)
+
+
+def test_a_hole_of_nearly_all_is_filled_and_said_to_lack_detail(program, run):
+    """At scale 2, as in the first test, nothing is said."""
+    box = ["--box", "0,0,70,49"]
+    status, _, (line,) = program(run, "photo.png", *box, "-o", "out.png")
+    assert status == 0
+    assert line.endswith(
+        "1 crop of 140 px at scale 8.8; at scale 8.8 the fill has much less detail than the photo"
+    )
+    np.testing.assert_array_equal(pixels("out.png")[49], PHOTO[49])
 
 
 def test_files_of_a_folder_that_are_no_photos_are_counted(tmp_path):
     for name in ("a.png", "b.jfif", "c.heic", "d.heic", "e", ".hidden.heic"):
         (tmp_path / name).touch()
     (tmp_path / "folder").mkdir()
-    words = "3 files are no PNG, TIFF, BMP, WebP or JPEG: 2 .heic, 1 without an ending"
+    words = f"3 files are no {KINDS}: 2 .heic, 1 without an ending"
     assert passed_over([tmp_path, tmp_path / "a.png"]) == [f"{tmp_path}: {words}"]
     assert passed_over([tmp_path / "folder"]) == []

@@ -17,7 +17,7 @@ from ctxenc.inpainting.photographs import Photograph
 from ctxenc.report.strips import strip
 from ctxenc.trained import TrainedModel
 
-KINDS = "PNG, TIFF, BMP, WebP, JPEG or AVIF"
+KINDS = f"PNG, TIFF, BMP, WebP{', JPEG or AVIF' if photographs.AVIF else ' or JPEG'}"
 FINE = 2  # scale; a fill at a larger one is said to have much less detail than the photograph
 Box = tuple[int, int, int, int]
 """x, y, width and height in pixels."""

@@ -43,7 +43,8 @@ KEPT = {  # what a format has a place for, of what comes with a photograph
     "TIFF": ("dpi", "icc_profile", "exif", "xmp"),
     "BMP": ("dpi",),
 }
-if importlib.util.find_spec("PIL._avif"):  # Pillow 11.3 and later, as most systems have it
+AVIF = importlib.util.find_spec("PIL._avif") is not None  # from Pillow 11.3 on
+if AVIF:
     FORMATS.append("AVIF")
     SAVED_AS[".avif"] = {"format": "AVIF", "quality": 95, "subsampling": "4:4:4"}
 PORTABLE = (270, 271, 272, 305, 306, 315, 33432)  # tags: description, maker, model, … copyright

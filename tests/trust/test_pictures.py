@@ -86,6 +86,7 @@ WHOLE = [
     for form, mode in [
         *(("PNG", "RGB"), ("PNG", "P"), ("PNG", "RGBA"), ("JPEG", "L"), ("JPEG", "RGB")),
         *(("WEBP", "RGB"), ("TIFF", "RGB"), ("BMP", "RGB"), ("GIF", "P"), ("PPM", "L")),
+        *((("AVIF", "RGB"),) if photographs.AVIF else ()),
     ]
 ]
 
