@@ -17,11 +17,7 @@ from ctxenc.sweeps import run as sweep_run
 from ctxenc.sweeps.job import job
 
 # Hydra's options that show something and train nothing.
-SHOWING: tuple[tuple[str, ...], ...]
-SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("--resolve",))
-SHOWING += (("--hydra-help",),)
-SHELLS = ("install=bash", "install=fish", "uninstall=bash", "uninstall=fish")
-SHELLS += ("query=bash", "query=fish")  # zsh takes what bash does
+SHOWING = ("-c", "--cfg"), ("-i", "--info"), ("--resolve",), ("--hydra-help",)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -39,7 +35,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-cn", "--config-name", metavar="NAME", default=PRIMARY)
     for names in SHOWING:
         made.add_argument(*names, nargs="?", const=True, dest="showing")
-    made.add_argument("-sc", "--shell-completion", choices=SHELLS, dest="showing")
+    shells = "bash", "zsh", "fish"
+    asked = [f"{do}={shell}" for do in ("install", "uninstall", "query") for shell in shells]
+    made.add_argument("-sc", "--shell-completion", choices=asked, dest="showing")
     made.add_argument("-p", "--package")  # of --cfg
     return made
 
