@@ -1,5 +1,5 @@
 # docker build -t ctxenc .                                  for a CPU
-# docker build -t ctxenc --build-arg "EXTRAS=[cuda]" .      for NVIDIA GPUs: docker run --gpus all …
+# docker build -t ctxenc:cuda --build-arg "EXTRAS=[cuda]" . for NVIDIA GPUs: docker run --gpus all …
 # docker run --rm -v "$PWD/experiments:/ctxenc/experiments" ctxenc
 FROM python:3.13-slim
 ARG EXTRAS=""

@@ -22,12 +22,19 @@ PAGES = {
     for page in (*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"))
 }
 README, EXTENDING = PAGES["README.md"], PAGES["docs/extending.md"]
+
+
+def commands_of(text):
+    """A page with each command on a line, out of ``"$(…)"``."""
+    return re.sub(r'"\$\((.*?)\)"', r"\1", text.replace("\\\n", " "))
+
+
 COMMANDS = sorted(
     {
         (name, arguments.strip())
         for text in PAGES.values()
         for name, arguments in re.findall(
-            r"(?:python -m ctxenc\.|\bctxenc-)(\w+)\b([^`\n#|]*)", text.replace("\\\n", " ")
+            r"(?:python -m ctxenc\.|\bctxenc-)(\w+)\b([^`\n#|]*)", commands_of(text)
         )
     }
 )
@@ -157,7 +164,9 @@ def test_the_pages_commands_name_options_and_keys_that_exist(name):
                 assert key in options, f"{name} {arguments}"
             elif equals and "…" not in key:
                 top = re.match(r"[~+]*([\w]*)", key)[1]
-                assert top in {*schema.fields(), "hydra", "experiment"}, f"{name} {arguments}"
+                assert top in {*schema.fields(), "hydra", "experiment", "install"}, (
+                    f"{name} {arguments}"
+                )
 
 
 def test_each_promise_names_tests_that_exist():
