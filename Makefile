@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train bench test test-slow test-launchers lint clean
+.PHONY: train bench test test-slow test-launchers lint docs wheel clean
 
 train: .venv/installed
 	$(BIN)/python -m ctxenc.train $(ARGS)
@@ -38,10 +38,17 @@ lint: .venv/installed-test
 	$(BIN)/ruff format .
 	$(BIN)/mypy
 
+docs: .venv/installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo site/index.html
+
+wheel: .venv/installed-test
+	$(BIN)/python -m hatchling build -t wheel
+
 # What each installs beside ctxenc, and which others are then installed too.
-.venv/installed-test: EXTRAS := [test]
+.venv/installed-test: EXTRAS := [test,docs]
 .venv/installed-test: OTHERS := .venv/installed
-.venv/installed-launchers: EXTRAS := [test,joblib,submitit,optuna,mlflow,wandb]
+.venv/installed-launchers: EXTRAS := [test,docs,joblib,submitit,optuna,mlflow,wandb]
 .venv/installed-launchers: OTHERS := .venv/installed .venv/installed-test
 
 .venv/installed .venv/installed-test .venv/installed-launchers: pyproject.toml constraints.txt
@@ -51,4 +58,4 @@ lint: .venv/installed-test
 	@touch $@ $(OTHERS)
 
 clean:
-	rm -rf .venv .venv-bench build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-bench build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

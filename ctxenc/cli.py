@@ -1,5 +1,6 @@
 """What the programs share: how they start, and errors as one line and an exit status."""
 
+import argparse
 import contextlib
 import importlib
 import logging
@@ -9,7 +10,9 @@ import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import ctxenc
 from ctxenc import output, stops
 from ctxenc.errors import UserError, printable
 
@@ -30,6 +33,21 @@ def start() -> None:
             importlib.import_module("jax")
         except ValueError as error:
             _leave("ctxenc", f"{', '.join(given)}: {error}", 1)
+
+
+def called(name: str) -> str:
+    """How a program was called: ``python -m ctxenc.NAME`` or, as a script, ``ctxenc-NAME``."""
+    script = f"ctxenc-{name}"
+    return script if Path(sys.argv[0]).stem == script else f"python -m ctxenc.{name}"
+
+
+def parser(
+    name: str, kind: type[argparse.ArgumentParser] = argparse.ArgumentParser, **settings: Any
+) -> argparse.ArgumentParser:
+    """A program's command line, with ``--version``; texts name it by ``%(prog)s``."""
+    made = kind(called(name), **settings)
+    made.add_argument("--version", action="version", version=f"ctxenc {ctxenc.__version__}")
+    return made
 
 
 @contextlib.contextmanager

@@ -3,8 +3,8 @@
 import argparse
 import os
 
+from ctxenc import cli
 from ctxenc.baselines import BASELINES
-from ctxenc.cli import program
 from ctxenc.config import schema, search_path
 from ctxenc.errors import UserError
 from ctxenc.evaluation.evaluate import evaluate
@@ -18,16 +18,16 @@ Measures a trained run on its whole test split with frozen masks, beside classic
 same holes, and says whether it beats the best of them. Prints a table, the verdict, and last the
 folder with the figures: metrics.json, per_image.csv and grid.png.
 
-  python -m ctxenc.evaluate RUN                          as the run was trained
-  python -m ctxenc.evaluate RUN mask=random              holes elsewhere
-  python -m ctxenc.evaluate RUN dataset=folder dataset.path=DIR     other images
-  python -m ctxenc.evaluate SWEEP                        each of its runs that has not been yet"""
+  %(prog)s RUN                          as the run was trained
+  %(prog)s RUN mask=random              holes elsewhere
+  %(prog)s RUN dataset=folder dataset.path=DIR     other images
+  %(prog)s SWEEP                        each of its runs that has not been yet"""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; most of its options are arguments of `evaluate`, by name."""
-    made = argparse.ArgumentParser(
-        "python -m ctxenc.evaluate",
+    made = cli.parser(
+        "evaluate",
         description=DESCRIPTION,
         epilog="What each figure can and cannot tell: docs/metrics.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -58,13 +58,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@program("ctxenc.evaluate")
+@cli.program("ctxenc.evaluate")
 def main() -> None:
     """Read the command line, evaluate, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
     path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
     if path is None:
-        raise UserError("no run is named; expected python -m ctxenc.evaluate RUN (see --help)")
+        raise UserError(f"no run is named; expected {cli.called('evaluate')} RUN (see --help)")
     others, asked["overrides"] = split(asked.pop("others"))
     if (batch_size := asked.pop("batch_size")) is not None:
         asked["overrides"].append(f"batch_size={batch_size}")

@@ -1,9 +1,8 @@
 """``python -m ctxenc.export RUN -o FOLDER``: the generator alone, to use without ctxenc."""
 
-import argparse
 from pathlib import Path
 
-from ctxenc.cli import program
+from ctxenc import cli
 from ctxenc.exporting import CONTRACT, check_free, export_encoder, export_generator
 from ctxenc.trained import TrainedModel
 
@@ -11,11 +10,11 @@ EPILOG = """FOLDER gets the program (StableHLO), its weights, a contract of the 
 expects and returns, and load.py, an example that needs only jax, flatbuffers and numpy."""
 
 
-@program("ctxenc.export")
+@cli.program("ctxenc.export")
 def main() -> None:
     """Read the command line, export, print the arrays of the contract and the sizes."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ctxenc.export",
+    parser = cli.parser(
+        "export",
         description="Write a trained generator in a form that loads without ctxenc.",
         epilog=EPILOG,
     )

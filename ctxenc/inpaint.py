@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
-from ctxenc.cli import one_line_errors, program
+from ctxenc import cli
 from ctxenc.errors import printable
 from ctxenc.inpainting.files import Box, fill_file, grid_of, pairs, passed_over
 from ctxenc.trained import TrainedModel
@@ -24,11 +24,11 @@ Standard output gets the paths written, standard error a line a photo. Where a p
 filled the others are, and the exit status is 1."""
 
 
-@program("ctxenc.inpaint")
+@cli.program("ctxenc.inpaint")
 def main() -> None:
     """Read the command line, fill the photos, print what was written."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ctxenc.inpaint",
+    parser = cli.parser(
+        "inpaint",
         description="Fill holes of photos of any size with a trained model.",
         epilog=EPILOG,
     )
@@ -77,7 +77,7 @@ def main() -> None:
 
         for file, result in work:
             try:
-                with one_line_errors("ctxenc.inpaint"):
+                with cli.one_line_errors("ctxenc.inpaint"):
                     said = fill_file(trained, file, result, **what, progress=progress)
                     print(printable(said), file=sys.stderr)
                     print(result, *([grid_of(result)] if given.grid else []), sep="\n")

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from ctxenc.cli import program
+from ctxenc import cli
 from ctxenc.config import search_path
 from ctxenc.errors import UserError
 from ctxenc.evaluation.several import split
@@ -21,16 +21,16 @@ nearest neighbours, at the stage that is best on validation images, beside the p
 network from random weights. Prints a table, and last the folder with the figures: metrics.json,
 per_image.csv, confusion.png and neighbours.png.
 
-  python -m ctxenc.probe RUN                             on the images that it was trained on
-  python -m ctxenc.probe RUN dataset=folder dataset.path=DIR      one subfolder a class
-  python -m ctxenc.probe RUN --finetune --labels 0.1     and all weights, with 10 % of the labels
-  python -m ctxenc.probe SWEEP                           each of its runs that has not been yet"""
+  %(prog)s RUN                             on the images that it was trained on
+  %(prog)s RUN dataset=folder dataset.path=DIR      one subfolder a class
+  %(prog)s RUN --finetune --labels 0.1     and all weights, with 10 %% of the labels
+  %(prog)s SWEEP                           each of its runs that has not been yet"""
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line; most of its options are arguments of `probe`, by name."""
-    made = argparse.ArgumentParser(
-        "python -m ctxenc.probe",
+    made = cli.parser(
+        "probe",
         description=DESCRIPTION,
         epilog="How it is measured: docs/features.md.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -54,13 +54,13 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-@program("ctxenc.probe")
+@cli.program("ctxenc.probe")
 def main() -> None:
     """Read the command line, probe, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
     path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
     if path is None:
-        raise UserError("no run is named; expected python -m ctxenc.probe RUN (see --help)")
+        raise UserError(f"no run is named; expected {cli.called('probe')} RUN (see --help)")
     others, asked["overrides"] = split(asked.pop("others"))
     labels = asked.pop("labels")
     asked["finetune"] = labels.split(",") if asked["finetune"] else []

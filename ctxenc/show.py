@@ -10,8 +10,7 @@ from jaxtyping import Float
 from omegaconf import open_dict
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from ctxenc import masks, runtime
-from ctxenc.cli import program
+from ctxenc import cli, masks, runtime
 from ctxenc.config import build, instantiate, search_path
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
@@ -24,21 +23,18 @@ DESCRIPTION = """\
 Draws a contact sheet of a mask: validation masks, and the images that they are of. Nothing is
 trained, and no model is made. Prints how much of the images is missing, and last the file.
 
-  python -m ctxenc.show mask=region
-  python -m ctxenc.show mask=blocks mask.blocks=3 image_size=128 -o blocks.png"""
+  %(prog)s mask=region
+  %(prog)s mask=blocks mask.blocks=3 image_size=128 -o blocks.png"""
 MEASURED, AT_ONCE = 1000, 100  # masks
 COLUMNS = 8
 MARGIN, LINE = 8, 22  # pixels
 
 
-@program("ctxenc.show")
+@cli.program("ctxenc.show")
 def main() -> None:
     """Read the command line, draw the sheet, print what is missing and the file."""
-    parser = argparse.ArgumentParser(
-        "python -m ctxenc.show",
-        description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = cli.parser("show", description=DESCRIPTION, formatter_class=layout)
     add = parser.add_argument
     add("overrides", metavar="OVERRIDE", nargs="*", help="KEY=VALUE, as for ctxenc.train")
     where = "PNG to write (default: experiments/masks/DATASET-MASK.png)"

@@ -8,8 +8,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from ctxenc import launch
-from ctxenc.cli import program
+from ctxenc import cli, launch
 from ctxenc.config import search_path
 from ctxenc.config.compose import PRIMARY
 from ctxenc.errors import UserError
@@ -18,9 +17,7 @@ from ctxenc.sweeps import run as sweep_run
 from ctxenc.sweeps.job import job
 
 # Hydra's options that show something and train nothing.
-SHOWING: tuple[tuple[str, ...], ...]
-SHOWING = (("-c", "--cfg"), ("-i", "--info"), ("--resolve",))
-SHOWING += (("--hydra-help",), ("--version",))
+SHOWING = ("-c", "--cfg"), ("-i", "--info"), ("--resolve",), ("--hydra-help",)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -30,7 +27,7 @@ class _Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The command line; help comes from the schema."""
-    made = _Parser(add_help=False, allow_abbrev=False)
+    made = cli.parser("train", _Parser, add_help=False, allow_abbrev=False)
     made.add_argument("overrides", nargs="*")
     made.add_argument("-h", "--help", action="store_true")
     made.add_argument("-m", "--multirun", action="store_true")
@@ -38,11 +35,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-cn", "--config-name", metavar="NAME", default=PRIMARY)
     for names in SHOWING:
         made.add_argument(*names, nargs="?", const=True, dest="showing")
+    shells = "bash", "zsh", "fish"
+    asked = [f"{do}={shell}" for do in ("install", "uninstall", "query") for shell in shells]
+    made.add_argument("-sc", "--shell-completion", choices=asked, dest="showing")
     made.add_argument("-p", "--package")  # of --cfg
     return made
 
 
-@program("ctxenc.train")
+@cli.program("ctxenc.train")
 def main() -> None:
     """Read the command line, train, and print the run folder's path last."""
     asked = parser().parse_intermixed_args()
@@ -52,6 +52,7 @@ def main() -> None:
         print(help_text(asked.config_name))
     elif asked.showing:
         try:
+            sys.argv[0] = "ctxenc-train"  # shells complete what is one word
             hydra_main()  # it reads the command line by itself
         except ValueError as error:
             raise UserError(str(error)) from None

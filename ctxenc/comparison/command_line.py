@@ -2,6 +2,7 @@
 
 import argparse
 
+from ctxenc import cli
 from ctxenc.comparison import records
 from ctxenc.comparison.formats import FORMATS
 from ctxenc.errors import UserError
@@ -10,8 +11,8 @@ from ctxenc.metrics.registry import MAIN, METRICS
 
 def read() -> argparse.Namespace:
     """What was asked for; a `UserError` where options do not go together."""
-    parser = argparse.ArgumentParser(
-        prog="python -m ctxenc.compare",
+    parser = cli.parser(
+        "compare",
         description="Compare runs: a table of the keys that differ, the status and validation "
         "metrics of every run at or below the folders, and the test metrics of those that were "
         "evaluated. Runs whose validation masks or images differ get tables of their own.",

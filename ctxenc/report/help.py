@@ -5,28 +5,30 @@ import functools
 
 from omegaconf import OmegaConf
 
+from ctxenc.cli import called
 from ctxenc.config import schema
 from ctxenc.config.compose import PRIMARY, compose
 from ctxenc.config.search_path import choices
 
 USAGE = """\
-python -m ctxenc.train [GROUP=CHOICE] [KEY=VALUE] [+experiment=RECIPE] [--multirun]
+%(prog)s [GROUP=CHOICE] [KEY=VALUE] [+experiment=RECIPE] [--multirun]
 
 Trains a context encoder: a generator that fills the hole of an image from its context, and a
 discriminator that judges the fill. Prints the run folder's path as its last line.
 
-  python -m ctxenc.train                                  the embedded photographs, a few minutes
-  python -m ctxenc.train mask=random lambda_adv=1e-2      change what you like
-  python -m ctxenc.train --multirun lambda_adv=0,1e-3     one run a value
-  python -m ctxenc.train resume=experiments/…             go on with a run that was stopped
-  python -m ctxenc.train init_from=RUN mask=random        begin with a trained run's weights
-  python -m ctxenc.train --config-dir DIR mask=mine       DIR/mask/mine.yaml, a choice of your own
-  python -m ctxenc.train --config-dir DIR --config-name mine      begin with DIR/mine.yaml"""
+  %(prog)s                                  the embedded photographs, a few minutes
+  %(prog)s mask=random lambda_adv=1e-2      change what you like
+  %(prog)s --multirun lambda_adv=0,1e-3     one run a value
+  %(prog)s resume=experiments/…             go on with a run that was stopped
+  %(prog)s init_from=RUN mask=random        begin with a trained run's weights
+  %(prog)s --config-dir DIR mask=mine       DIR/mask/mine.yaml, a choice of your own
+  %(prog)s --config-dir DIR --config-name mine      begin with DIR/mine.yaml"""
 
 FOOTER = """\
 The options of a choice are keys too: dataset.path=…, model.generator.widths=[64,128,256].
 --help --config-dir DIR lists the choices in DIR as well. --cfg job shows the whole configuration
-of a command; --hydra-help lists Hydra's own options."""
+of a command; --hydra-help lists Hydra's own options. -sc install=bash prints what completes names
+and choices in a shell, -sc install=fish for fish; --version says the version of ctxenc."""
 
 
 def help_text(config_name: str = PRIMARY) -> str:
@@ -39,7 +41,7 @@ def help_text(config_name: str = PRIMARY) -> str:
         argparse.RawDescriptionHelpFormatter, max_help_position=34, width=100
     )
     parser = argparse.ArgumentParser(
-        usage=USAGE, epilog=FOOTER, add_help=False, formatter_class=layout
+        called("train"), usage=USAGE, epilog=FOOTER, add_help=False, formatter_class=layout
     )
     chosen = compose(with_hydra=True, config_name=config_name).hydra.runtime.choices
     section = parser.add_argument_group("groups (* is the default)")

@@ -1,15 +1,24 @@
 """Programs as a notebook, a shell and a scheduler start them."""
 
+import contextlib
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
+import ctxenc
 from ctxenc.run_folder.folder import Run
 from tests.faults.programs import start
+from tests.programs import started
 from tests.tiny import TINY
+
+PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text("utf-8"))
+SCRIPTS = PYPROJECT["project"]["scripts"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux has one")  # noqa: PTH110
@@ -89,3 +98,47 @@ def test_a_program_of_somebody_else_keeps_its_signals(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(tmp_path)])}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_help_and_version_say_what_was_called(script, monkeypatch, capsys):
+    name = script.removeprefix("ctxenc-")
+    assert SCRIPTS[script] == f"ctxenc.{name}:main"
+    assert started(name, "--help").stdout.startswith(f"usage: python -m ctxenc.{name} ")
+    for option, said in (("--help", f"usage: {script} "), ("--version", "ctxenc 0.")):
+        monkeypatch.setattr(sys, "argv", [f"/bin/{script}", option])
+        with contextlib.suppress(SystemExit):
+            importlib.import_module(f"ctxenc.{name}").main()
+        printed = capsys.readouterr().out
+        assert printed.startswith(said)
+        assert f"python -m ctxenc.{name}" not in printed
+    assert printed == f"ctxenc {ctxenc.__version__}\n"
+
+
+def test_bash_completes_keys_and_choices(tmp_path):
+    script = tmp_path / "ctxenc-train"
+    script.write_text(f"#!{sys.executable}\nfrom ctxenc.train import main\nmain()\n")
+    script.chmod(0o755)
+    asked = """
+        COMP_WORDS=(ctxenc-train "$1") COMP_CWORD=1 COMP_LINE="ctxenc-train $1" COMP_POINT=99
+        hydra_bash_completion
+        echo "${COMPREPLY[@]}"
+    """
+    done = subprocess.run(
+        ["bash", "-c", started("train", "-sc", "install=bash").stdout + asked, "bash", "mask=r"],
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["mask=random", "mask=region"], done.stderr
+    assert "complete -c ctxenc-train " in started("train", "-sc", "install=fish").stdout
+    refused = started("train", "-sc", "install=tcsh")
+    assert refused.returncode == 1
+    (line,) = refused.stderr.splitlines()
+    assert "invalid choice: 'install=tcsh'" in line
+
+
+def test_each_program_has_a_script():
+    files = Path(ctxenc.__file__).parent.glob("*.py")
+    programs = {file.stem for file in files if "\ndef main(" in file.read_text("utf-8")}
+    assert {f"ctxenc-{name}" for name in programs} == SCRIPTS.keys()
