@@ -7,10 +7,13 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: train bench test test-slow test-launchers lint docs wheel clean
+.PHONY: train app bench test test-slow test-launchers lint docs wheel clean
 
 train: .venv/installed
 	$(BIN)/python -m ctxenc.train $(ARGS)
+
+app: .venv/installed-app
+	$(BIN)/python -m ctxenc.app $(ARGS)
 
 bench: .venv/installed .venv-bench/installed
 	$(BIN)/python benchmarks/bench.py --torch .venv-bench/bin/python $(ARGS)
@@ -46,12 +49,14 @@ wheel: .venv/installed-test
 	$(BIN)/python -m hatchling build -t wheel
 
 # What each installs beside ctxenc, and which others are then installed too.
+.venv/installed-app: EXTRAS := [app]
+.venv/installed-app: OTHERS := .venv/installed
 .venv/installed-test: EXTRAS := [test,docs]
-.venv/installed-test: OTHERS := .venv/installed
+.venv/installed-test: OTHERS := .venv/installed .venv/installed-app
 .venv/installed-launchers: EXTRAS := [test,docs,joblib,submitit,optuna,mlflow,wandb]
-.venv/installed-launchers: OTHERS := .venv/installed .venv/installed-test
+.venv/installed-launchers: OTHERS := .venv/installed .venv/installed-app .venv/installed-test
 
-.venv/installed .venv/installed-test .venv/installed-launchers: pyproject.toml constraints.txt
+.venv/installed .venv/installed-app .venv/installed-test .venv/installed-launchers: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "make: no Python 3.11, 3.12 or 3.13 with venv; set PYTHON=…"; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".$(EXTRAS)"

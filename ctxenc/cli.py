@@ -85,13 +85,18 @@ def one_line_errors(program: str) -> Iterator[None]:
         if os.environ.get("HYDRA_FULL_ERROR", "0") != "0":  # as Hydra's users expect
             error.__suppress_context__ = False
             traceback.print_exception(error)
-        message = str(error)
-        if isinstance(error, OSError):
-            message = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
-        _leave(program, message, 1)
+        _leave(program, line_of(error), 1)
     except KeyboardInterrupt as stop:
         told = [f"stopped by {str(stop) or 'Ctrl-C'}", *getattr(stop, "__notes__", [])[-1:]]
         _leave(program, "; ".join(told), 128 + getattr(stop, "signum", signal.SIGINT))
+
+
+def line_of(error: Exception) -> str:
+    """What is said of a `UserError`, or of an error of the operating system."""
+    message = str(error)
+    if isinstance(error, OSError):
+        message = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    return printable(message)
 
 
 def _leave(program: str, message: str, status: int) -> None:

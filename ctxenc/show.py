@@ -3,10 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from omegaconf import open_dict
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
@@ -60,10 +61,36 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     Raises:
         UserError: bad input, before anything is written.
     """
-    if count < 1:
-        raise UserError(f"--images {count}: must be at least 1")
     if output is not None and (output.suffix.lower() != ".png" or output.is_dir()):
         raise UserError(f"--output {output}: expected a .png file")
+    drawing = draw(overrides, count)
+    file = output or Path("experiments", "masks", f"{drawing.name}.png")
+    with whole(file) as temporary:
+        drawing.sheet.save(temporary, format="PNG")
+    return drawing.missing, file
+
+
+class Drawing(NamedTuple):
+    """A contact sheet, how much of the images is missing, and what it shows: DATASET-MASK."""
+
+    sheet: Image.Image
+    missing: str
+    name: str
+
+
+def draw(overrides: Sequence[str], count: int, columns: int = COLUMNS) -> Drawing:
+    """Draw the contact sheet of a configuration's validation masks.
+
+    Args:
+        overrides: as on the command line of ``ctxenc.train``.
+        count: images; fewer where the validation split has fewer.
+        columns: images beside each other.
+
+    Raises:
+        UserError: bad input.
+    """
+    if count < 1:
+        raise UserError(f"--images {count}: must be at least 1")
     runtime.check_settings()
     runtime.keep_programs()
     runtime.platform()
@@ -74,7 +101,7 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     strategy, size = instantiate.strategy(config.mask), config.image_size
     shares = np.concatenate(
         [
-            masks.frozen(strategy, jnp.arange(start, start + AT_ONCE), size, size).mean((1, 2, 3))
+            _drawn(strategy, np.arange(start, start + AT_ONCE), size).mean((1, 2, 3))
             for start in range(0, MEASURED, AT_ONCE)
         ]
     )
@@ -85,30 +112,39 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     dataset = build.dataset(config)
     last = len(dataset.validation) - 1
     chosen = np.linspace(0, last, min(count, last + 1)).round().astype(int)
-    mask = masks.frozen(strategy, jnp.asarray(chosen), size, size)
+    mask = _drawn(strategy, chosen, size)
     fill = mean_colour(dataset.train) if config.fill_value == "mean" else [config.fill_value] * 3
     images = masks.to_float(jnp.asarray(decode(dataset.validation, chosen.tolist())))
-    masked = masks.apply(images, mask, jnp.asarray(fill, jnp.float32))
+    masked = masks.apply(images, jnp.asarray(mask), jnp.asarray(fill, jnp.float32))
     title = f"mask={names['mask']}, {dataset.name} at {size} px; {missing}"
-    file = output or Path("experiments", "masks", f"{names['dataset']}-{names['mask']}.png")
-    with whole(file) as temporary:
-        sheet(np.asarray(mask), np.asarray(masked), title).save(temporary, format="PNG")
-    return missing, file
+    made = sheet(mask, np.asarray(masked), title, columns)
+    return Drawing(made, missing, f"{names['dataset']}-{names['mask']}")
+
+
+def _drawn(
+    strategy: masks.MaskStrategy, indices: Int[np.ndarray, " n"], size: int
+) -> Float[np.ndarray, "n size size 1"]:
+    """The validation masks of those indices, `AT_ONCE` at a time: one program, compiled once."""
+    batches = np.resize(indices, (-(-len(indices) // AT_ONCE), AT_ONCE))  # repeats them
+    found = [masks.frozen(strategy, jnp.asarray(batch), size, size) for batch in batches]
+    return np.concatenate(found)[: len(indices)]
 
 
 def sheet(
     masks: Float[np.ndarray, "n height width 1"],
     masked: Float[np.ndarray, "n height width 3"],
     title: str,
+    columns: int = COLUMNS,
 ) -> Image.Image:
-    """Bands of up to `COLUMNS` masks, white where a pixel is missing, above their masked images.
+    """Bands of up to `columns` masks, white where a pixel is missing, above their masked images.
 
     Args:
         masks: one or more.
         masked: as many images in [-1, 1].
         title: what is written above them.
+        columns: images beside each other.
     """
-    columns = min(COLUMNS, len(masks))
+    columns = min(columns, len(masks))
     paper = np.ones((-len(masks) % columns, *masked.shape[1:]))  # the last band's empty places
     kinds = [np.concatenate([tiles, paper]) for tiles in (masks.repeat(3, axis=3) * 2 - 1, masked)]
     rows = [

@@ -56,13 +56,15 @@ class Job:
 class Watcher:
     """All jobs below some folders, as they stood when `look` was called last; `active`, if some do.
 
-    Of a sweep, jobs that have not begun count, too. `metric` is what is followed.
+    Of a sweep, jobs that have not begun count, too. `metric` is what is followed; `paths` are the
+    folders of the `jobs`.
     """
 
     def __init__(self, folders: Sequence[str], metric: str):
         self._folders, self._metric = folders, metric
         self._known: dict[Path, tuple[list[str], Job]] = {}  # with the times of its files
         self.jobs: list[Job] = []
+        self.paths: list[Path] = []
         self.active = False
 
     def look(self) -> None:
@@ -74,6 +76,7 @@ class Watcher:
             if not any(Sweep(folder).exists for folder in self._folders):
                 raise
         self._now = time.time()
+        self.paths = list(found)
         self.jobs = [self._job(Run(path), label) for path, label in found.items()]
         self.active = any(job.state == "running" for job in self.jobs)
         begun = Counter(path.parent for path in found)
@@ -105,7 +108,7 @@ class Watcher:
         notes = [f"{hidden:,} more not shown."] if hidden else []
         titles = COLUMNS | {"figure": f"last {figures.heading(self._metric)}"}
         columns = [Column(k, title, k not in ("run", "state")) for k, title in titles.items()]
-        rows = [self._row(job) for job in jobs]
+        rows = [self.row(job) for job in jobs]
         why = [Column("run", "run"), Column("error", "reason")]
         troubled = [row for row in rows if row["error"].text]
         found = [Table("jobs", self.title, notes, columns, rows)]
@@ -122,7 +125,8 @@ class Watcher:
             jobs = jobs[: max(1, len(jobs) - over)]
         return text
 
-    def _row(self, job: Job) -> Row:
+    def row(self, job: Job) -> Row:
+        """One job's line of the table, with its `error`."""
         running, of = job.state == "running", f"/{job.total_steps:,}" if job.total_steps else ""
         seconds = job.seconds + (max(0.0, self._now - job.since) if running else 0.0)
         left = "" if job.ends is None else figures.duration(max(0.0, job.ends - self._now))

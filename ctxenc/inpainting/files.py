@@ -3,7 +3,6 @@
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -117,10 +116,7 @@ def fill_file(
         filled, crops = inpaint(trained, photo.pixels, missing, progress=progress)
     except UserError as error:
         raise UserError(f"{file}: {error}") from None
-    alpha = photo.alpha
-    if alpha is not None:  # what could not be seen is opaque now
-        alpha = np.where(missing & (alpha == 0), np.uint8(255), alpha)
-    photographs.write(result, replace(photo, pixels=filled, alpha=alpha))
+    photographs.write(result, photo.with_fill(filled, missing))
     if grid:
         colour = (np.asarray(trained.fill_value) + 1) * 127.5
         picture = strip(photo.pixels, missing, filled, colour)

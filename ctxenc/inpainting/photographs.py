@@ -18,7 +18,7 @@ from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 
 from ctxenc.data import image_files
 from ctxenc.errors import UserError
-from ctxenc.inpainting import Photo
+from ctxenc.inpainting import Photo, PixelMask
 from ctxenc.run_folder.files import whole
 
 MOST_PIXELS = 2 * image_files.MOST_PIXELS  # where Pillow itself refuses, before it decodes
@@ -75,6 +75,13 @@ class Photograph:
     def size(self) -> str:
         """Width × height."""
         return f"{self.pixels.shape[1]}×{self.pixels.shape[0]}"
+
+    def with_fill(self, filled: Photo, missing: PixelMask) -> "Photograph":
+        """The same with other pixels; what was missing, and could not be seen, is opaque now."""
+        alpha = self.alpha
+        if alpha is not None:
+            alpha = np.where(missing & (alpha == 0), np.uint8(255), alpha)
+        return dataclasses.replace(self, pixels=filled, alpha=alpha)
 
 
 def read(file: Path) -> Photograph:

@@ -44,8 +44,11 @@ def save(file: str | os.PathLike[str], comparison: Comparison, tables: Sequence[
     write_text(Path(file), html(comparison, tables, Path(file).absolute().parent))
 
 
-def html(comparison: Comparison, tables: Sequence[Table], place: Path) -> str:
-    """The page, to be in the folder `place`: its tables, and figures of the comparison's runs."""
+def html(comparison: Comparison, tables: Sequence[Table], place: Path | None) -> str:
+    """The page: its tables, and figures of the comparison's runs.
+
+    `place` is the folder that it will be in; None where links to the runs' files lead nowhere.
+    """
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,

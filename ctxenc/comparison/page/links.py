@@ -21,8 +21,10 @@ class Links(NamedTuple):
     command: str | None
 
 
-def of(run: Record, place: Path) -> Links:
-    """The links of a page that is in the folder `place`, to what is there."""
+def of(run: Record, place: Path | None) -> Links:
+    """The links of a page that is in the folder `place`, to what is there; none without a place."""
+    if place is None:
+        return Links(run.label, [], command(run))
     names = [name for name in FILES if (run.run.path / name).exists()]
     names += [f"evaluation/{each.name}" for each in Evaluation.all_of(run.run)]
     files = [(name or "folder", _address(run.run.path / name, place)) for name in names]

@@ -1,17 +1,12 @@
 """The page of a comparison, driven in a browser."""
 
-import json
-import os
-import shutil
-
 import pytest
 
 from ctxenc.comparison import comparison_table, page, paired, sections
 from ctxenc.comparison.records import load
+from tests.browser import asked_for, chromium
 from tests.comparison.page.runs import HOSTILE, fill
 from tests.fake_runs import fake_run, fake_samples
-
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 
 @pytest.fixture(scope="module")
@@ -21,25 +16,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no chromium and chromedriver here")
-    webdriver = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.options import Options
-    from selenium.webdriver.chrome.service import Service
-
-    options = Options()
-    options.binary_location = CHROMIUM
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    profile = tmp_path_factory.mktemp("profile")
-    flags = ["headless", "disable-gpu", "disable-quic", "no-first-run", "window-size=1280,900"]
-    flags += ["disable-background-networking", "disable-component-update", "disable-sync"]
-    flags += [f"user-data-dir={profile}", "disable-dev-shm-usage"]
-    flags += ["no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    for flag in flags:
-        options.add_argument(f"--{flag}")
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
+    with chromium(tmp_path_factory.mktemp("profile")) as driver:
+        yield driver
 
 
 @pytest.fixture
@@ -222,9 +200,7 @@ def test_nothing_is_fetched_and_nothing_goes_wrong(opened):
     opened.refresh()
     wait_until(opened, "return document.querySelectorAll('.curves svg.main-svg').length > 0")
     opened.execute_script("window.scrollTo(0, document.body.scrollHeight)")
-    messages = [json.loads(line["message"])["message"] for line in opened.get_log("performance")]
-    sent = [m["params"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    urls = [params["request"]["url"] for params in sent]
+    urls = asked_for(opened)
     assert any(url.endswith("page.html") for url in urls)
     assert all(url.startswith(("file:", "data:", "blob:")) for url in urls)
     assert opened.get_log("browser") == []
