@@ -54,8 +54,8 @@ def sweep(tiny: bool, data_dir: str | None) -> Iterator[Line]:
     """Jobs of a sweep at once and one after the other."""
     import gpu_sweep
 
-    sizes, jobs, overrides = (gpu_sweep.TINY if tiny else gpu_sweep.FULL).values()
-    yield from gpu_sweep.jobs_at_once(sizes, jobs, overrides)
+    batch, jobs, overrides = (gpu_sweep.TINY if tiny else gpu_sweep.FULL).values()
+    yield from gpu_sweep.jobs_at_once(batch, jobs, overrides, tiny)
 
 
 def run(tiny: bool, data_dir: str | None) -> Iterator[Line]:

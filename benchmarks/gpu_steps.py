@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from gpu_sweep import QUICK
 
 from ctxenc import step
 from ctxenc.config import build
@@ -30,7 +31,7 @@ MODELS = {
     "tf_original": ("model=tf_original", "loss=joint", "optimizer=adam", "ema_decay=null"),
     "paper_center": ("+experiment=paper_center", "dataset=photos", "dataset.resize=null"),
 }
-SMALLER = ("model.generator.widths=[4,8,8]", "model.discriminator.widths=[4,8,8]")
+SMALLER = ("model.generator.widths=[4,8]", "model.discriminator.widths=[4,8]", "image_size=16")
 BATCHES = (64, 256, 1024)  # all at the first before any at the next: time may run out
 # Ours: the key `precision`, and JAX's own for float32; "float32" there means no TF32.
 PRECISIONS = {
@@ -50,12 +51,12 @@ def steps(tiny: bool) -> Iterator[Line]:
         yield {"skipped": "PyTorch's steps: PyTorch is not installed"}
     models = ("cifar",) if tiny else MODELS
     for batch, model in itertools.product((4,) if tiny else BATCHES, models):
-        for precision in PRECISIONS:
+        for precision in ("float32", "bfloat16") if tiny else PRECISIONS:
             described: Line = {"model": model, "batch": batch, "precision": precision}
             contenders: dict[str, Callable[[], tuple[Callable[[], Any], float]]] = {
                 "ctxenc": functools.partial(ours, model, batch, precision, tiny)
             }
-            if torch is not None and not (tiny and precision == "tf32"):
+            if torch is not None:
                 for compiled in (False, True):
                     name = f"torch {'compiled' if compiled else 'eager'}, channels last"
                     contenders[name] = functools.partial(
@@ -105,7 +106,7 @@ def ours(model: str, batch: int, precision: str, tiny: bool) -> tuple[Callable[[
     """
     overrides = [*MODELS[model], f"batch_size={batch}", f"precision={PRECISIONS[precision][0]}"]
     if tiny:
-        overrides += [*SMALLER, "model.generator.decoder_widths=[8,8]"]
+        overrides += [*SMALLER, "model.generator.decoder_widths=[8]"]
     config = check(compose(overrides))
     built, size = build.model(config), config.image_size
     hyper = build.hyperparameters(config, np.ones(3, np.float32), 1000)
@@ -116,7 +117,7 @@ def ours(model: str, batch: int, precision: str, tiny: bool) -> tuple[Callable[[
     one = functools.partial(step.train_step.__wrapped__, built)  # type: ignore[attr-defined]
     with matmul_precision(precision):
         lowered = jax.jit(one, donate_argnums=0).lower(holder[0], images, hyper, key)
-        program = lowered.compile()
+        program = lowered.compile(QUICK if tiny else None)
     analysis: Any = lowered.cost_analysis()
 
     def take() -> Any:

@@ -36,7 +36,8 @@ SMALL: tuple[str, ...] = (
     "model.generator.decoder_widths=[8]",
 )
 SMALL += ("model.discriminator.widths=[4,8]", "image_size=16", "mask_height=8", "mask_width=8")
-TINY: Line = {"batch": 4, "jobs": (1, 2), "overrides": SMALL}
+TINY: Line = {"batch": 4, "jobs": (2,), "overrides": SMALL}
+QUICK = {"xla_backend_optimization_level": 0}  # of --tiny, whose time would be LLVM's
 
 
 def branch(ours: bool) -> Callable[..., Any]:
@@ -48,7 +49,9 @@ def branch(ours: bool) -> Callable[..., Any]:
     return chosen
 
 
-def jobs_at_once(batch: int, jobs: Sequence[int], overrides: Sequence[str]) -> Iterator[Line]:
+def jobs_at_once(
+    batch: int, jobs: Sequence[int], overrides: Sequence[str], tiny: bool = False
+) -> Iterator[Line]:
     """A line for each number of jobs and way to convolve."""
     config = check(compose([*AS_PAPERS, *overrides, f"batch_size={batch}"]))
     model, size = build.model(config), config.image_size
@@ -59,7 +62,10 @@ def jobs_at_once(batch: int, jobs: Sequence[int], overrides: Sequence[str]) -> I
         one: Any = functools.partial(step.train_step.__wrapped__, model)  # type: ignore[attr-defined]
         many = jax.vmap(one, in_axes=(0, None, 0, None))
         # Functions of their own, so that no trace is shared between the two ways to convolve.
-        single, batched = (jax.jit(f, donate_argnums=0) for f in (one, many))
+        single, batched = (
+            jax.jit(f, donate_argnums=0, compiler_options=QUICK if tiny else None)
+            for f in (one, many)
+        )
         with mock.patch.object(lax, "platform_dependent", branch(ours)):
             for count in jobs:
                 states = [step.init(model, key, size) for _ in range(count)]

@@ -24,13 +24,13 @@ def test_steps_and_sweeps_are_timed_where_there_is_no_gpu(scripts):
     assert set(rates["tflops"]) == {"tf32", "float32", "bfloat16"}
     assert all(rate > 0 for rate in rates["tflops"].values())
     timed = [line for line in steps if line.get("contender") == "ctxenc"]
-    assert [line["precision"] for line in timed] == ["tf32", "float32", "bfloat16"]
+    assert [line["precision"] for line in timed] == ["float32", "bfloat16"]
     assert all(line["ms"] > 0 and line["of_matrix_rate"] > 0 for line in timed)
     if "torch" not in sys.modules:
         assert {"skipped": "PyTorch's steps: PyTorch is not installed"} in steps
     sweeps = list(parts.sweep(tiny=True, data_dir=None))
     found = [(line["convolutions"], line["jobs"]) for line in sweeps]
-    assert found == [("lax", 1), ("lax", 2), ("products", 1), ("products", 2)]
+    assert found == [("lax", 2), ("products", 2)]
     assert all(line["ratio"] > 0 for line in sweeps)
     assert "--data-dir" in next(parts.train(tiny=False, data_dir=None))["skipped"]
 
