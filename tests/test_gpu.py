@@ -45,9 +45,7 @@ np.savez(sys.argv[3], *map(np.asarray, gradients(*leaves)))
 def structure():
     """The model and the structure of its state, in whatever precision this process has."""
     model = tiny_model()
-    return model, jax.tree.structure(
-        jax.eval_shape(lambda: step.init(model, jax.random.key(0), 16))
-    )
+    return model, jax.tree.structure(step.init.eval_shape(model, jax.random.key(0), 16))
 
 
 def gradients(pixels, mask, *leaves):
