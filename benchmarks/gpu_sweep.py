@@ -37,7 +37,9 @@ SMALL: tuple[str, ...] = (
 )
 SMALL += ("model.discriminator.widths=[4,8]", "image_size=16", "mask_height=8", "mask_width=8")
 TINY: Line = {"batch": 4, "jobs": (2,), "overrides": SMALL}
-QUICK = {"xla_backend_optimization_level": 0}  # of --tiny, whose time would be LLVM's
+QUICK: dict[str, Any] = {
+    "xla_backend_optimization_level": 0
+}  # of --tiny, whose time would be LLVM's
 
 
 def branch(ours: bool) -> Callable[..., Any]:
