@@ -15,7 +15,7 @@ import pytest
 from tests.test_combinations import EVERY
 
 PROGRAM = """
-import json, sys
+import dataclasses, json, sys
 import jax, jax.numpy as jnp
 jax.config.update("jax_enable_x64", True)
 jnp.float32 = jnp.float64  # before Flax and ctxenc are imported
@@ -42,6 +42,10 @@ for loss, name in json.loads(sys.argv[2]):
     config = small("center", loss, name, None)
     classes = 3 if config.loss.get("label") else 0
     model, size = build.model(config, classes), config.image_size
+    parts = {name: getattr(model, name) for name in ("generator", "discriminator")}
+    model = dataclasses.replace(
+        model, **{name: part and part.clone(dtype=np.float64) for name, part in parts.items()}
+    )
     states, weights = [], []
     for seed in (0, 1):
         state = step.init(model, jax.random.key(seed), size)
