@@ -28,6 +28,8 @@ if _module if _script == "-m" else _script.startswith("ctxenc-"):
 
     cli.start()
 
+from ctxenc import xla_flags  # noqa: E402, F401  # sets them, before anything can start JAX
+
 if TYPE_CHECKING:
     from ctxenc.comparison.frame import runs
     from ctxenc.errors import UserError

@@ -1,13 +1,16 @@
 """What a process is told before JAX computes in it, so that it starts soon and runs fast."""
 
 import ctypes
+import logging
 import os
 import sys
 
 import jax
 
-from ctxenc import paths
+from ctxenc import paths, xla_flags
 from ctxenc.errors import UserError
+
+log = logging.getLogger(__name__)
 
 # <malloc.h>; mallopt(3) says what they do.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
@@ -27,7 +30,10 @@ EXPECTED = {
 
 
 def check_settings() -> None:
-    """Refuse JAX's settings under which ctxenc would compute something else, with a `UserError`."""
+    """Refuse JAX's settings under which ctxenc would compute something else, with a `UserError`.
+
+    Of a fault of XLA that could not be switched off it warns: no step here was found to meet it.
+    """
     for name, expected in EXPECTED.items():
         found = jax.config.values.get(name, expected)
         found = getattr(found, "value", found)  # some are enumerations
@@ -36,6 +42,12 @@ def check_settings() -> None:
                 f"{name.upper()}={found}: expected {expected}, as everything here is computed "
                 f"with; unset it, or jax.config.update('{name}', {expected!r})"
             )
+    if not xla_flags.GUARDED and jax.default_backend() == "cpu":
+        log.warning(
+            "JAX computed before ctxenc was imported, so this jaxlib's wrong sums (issue 39103) "
+            "stay: import ctxenc first, or set XLA_FLAGS=%s",
+            xla_flags.FLAG,
+        )
 
 
 def platform() -> str:

@@ -1,5 +1,6 @@
 """Where a process runs: why two runs of one configuration may differ."""
 
+import os
 import platform
 import subprocess
 import sys
@@ -11,7 +12,7 @@ PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hyd
 
 
 def describe() -> dict[str, Any]:
-    """Versions, commit, devices and command line."""
+    """Versions, commit, devices, XLA's flags and command line."""
     import jax  # takes a while, which reading a run need not wait for
 
     return {
@@ -21,6 +22,7 @@ def describe() -> dict[str, Any]:
         "commit": _commit(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
         "processes": jax.process_count(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "command": sys.argv,
     }
 

@@ -80,11 +80,13 @@ def test_the_configuration_is_read_back_as_written(tmp_path):
     assert OmegaConf.load(tmp_path / ".hydra" / "overrides.yaml") == ["a=1"]
 
 
-def test_the_environment_names_versions_and_devices(tmp_path):
+def test_the_environment_names_versions_devices_and_flags(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_max_hlo_modules=1")
     Run(tmp_path).write_environment()
     found = json.loads((tmp_path / "env.json").read_text())
     assert found["packages"]["jax"]
     assert found["devices"][0].startswith("cpu")
+    assert found["xla_flags"] == "--xla_dump_max_hlo_modules=1"
 
 
 @pytest.mark.parametrize("text", ["5: 6", "loss: {5: 6}", "seed: [{true: 1}]"])
