@@ -105,6 +105,8 @@ def draw(lines: list[dict[str, Any]]) -> None:
     """The ratios of the processor that was measured last, commit by commit."""
     lines = [line for line in lines if line["processor"] == lines[-1]["processor"]]
     names = sorted({name for line in lines for name in line["figures"] if is_ratio(name)})
+    if not names:
+        return
     columns = 3
     rows = -(-len(names) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(12, 1.9 * rows), squeeze=False)

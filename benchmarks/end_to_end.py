@@ -36,14 +36,14 @@ class Interleaved:
         self.began = self.bare_seconds = self.held_up = 0.0
         self.calls = self.bare_steps = 0
 
-    def __call__(self, model, state, images, hyper, key):  # type: ignore[no-untyped-def]
+    def __call__(self, model, state, images, *rest):  # type: ignore[no-untyped-def]
         """One step of the run."""
         if self.calls == 1 or self.calls % EVERY == 0:
             jax.block_until_ready((state, images))
             self.began = self.began or (time.perf_counter() if self.calls else 0.0)
-            self._hold_up(model, state, images, hyper, key)
+            self._hold_up(model, state, images, *rest)
         self.calls += 1
-        return self._step(model, state, images, hyper, key)
+        return self._step(model, state, images, *rest)
 
     def _hold_up(self, *arguments) -> None:  # type: ignore[no-untyped-def]
         model, state, *rest = arguments
