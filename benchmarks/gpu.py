@@ -22,7 +22,7 @@ Where JAX, Flax, Optax, Orbax and PyTorch are all that is installed, carry the r
 a network, for the Python that the machine has, and on the machine in turn:
 
     pip download -d wheels --python-version 3.12 --only-binary=:all: ".[test]"
-    pip install --no-index --find-links wheels --no-deps wheels/*.whl -t more && rm -r more/jax*
+    pip install --no-deps wheels/*.whl --target more && rm -r more/jax*
     PYTHONPATH=.:more python benchmarks/gpu.py --data-dir DIR
 """
 

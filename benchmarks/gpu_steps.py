@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gpu_sweep import QUICK
+from models import MODELS, SIZES
 
 from ctxenc import step
 from ctxenc.config import build
@@ -26,11 +27,6 @@ except ImportError:
     torch = None
 
 Line = dict[str, Any]
-MODELS = {
-    "cifar": ("model=cifar", "loss=joint", "optimizer=adam", "ema_decay=null"),
-    "tf_original": ("model=tf_original", "loss=joint", "optimizer=adam", "ema_decay=null"),
-    "paper_center": ("+experiment=paper_center", "dataset=photos", "dataset.resize=null"),
-}
 SMALLER = ("model.generator.widths=[4,8]", "model.discriminator.widths=[4,8]", "image_size=16")
 BATCHES = (64, 256, 1024)  # all at the first before any at the next: time may run out
 # Ours: the key `precision`, and JAX's own for float32; "float32" there means no TF32.
@@ -135,7 +131,7 @@ def torchs(
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = precision == "tf32"
     torch.backends.cudnn.benchmark = True
     functorch_config.donated_buffer = False  # nested autograd needs its buffers kept
-    size = 128 if model == "paper_center" else 32
+    size = SIZES[model]
     images = torch.randn(batch, 3, size, size, device=device)
     take = torch_gan.train_step(
         model, images, channels_last=True, compiled=compiled, bfloat16=precision == "bfloat16"

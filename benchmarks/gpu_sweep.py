@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from models import AS_TORCHS
 
 from ctxenc import step
 from ctxenc.config import build
@@ -28,7 +29,6 @@ from ctxenc.config.compose import compose
 from ctxenc.runtime import keep_memory
 
 Line = dict[str, Any]
-AS_PAPERS = ("loss=joint", "optimizer=adam", "ema_decay=null")
 FULL: Line = {"batch": 64, "jobs": (1, 4, 16, 64), "overrides": ("model=cifar_half",)}
 SMALL: tuple[str, ...] = (
     "model=cifar",
@@ -55,7 +55,7 @@ def jobs_at_once(
     batch: int, jobs: Sequence[int], overrides: Sequence[str], tiny: bool = False
 ) -> Iterator[Line]:
     """A line for each number of jobs and way to convolve."""
-    config = check(compose([*AS_PAPERS, *overrides, f"batch_size={batch}"]))
+    config = check(compose([*AS_TORCHS, *overrides, f"batch_size={batch}"]))
     model, size = build.model(config), config.image_size
     numbers = build.hyperparameters(config, np.ones(3, np.float32), 1000)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)

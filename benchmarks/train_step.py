@@ -26,6 +26,7 @@ import numpy as np
 import torch
 import torch_gan
 from jax import lax
+from models import MODELS, SIZES
 from rich.console import Console
 from rich.table import Table
 from torch._functorch import config as functorch_config
@@ -41,13 +42,6 @@ Step = Callable[[], object]
 
 MATRIX = 2048
 PRECISIONS = ("float32", "bfloat16")
-AS_TORCHS = ("loss=joint", "optimizer=adam", "ema_decay=null")
-MODELS = {
-    "cifar": ("model=cifar", *AS_TORCHS),
-    "tf_original": ("model=tf_original", *AS_TORCHS),
-    "paper_center": ("+experiment=paper_center", "dataset.path=."),
-}
-SIZES = {"cifar": 32, "tf_original": 32, "paper_center": 128}
 SLOW = ("lax",)  # taken once in four rounds: they are several times slower and need fewer samples
 
 
