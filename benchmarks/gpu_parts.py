@@ -79,7 +79,8 @@ def train(tiny: bool, data_dir: str | None) -> Iterator[Line]:
         yield {"trained": status["state"], "steps": status["step"], "seconds": status["seconds"]}
         _last_line([*python, "ctxenc.evaluate", made, "--baselines", "harmonic"], folder)
         (metrics,) = Path(folder, made).glob("evaluation/*/metrics.json")
-        yield {"evaluated": json.loads(metrics.read_text())}
+        rows = json.loads(metrics.read_text())["rows"]
+        yield {f"{name}_psnr_db": round(row["psnr_db"]["mean"], 3) for name, row in rows.items()}
 
 
 def _last_line(command: Sequence[str], folder: str | None = None) -> str:
