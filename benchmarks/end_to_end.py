@@ -6,10 +6,10 @@ A run of `--steps` steps with a line of metrics every 10, a sample grid every 50
 checkpoint at the end; with `--whole` of as many steps, grids and tests as the configuration says.
 Every so many steps (`--every`: on a GPU, which a stop empties, take 100) it is held up, its clock
 stopped, and as many bare steps are taken instead: the same compiled step on one batch and a state
-of its own, nothing else. So both meet the same machine, whose speed drifts. A run's time is from the end of its first step, which compiles,
-to its end, pictures and checkpoint on the disk. The last line printed is one JSON object; `ratio`
-is the run's rate over the bare rate, both of them means; `without_test` leaves the time out that
-the test of the model takes.
+of its own, nothing else. So both meet the same machine, whose speed drifts. A run's time is from
+the end of its first step, which compiles, to its end, pictures and checkpoint on the disk. The last
+line printed is one JSON object; `ratio` is the run's rate over the bare rate, both of them means;
+`without_test` leaves the time out that the test of the model takes.
 """
 
 import argparse

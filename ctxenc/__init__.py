@@ -53,9 +53,12 @@ _HOMES = {  # imported, with JAX and the rest, only once they are asked for
 def __getattr__(name: str) -> Any:
     """A public name, where it is."""
     if name == "__version__":
-        from importlib.metadata import version
+        from importlib import metadata
 
-        return version("ctxenc")
+        try:
+            return metadata.version("ctxenc")
+        except metadata.PackageNotFoundError:
+            return "of a source tree"  # on the path, never installed
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'ctxenc' has no attribute {name!r}")

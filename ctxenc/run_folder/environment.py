@@ -8,7 +8,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("ctxenc", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
+import ctxenc
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "hydra-core", "numpy")
 
 
 def describe() -> dict[str, Any]:
@@ -18,7 +20,10 @@ def describe() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": {
+            "ctxenc": ctxenc.__version__,
+            **{name: metadata.version(name) for name in PACKAGES},
+        },
         "commit": _commit(),
         "devices": [f"{d.platform}:{d.id} {d.device_kind}" for d in jax.devices()],
         "processes": jax.process_count(),

@@ -11,7 +11,7 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import datetime
-from importlib import metadata, resources
+from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 
+import ctxenc
 from ctxenc.comparison import formats
 from ctxenc.comparison.page import links, samples
 from ctxenc.comparison.page.section import Drawing
@@ -73,7 +74,7 @@ def html(comparison: Comparison, tables: Sequence[Table], place: Path | None) ->
         differing=_differing(comparison),
         latex=formats.LATEX,
         runs=f"{shown}{comparison.found} runs",
-        made=f"{datetime.now():%Y-%m-%d %H:%M} by ctxenc {metadata.version('ctxenc')}",
+        made=f"{datetime.now():%Y-%m-%d %H:%M} by ctxenc {ctxenc.__version__}",
         links=[links.of(run, place) for run in every],
         style=Markup("\n".join(styles)),
         scripts=[Markup(script) for script in scripts],
