@@ -43,10 +43,10 @@ QUICK: dict[str, Any] = {
 
 
 def branch(ours: bool) -> Callable[..., Any]:
-    """In place of `lax.platform_dependent`: always our products, or always `lax`'s convolutions."""
+    """In place of `lax.platform_dependent`: always our products, or always a GPU's convolutions."""
 
-    def chosen(*operands: Any, cpu: Any, default: Any) -> Any:
-        return (cpu if ours else default)(*operands)
+    def chosen(*operands: Any, cpu: Any, cuda: Any, default: Any) -> Any:
+        return (cpu if ours else cuda)(*operands)
 
     return chosen
 

@@ -51,8 +51,8 @@ def images(model: str, batch: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
 
 
-def elsewhere(*operands: jax.Array, cpu: object, default: Callable[..., jax.Array]) -> jax.Array:
-    """In place of `lax.platform_dependent`: what other platforms compute, `lax`'s convolutions."""
+def elsewhere(*operands: jax.Array, default: Callable[..., jax.Array], **_: object) -> jax.Array:
+    """In place of `lax.platform_dependent`: what a TPU computes, `lax`'s convolutions."""
     return default(*operands)
 
 

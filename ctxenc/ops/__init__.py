@@ -1,7 +1,8 @@
 """Convolutions that are fast on every platform: the two functions here.
 
-On a GPU or TPU they are `lax`'s own. On CPU, where XLA's convolutions are several times slower
-than its matrix products, they become matrix products, in `matmul`. The choice is made when a
+On a TPU they are `lax`'s own. On CPU, where XLA's convolutions are several times slower than its
+matrix products, they become matrix products, in `matmul`; on a GPU `cudnn` puts them so that XLA
+finds the right kernels. The choice is made when a
 program is lowered for its platform, so checkpoints and code move freely between platforms.
 There, under ``jax.default_matmul_precision("bfloat16")``, the products' operands are rounded.
 """
@@ -13,7 +14,7 @@ from typing import Any
 from jax import lax
 from jaxtyping import Array, Float
 
-from ctxenc.ops import matmul
+from ctxenc.ops import cudnn, matmul
 
 Padding = str | Sequence[tuple[int, int]]
 
@@ -67,10 +68,10 @@ def conv_general_dilated(
         return otherwise(lhs, rhs)
     if isinstance(padding, str):
         padding = lax.padtype_to_pads(lhs.shape[1:3], rhs.shape[:2], window_strides, padding)
-    products = partial(
-        matmul.conv, strides=window_strides, pads=padding, groups=feature_group_count
-    )
-    return lax.platform_dependent(lhs, rhs, cpu=products, default=otherwise)
+    options: Any = {"strides": window_strides, "pads": padding, "groups": feature_group_count}
+    products = partial(matmul.conv, **options)
+    on_gpu = partial(cudnn.conv, **options, precision=precision)
+    return lax.platform_dependent(lhs, rhs, cpu=products, cuda=on_gpu, default=otherwise)
 
 
 def conv_transpose(
@@ -95,10 +96,11 @@ def conv_transpose(
         windows = zip(rhs.shape[:2], strides, strict=True)
         padding = [_transpose_pads(window, stride, padding) for window, stride in windows]
     products = partial(matmul.conv_transpose, strides=strides, pads=padding)
+    on_gpu = partial(cudnn.conv_transpose, strides=strides, pads=padding)
     otherwise = partial(
         lax.conv_transpose, strides=strides, padding=padding, dimension_numbers=LAYOUT
     )
-    return lax.platform_dependent(lhs, rhs, cpu=products, default=otherwise)
+    return lax.platform_dependent(lhs, rhs, cpu=products, cuda=on_gpu, default=otherwise)
 
 
 def _transpose_pads(window: int, stride: int, padding: str) -> tuple[int, int]:
