@@ -3,16 +3,19 @@
     python benchmarks/gpu_sweep.py [--jobs 1 4 16 64] [--batch 64] [OVERRIDE …]
 
 The jobs differ in their numbers alone (λ_adv), as in a sweep; the images are the same. Both ways
-take turns. Convolutions are `lax`'s, or ours as matrix products, which `vmap` makes batched ones.
-A line for each: median milliseconds for a step of all jobs, and how many times as fast at once is.
+take turns. Convolutions are cuDNN's (`lax`'s on other devices), or ours as matrix products, which
+`vmap` makes batched ones. A line for each: median milliseconds for a step of all jobs, and how many
+times as fast at once is.
 """
 
 import argparse
 import functools
+import itertools
 import json
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from unittest import mock
 
@@ -60,27 +63,42 @@ def jobs_at_once(
     numbers = build.hyperparameters(config, np.ones(3, np.float32), 1000)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
     images, key = jnp.asarray(pixels), jax.random.key(0)
-    for name, ours in (("lax", False), ("products", True)):
+    ways = ("cudnn", False), ("products", True)
+    states = [step.init(model, key, size) for _ in range(max(jobs))]
+    weights = [numbers | {"lambda_adv": jnp.float32(1e-3 * k)} for k in range(max(jobs))]
+    options = QUICK if tiny else None
+    given, pool = (images, key), ThreadPoolExecutor(8)
+    compiled = {}
+    for name, ours in ways:
+        # Functions of their own, so that no trace is shared between the two ways to convolve.
         one: Any = functools.partial(step.train_step.__wrapped__, model)  # type: ignore[attr-defined]
         many = jax.vmap(one, in_axes=(0, None, 0, None))
-        # Functions of their own, so that no trace is shared between the two ways to convolve.
-        single, batched = (
-            jax.jit(f, donate_argnums=0, compiler_options=QUICK if tiny else None)
-            for f in (one, many)
-        )
         with mock.patch.object(lax, "platform_dependent", branch(ours)):
+            traced = {0: jax.jit(one, donate_argnums=0).lower(states[0], images, weights[0], key)}
             for count in jobs:
-                states = [step.init(model, key, size) for _ in range(count)]
-                weights = [numbers | {"lambda_adv": jnp.float32(1e-3 * k)} for k in range(count)]
-                given = states, weights, images, key
-                apart, at_once = in_turns(one_by_one(single, *given), together(batched, *given))
-                yield {
-                    "convolutions": name,
-                    "jobs": count,
-                    "apart_ms": round(apart, 3),
-                    "at_once_ms": round(at_once, 3),
-                    "ratio": round(apart / at_once, 3),
-                }
+                both = stacked(states[:count]), stacked(weights[:count])
+                batched = jax.jit(many, donate_argnums=0)
+                traced[count] = batched.lower(both[0], images, both[1], key)
+        for count, program in traced.items():  # LLVM and ptxas take a thread each
+            compiled[name, count] = pool.submit(program.compile, options)
+    for future in compiled.values():
+        future.result()
+    for (name, _), count in itertools.product(ways, jobs):
+        single, batched_step = compiled[name, 0].result(), compiled[name, count].result()
+        of = states[:count], weights[:count], *given
+        apart, at_once = in_turns(one_by_one(single, *of), together(batched_step, *of))
+        yield {
+            "convolutions": name,
+            "jobs": count,
+            "apart_ms": round(apart, 3),
+            "at_once_ms": round(at_once, 3),
+            "ratio": round(apart / at_once, 3),
+        }
+
+
+def stacked(trees: Sequence[Any]) -> Any:
+    """Several trees as one, with an axis more."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
 
 
 def one_by_one(
@@ -101,8 +119,7 @@ def together(
     taken: Any, states: Sequence[Any], weights: Sequence[Any], images: Any, key: Any
 ) -> Callable[[], Any]:
     """A step of all jobs in one program."""
-    state, numbers = (jax.tree.map(lambda *a: jnp.stack(a), *trees) for trees in (states, weights))
-    held: list[Any] = [state]
+    numbers, held = stacked(weights), [stacked(states)]
 
     def take() -> Any:
         held[0], _ = taken(held[0], images, numbers, key)

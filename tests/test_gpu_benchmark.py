@@ -30,7 +30,7 @@ def test_steps_and_sweeps_are_timed_where_there_is_no_gpu(scripts):
         assert {"skipped": "PyTorch's steps: PyTorch is not installed"} in steps
     sweeps = list(parts.sweep(tiny=True, data_dir=None))
     found = [(line["convolutions"], line["jobs"]) for line in sweeps]
-    assert found == [("lax", 2), ("products", 2)]
+    assert found == [("cudnn", 2), ("products", 2)]
     assert all(line["ratio"] > 0 for line in sweeps)
     assert "--data-dir" in next(parts.train(tiny=False, data_dir=None))["skipped"]
 

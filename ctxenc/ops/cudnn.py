@@ -35,7 +35,7 @@ def conv(
 ) -> Outputs:
     """`lax.conv_general_dilated` with explicit padding."""
     if groups == 1 and x.shape[1:3] == kernel.shape[:2] and not any(map(any, pads)):
-        flat = x.reshape(len(x), -1), kernel.reshape(-1, kernel.shape[3])
+        flat = x.reshape(x.shape[0], -1), kernel.reshape(-1, kernel.shape[3])
         return lax.dot(*flat, precision=precision)[:, None, None]
     options = {"dimension_numbers": LAYOUT, "feature_group_count": groups, "precision": precision}
     return lax.conv_general_dilated(x, kernel, strides, pads, **options)
@@ -45,10 +45,13 @@ def conv_transpose(
     x: Images, kernel: Kernel, *, strides: Sequence[int], pads: Sequence[tuple[int, int]]
 ) -> Outputs:
     """`lax.conv_transpose` with explicit padding."""
-    whole = all(pad == (taps - 1,) * 2 for taps, pad in zip(kernel.shape, pads, strict=False))
-    if whole and x.shape[1:3] == (1, 1) and kernel.shape[0] >= strides[0]:
-        if kernel.shape[1] >= strides[1]:  # else zeros follow
-            return lax.dot_general(x[:, 0, 0], lax.rev(kernel, (0, 1)), (((1,), (2,)), ((), ())))
+    window = kernel.shape[:2]
+    reaches = zip(window, strides, pads, strict=True)
+    if x.shape[1:3] == (1, 1) and all(
+        pad == (taps - 1, taps - 1) and stride <= taps for taps, stride, pad in reaches
+    ):
+        by_channels = ((1,), (2,)), ((), ())
+        return lax.dot_general(x[:, 0, 0], lax.rev(kernel, (0, 1)), by_channels)
     return _conv_transpose(x, kernel, tuple(strides), tuple(map(tuple, pads)))
 
 
@@ -87,7 +90,7 @@ def _blank(x: Images, kernel: Kernel, strides: tuple[int, ...], pads: Pads) -> O
         (size - 1) * stride + 1 + sum(pad) - (taps - 1)
         for size, stride, pad, taps in zip(x.shape[1:3], strides, pads, kernel.shape, strict=False)
     )
-    return jax.numpy.zeros((len(x), height, width, kernel.shape[3]), x.dtype)
+    return jax.numpy.zeros((x.shape[0], height, width, kernel.shape[3]), x.dtype)
 
 
 def _forward(

@@ -78,6 +78,28 @@ def test_only_a_jaxlib_with_the_fault_is_given_the_flag_and_the_users_own_wins(
     assert os.environ.get("XLA_FLAGS") == expected
 
 
+@pytest.mark.parametrize(
+    ("jaxlib", "given", "expected"),
+    [
+        ("0.12.0.1", None, xla_flags.WHOLE_GRAPHS),
+        ("0.11.0", "--a", f"--a {xla_flags.FLAG} {xla_flags.WHOLE_GRAPHS}"),
+        ("0.11.2", f"--{xla_flags.GRAPHS}=", f"--{xla_flags.GRAPHS}="),
+        ("0.10.1", None, None),
+    ],
+)
+def test_with_jaxs_cuda_plugin_convolutions_are_in_the_graphs_unless_the_user_says_otherwise(
+    jaxlib, given, expected, monkeypatch
+):
+    monkeypatch.setattr(xla_flags, "CUDA", ("no_such_module", "json"))  # one of them is there
+    monkeypatch.setattr(metadata, "version", {"jaxlib": jaxlib}.__getitem__)
+    monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)
+    if given is not None:
+        monkeypatch.setenv("XLA_FLAGS", given)
+    assert xla_flags.guard()
+    assert os.environ.get("XLA_FLAGS") == expected
+
+
 def test_where_jax_has_started_nothing_is_set_and_a_line_says_so(monkeypatch, caplog):
     monkeypatch.setattr(metadata, "version", {"jaxlib": xla_flags.FAULTY[0]}.__getitem__)
     monkeypatch.setenv("XLA_FLAGS", "")
