@@ -1,4 +1,4 @@
-"""All that is to be measured on a GPU, in one visit of eight minutes that needs no network.
+"""All that is to be measured on a GPU, in one visit that needs no network.
 
     python benchmarks/gpu.py --data-dir DIR          # DIR: CIFAR-10 as TFDS prepares it
     python benchmarks/gpu.py --parts step sweep
@@ -16,7 +16,9 @@ of any kind is there. Its parts (`gpu_parts.py`), each a process of its own:
 - train: `+experiment=cifar10_center` to its end, and its evaluation.
 
 Of the minutes that are left a part gets its share, and what one does not use the later ones have. A
-part that is out of time is ended, and so is one that fails; the reason is written down.
+part that is out of time is ended, and so is one that fails; the reason is written down. From an
+empty cache XLA compiles a step in half a minute: `--seconds 1800` has time for all, eight minutes
+for the steps. Nothing else may use the GPU, not even JAX's reserve of its memory.
 
 Where JAX, Flax, Optax, Orbax and PyTorch are all that is installed, carry the rest as wheels. With
 a network, for the Python that the machine has, and on the machine in turn:

@@ -1,5 +1,6 @@
 import re
 from functools import partial
+from unittest import mock
 
 import flax.linen as nn
 import jax
@@ -26,6 +27,23 @@ PAIRS = {
     ),
 }
 NAMES = sorted(PAIRS)
+
+
+def on_a_gpu(function):
+    """What `ops` would compute there, computed here."""
+
+    def chosen(*operands, cpu, cuda, default):
+        return cuda(*operands)
+
+    def called(*args, **options):
+        with mock.patch.object(lax, "platform_dependent", chosen):
+            return function(*args, **options)
+
+    return called
+
+
+PAIRS |= {f"{name} on a GPU": (on_a_gpu(ours), lax_s) for name, (ours, lax_s) in PAIRS.items()}
+ALL_NAMES = sorted(PAIRS)
 
 
 def normal(seed, shape, dtype=jnp.float32):
@@ -64,9 +82,9 @@ PADDING = st.one_of(
 )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=14, deadline=None)
 @given(
-    name=st.sampled_from(NAMES),
+    name=st.sampled_from(ALL_NAMES),
     size=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     window=PAIR,
     strides=st.tuples(st.integers(1, 3), st.integers(1, 3)),
@@ -106,7 +124,7 @@ def test_padding_as_wide_as_the_window_agrees_with_a_sum_over_taps():
     assert_agree(outputs_and_gradients(ours, x, kernel), outputs_and_gradients(taps, x, kernel))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 @settings(max_examples=2, deadline=None)
 @given(size=st.tuples(st.integers(1, 5), st.integers(1, 5)))
 def test_the_networks_4x4_stride_2_agrees_with_lax(name, size):
@@ -116,10 +134,10 @@ def test_the_networks_4x4_stride_2_agrees_with_lax(name, size):
     compare(name, x, kernel, (2, 2), "SAME")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ALL_NAMES)
 @pytest.mark.parametrize("size", [(4, 4), (1, 1), (3, 5)])
 def test_a_kernel_over_the_whole_map_agrees_with_lax(name, size):
-    window = size if name == "conv" else (4, 3)
+    window = size if name.startswith("conv ") or name == "conv" else (4, 3)
     x, kernel = normal(0, (3, *size, 24)), normal(1, (*window, 24, 20))
     compare(name, x, kernel, (1, 1), "VALID")
 
