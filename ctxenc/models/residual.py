@@ -25,7 +25,14 @@ class ResidualGenerator(EncoderDecoder):
     It is given the harmonic fill with the mean of the visible pixels taken off each channel,
     divided by their standard deviation; what it makes is multiplied by this. So another brightness,
     contrast or tint of the light changes a fill as it changes its image, without being learned.
+
+    Attributes:
+        skips, stem, blocks: As of `Generator`.
     """
+
+    skips: bool = False
+    stem: int = 0
+    blocks: int = 0
 
     @nn.compact
     def __call__(self, x: Maps, *, train: bool) -> Pixels:
@@ -48,6 +55,9 @@ class ResidualGenerator(EncoderDecoder):
             widths=self.widths,
             decoder_widths=self.decoder_widths,
             upsample=self.upsample,
+            skips=self.skips,
+            stem=self.stem,
+            blocks=self.blocks,
             dtype=self.dtype,
             name="added",
         )(jnp.concatenate([(smooth - mean) / deviation, mask], axis=-1), train=train)
