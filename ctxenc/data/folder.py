@@ -89,7 +89,12 @@ def _changed(file: Path, error: Exception) -> UserError:
 
 
 def folder(
-    *, path: str, test_fraction: float, resize: int | None = None, image_size: int
+    *,
+    path: str,
+    test_fraction: float,
+    resize: int | None = None,
+    resize_most: int | None = None,
+    image_size: int,
 ) -> Dataset:
     """The JPEG, PNG and WebP images below a folder, where no hidden or system folder has them.
 
@@ -127,7 +132,9 @@ def folder(
     classes = sorted(every - {""})
     pictures = {role: ImageFiles(root, of, level, classes) for role, of in splits.items()}
     name = root.resolve().name
-    return Dataset.of_pictures(name, **pictures, image_size=image_size, resize=resize)
+    return Dataset.of_pictures(
+        name, **pictures, image_size=image_size, resize=resize, resize_most=resize_most
+    )
 
 
 def _images_below(root: Path) -> list[str]:

@@ -126,12 +126,14 @@ class Photographs:
         return len(self.pictures)
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
-        return self.cut(index, CENTRE)
+        return self.cut(index, CENTRE, self.resize)
 
-    def cut(self, index: int, place: Place) -> UInt8[np.ndarray, "size size 3"]:
-        """The square of one picture at a place."""
-        picture = self.pictures.read(index, at_least=self.resize or self.image_size)
-        return square(picture, self.image_size, self.resize, place)
+    def cut(
+        self, index: int, place: Place, short_side: int | None
+    ) -> UInt8[np.ndarray, "size size 3"]:
+        """The square of one picture at a place, once it is resized to a short side."""
+        picture = self.pictures.read(index, at_least=short_side or self.image_size)
+        return square(picture, self.image_size, short_side, place)
 
     def identity(self, index: int) -> bytes:
         """The picture's name, and how it is resized: other pixels, another identity."""
@@ -141,15 +143,37 @@ class Photographs:
 
 @dataclass(frozen=True, eq=False)
 class RandomCrops(Photographs):
-    """Squares that are cut out elsewhere every epoch; without an epoch, the central ones."""
+    """Squares that are cut out elsewhere every epoch; without an epoch, the central ones.
 
+    With `resize_most` at another scale, too: a short side from `resize` to that, evenly spread over
+    the logarithms.
+    """
+
+    resize_most: int | None = None
     epoch: tuple[int, int] | None = None  # (seed, epoch), which with the index decide where
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least, most = self.resize, self.resize_most
+        if most is not None and (least is None or not least <= most <= LARGEST):
+            raise UserError(
+                f"dataset.resize_most={most}: must be from dataset.resize={least} to {LARGEST}, "
+                "or null"
+            )
 
     def __getitem__(self, index: int) -> UInt8[np.ndarray, "size size 3"]:
         if self.epoch is None:
             return super().__getitem__(index)
-        place = np.random.default_rng([*self.epoch, index, 1]).random(2)
-        return self.cut(index, tuple(place.tolist()))
+        random, short_side = np.random.default_rng([*self.epoch, index, 1]), self.resize
+        place = tuple(random.random(2).tolist())
+        if self.resize is not None and self.resize_most is not None:
+            short_side = round(self.resize * (self.resize_most / self.resize) ** random.random())
+        return self.cut(index, place, short_side)
+
+    def identity(self, index: int) -> bytes:
+        """As of all photographs, and to which scales."""
+        most = "" if self.resize_most is None else f" resize_most={self.resize_most}"
+        return super().identity(index) + most.encode()
 
     def of_epoch(self, seed: int, epoch: int) -> "RandomCrops":
         """What one epoch shows."""
@@ -178,15 +202,18 @@ class Dataset:
         test: Pictures,
         image_size: int,
         resize: int | None,
+        resize_most: int | None = None,
     ) -> "Dataset":
         """Squares cut out of pictures: with `resize`, those to train on at random.
 
         Raises:
-            UserError: `resize` is smaller than `image_size`, or above `LARGEST`.
+            UserError: `resize` is smaller than `image_size`, or above `LARGEST`; so `resize_most`,
+                or it is smaller than `resize`.
         """
-        trained_on = Photographs if resize is None else RandomCrops
         others = [Photographs(pictures, image_size, resize) for pictures in (validation, test)]
-        return cls(name, trained_on(train, image_size, resize), *others)
+        if resize is None and resize_most is None:
+            return cls(name, Photographs(train, image_size), *others)
+        return cls(name, RandomCrops(train, image_size, resize, resize_most), *others)
 
 
 def held_out(count: int) -> tuple[Int[np.ndarray, " train"], Int[np.ndarray, " validation"]]:

@@ -111,6 +111,7 @@ def tfds_images(
     image_key: str,
     classes: tuple[str, ...] | None,
     resize: int | None = None,
+    resize_most: int | None = None,
     image_size: int,
 ) -> Dataset:
     """A prepared TFDS dataset, such as ``imagenette/160px-v2:1.0.0``.
@@ -155,7 +156,9 @@ def tfds_images(
         )
         for role in named
     }
-    return Dataset.of_pictures(builder.name, **pictures, image_size=image_size, resize=resize)
+    return Dataset.of_pictures(
+        builder.name, **pictures, image_size=image_size, resize=resize, resize_most=resize_most
+    )
 
 
 def prepared(name: str, data_dir: str | None) -> tfds.core.DatasetBuilder:

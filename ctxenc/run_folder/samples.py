@@ -7,10 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ctxenc import masks, step
+from ctxenc import masks, metrics, step
 from ctxenc.baselines.fills import Harmonic
-from ctxenc.evaluation.held_out import HeldOutSplit, measured
-from ctxenc.metrics import measured_in_training
+from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.parallel import devices
 from ctxenc.report import grids
 from ctxenc.run_folder.folder import sample_name
@@ -25,7 +24,7 @@ class Samples:
 
     Where nothing is hidden, the second row is the images again, and there is no harmonic fill.
 
-    They go through the validation's own programs, so that nothing more is compiled for them.
+    They are filled by the validation's own program, so that nothing more is compiled for them.
     """
 
     folder: Path
@@ -45,7 +44,7 @@ class Samples:
         ]
         images = self._joined(devices.whole([batch.images for batch in self._batches]))
         mask = self._joined(devices.whole([batch.mask for batch in self._batches]))
-        real = masks.to_float(jnp.asarray(images))
+        self._mask, real = mask, masks.to_float(jnp.asarray(images))
         self._rows = {"real": np.asarray(real), "given": np.asarray(real)}
         self._harmonic: tuple[np.ndarray, list[str]] | None = None
         if self.validation.model.prediction.hides:
@@ -78,13 +77,9 @@ class Samples:
 
     def _measured(self, filled: list[jax.Array]) -> tuple[np.ndarray, list[str]]:
         """Composites and the PSNR of each, in words."""
-        names = measured_in_training()
-        columns = [
-            measured(b.images, f, b.mask, names)["psnr"]
-            for b, f in zip(self._batches, filled, strict=True)
-        ]
-        psnr = self._joined(devices.whole(columns))
-        return self._joined(devices.whole(filled)), [f"{value:.1f} dB" for value in psnr]
+        shown = self._joined(devices.whole(filled))
+        psnr = metrics.per_image(self._rows["real"], shown, self._mask, ("psnr_db",))["psnr"]
+        return shown, [f"{value:.1f} dB" for value in np.asarray(psnr)]
 
     def _joined(self, batches: list[jax.Array]) -> np.ndarray:
         """The images that are shown, of batches whose last is filled up."""

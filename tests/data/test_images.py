@@ -192,3 +192,32 @@ def test_the_dataset_in_the_description_of_the_package_works():
     shown = [decode(images, range(len(images))) for images in splits]
     assert min(array.std(axis=(1, 2)).min() for array in shown) > 50
     assert len({image.tobytes() for array in shown for image in array}) == 30
+
+
+def test_with_a_range_of_scales_every_crop_has_its_own_and_the_same_again():
+    """The ramps rise by 1 a pixel before they are resized, so a crop's slope tells its scale."""
+    data = Dataset.of_pictures("ramps", Ramps(), Ramps(), Ramps(), 8, 16, 128).train
+    fixed = Dataset.of_pictures("ramps", Ramps(), Ramps(), Ramps(), 8, 16).train
+    assert isinstance(data, RandomCrops)
+    assert isinstance(fixed, RandomCrops)
+
+    def slope(crop):
+        return float(np.ptp(crop.astype(float), axis=(0, 1)).max())
+
+    def slopes(images):
+        return [slope(images.of_epoch(0, epoch)[0]) for epoch in range(20)]
+
+    assert len(set(slopes(data))) > 3
+    assert slopes(data) == slopes(data)
+    assert len(set(slopes(fixed))) <= 3  # rounding
+    assert max(slopes(data)) <= max(slopes(fixed)) + 1
+    assert min(slopes(data)) < 0.5 * max(slopes(data))
+    assert data.identity(0) != fixed.identity(0)
+
+
+@pytest.mark.parametrize(("resize", "most"), [(None, 64), (32, 31), (32, 4097)])
+def test_scales_out_of_order_are_refused_by_name(resize, most):
+    with pytest.raises(
+        UserError, match=f"^dataset.resize_most={most}: must be from dataset.resize"
+    ):
+        Dataset.of_pictures("ramps", Ramps(), Ramps(), Ramps(), 8, resize, most)
