@@ -3,21 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import jax.numpy as jnp
-import numpy as np
-from jaxtyping import Float, Int
-from omegaconf import open_dict
-from PIL import Image, ImageDraw, ImageFont, ImageOps
-
-from ctxenc import cli, masks, runtime
-from ctxenc.config import build, instantiate, search_path
-from ctxenc.config.checks import check
-from ctxenc.config.compose import compose
-from ctxenc.data.images import decode, mean_colour
+from ctxenc import cli
+from ctxenc.config import search_path
+from ctxenc.contact_sheet import draw
 from ctxenc.errors import UserError
-from ctxenc.report import grids
 from ctxenc.run_folder.files import whole
 
 DESCRIPTION = """\
@@ -26,9 +16,6 @@ trained, and no model is made. Prints how much of the images is missing, and las
 
   %(prog)s mask=region
   %(prog)s mask=blocks mask.blocks=3 image_size=128 -o blocks.png"""
-MEASURED, AT_ONCE = 1000, 100  # masks
-COLUMNS = 8
-MARGIN, LINE = 8, 22  # pixels
 
 
 @cli.program("ctxenc.show")
@@ -68,95 +55,6 @@ def show(overrides: Sequence[str], output: Path | None, count: int) -> tuple[str
     with whole(file) as temporary:
         drawing.sheet.save(temporary, format="PNG")
     return drawing.missing, file
-
-
-class Drawing(NamedTuple):
-    """A contact sheet, how much of the images is missing, and what it shows: DATASET-MASK."""
-
-    sheet: Image.Image
-    missing: str
-    name: str
-
-
-def draw(overrides: Sequence[str], count: int, columns: int = COLUMNS) -> Drawing:
-    """Draw the contact sheet of a configuration's validation masks.
-
-    Args:
-        overrides: as on the command line of ``ctxenc.train``.
-        count: images; fewer where the validation split has fewer.
-        columns: images beside each other.
-
-    Raises:
-        UserError: bad input.
-    """
-    if count < 1:
-        raise UserError(f"--images {count}: must be at least 1")
-    runtime.check_settings()
-    runtime.keep_programs()
-    runtime.platform()
-    composed = compose(overrides, with_hydra=True)
-    with open_dict(composed):
-        names = composed.pop("hydra").runtime.choices
-    config = check(composed)
-    strategy, size = instantiate.strategy(config.mask), config.image_size
-    shares = np.concatenate(
-        [
-            _drawn(strategy, np.arange(start, start + AT_ONCE), size).mean((1, 2, 3))
-            for start in range(0, MEASURED, AT_ONCE)
-        ]
-    )
-    missing = (
-        f"missing: {shares.min():.1%} to {shares.max():.1%} of an image, mean {shares.mean():.1%}, "
-        f"over {MEASURED} masks"
-    )
-    dataset = build.dataset(config)
-    last = len(dataset.validation) - 1
-    chosen = np.linspace(0, last, min(count, last + 1)).round().astype(int)
-    mask = _drawn(strategy, chosen, size)
-    fill = mean_colour(dataset.train) if config.fill_value == "mean" else [config.fill_value] * 3
-    images = masks.to_float(jnp.asarray(decode(dataset.validation, chosen.tolist())))
-    masked = masks.apply(images, jnp.asarray(mask), jnp.asarray(fill, jnp.float32))
-    title = f"mask={names['mask']}, {dataset.name} at {size} px; {missing}"
-    made = sheet(mask, np.asarray(masked), title, columns)
-    return Drawing(made, missing, f"{names['dataset']}-{names['mask']}")
-
-
-def _drawn(
-    strategy: masks.MaskStrategy, indices: Int[np.ndarray, " n"], size: int
-) -> Float[np.ndarray, "n size size 1"]:
-    """The validation masks of those indices, `AT_ONCE` at a time: one program, compiled once."""
-    batches = np.resize(indices, (-(-len(indices) // AT_ONCE), AT_ONCE))  # repeats them
-    found = [masks.frozen(strategy, jnp.asarray(batch), size, size) for batch in batches]
-    return np.concatenate(found)[: len(indices)]
-
-
-def sheet(
-    masks: Float[np.ndarray, "n height width 1"],
-    masked: Float[np.ndarray, "n height width 3"],
-    title: str,
-    columns: int = COLUMNS,
-) -> Image.Image:
-    """Bands of up to `columns` masks, white where a pixel is missing, above their masked images.
-
-    Args:
-        masks: one or more.
-        masked: as many images in [-1, 1].
-        title: what is written above them.
-        columns: images beside each other.
-    """
-    columns = min(columns, len(masks))
-    paper = np.ones((-len(masks) % columns, *masked.shape[1:]))  # the last band's empty places
-    kinds = [np.concatenate([tiles, paper]) for tiles in (masks.repeat(3, axis=3) * 2 - 1, masked)]
-    rows = [
-        tiles[start : start + columns] for start in range(0, len(masks), columns) for tiles in kinds
-    ]
-    picture = Image.fromarray(grids.grid(rows))
-    lines = grids.wrapped(title, max(140, picture.width))
-    border = MARGIN, MARGIN + LINE * len(lines), MARGIN, MARGIN
-    made = ImageOps.expand(picture, border, "white")
-    font = ImageFont.load_default(14)
-    ImageDraw.Draw(made).multiline_text((MARGIN + 2, MARGIN), "\n".join(lines), "black", font)
-    return made
 
 
 if __name__ == "__main__":

@@ -344,7 +344,7 @@ def test_a_hole_of_nearly_all_is_filled_and_said_to_lack_detail(program, run):
     status, _, (line,) = program(run, "photo.png", *box, "-o", "out.png")
     assert status == 0
     assert line.endswith(
-        "1 crop of 140 px at scale 8.8; at scale 8.8 the fill has much less detail than the photo"
+        "1 crop of 140 px at scale 8.8; above scale 2 a fill has much less detail than the photo"
     )
     np.testing.assert_array_equal(pixels("out.png")[49], PHOTO[49])
 

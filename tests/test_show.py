@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ctxenc import show
+from ctxenc import contact_sheet
 from tests.programs import started
 
 
@@ -55,7 +55,7 @@ def test_bad_input_is_one_line_and_writes_nothing(program, tmp_path, arguments):
 
 
 def test_a_narrow_sheet_breaks_its_title():
-    made = show.sheet(np.ones((1, 8, 8, 1)), np.zeros((1, 8, 8, 3)), "word " * 30)
+    made = contact_sheet.sheet(np.ones((1, 8, 8, 1)), np.zeros((1, 8, 8, 3)), "word " * 30)
     assert made.width == (8 + 4) * 12 + 16
     assert made.height > (2 * 10 + 2) * 12 + 4 * 22
 

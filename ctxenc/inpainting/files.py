@@ -136,8 +136,8 @@ def _described(crops: list[Crop]) -> str:
     sizes = {crop.side: f"{crop.side} px at scale {crop.scale:.1f}" for crop in crops}
     ends = " to ".join(dict.fromkeys((sizes[min(sizes)], sizes[max(sizes)])))
     line = f"{len(crops)} crop{'s' * (len(crops) > 1)} of {ends}"
-    if (scale := max(crop.scale for crop in crops)) > FINE:
-        line += f"; at scale {scale:.1f} the fill has much less detail than the photo"
+    if max(crop.scale for crop in crops) > FINE:
+        line += f"; above scale {FINE:g} a fill has much less detail than the photo"
     return line
 
 

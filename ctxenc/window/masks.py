@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from ctxenc import show
+from ctxenc import contact_sheet
 from ctxenc.config.compose import compose, quoted
 from ctxenc.config.search_path import choices
 from ctxenc.errors import UserError
@@ -56,7 +56,7 @@ class Masks:
             overrides.append(f"mask.{name}={shown}")
         out = io.BytesIO()
         with LOCK:
-            show.draw(overrides, COUNT, int(columns)).sheet.save(out, format="PNG")
+            contact_sheet.draw(overrides, COUNT, int(columns)).sheet.save(out, format="PNG")
         return out.getvalue()
 
 
