@@ -22,7 +22,6 @@ from ctxenc.ops import Padding
 
 Pixels = Float[Array, "batch out_height out_width 3"]
 RGB = 3
-SAME_SIZE: dict[str, Any] = {"kernel_size": (3, 3), "strides": (1, 1)}
 UPSAMPLINGS = ("deconv", "resize_conv")
 
 
@@ -107,11 +106,6 @@ class Generator(EncoderDecoder):
         skips: Whether the decoder's maps are given the encoder's of their size through a 1×1
             convolution (a U-Net, Ronneberger et al., 2015), so that the fill meets its border.
             The whole image must be predicted.
-        stem: Channels of a 3×3 convolution at full resolution before the first halving; its maps
-            reach the last layer too, past all the small ones, with `skips`. 0 leaves it out.
-        blocks: How many residual blocks of two 3×3 convolutions (He et al., 2016, with the
-            activations first) follow each convolution of the encoder and, with `skips`, each
-            up-convolution.
         self_ensemble: Whether, outside of training, an image's prediction is the mean of its own
             and the mirrored image's, mirrored back (Timofte et al., 2016): twice the time.
     """
@@ -121,8 +115,6 @@ class Generator(EncoderDecoder):
     bottleneck: int | None = None
     mix_channels: bool = False
     skips: bool = False
-    stem: int = 0
-    blocks: int = 0
     self_ensemble: bool = False
 
     @nn.compact
@@ -142,41 +134,20 @@ class Generator(EncoderDecoder):
 
     def _predict(self, x: Maps, train: bool) -> Pixels:
         encoded = []
-        if self.stem:
-            x = nn.relu(Conv(self.stem, name="stem", **SAME_SIZE, dtype=self.dtype)(x))
-            encoded.append(x)
         for n, width in enumerate(self.widths, 1):
             x = nn.relu(Conv(width, dtype=self.dtype)(x))
             x = BatchNorm(dtype=self.dtype)(x, train=train)
-            x = self._refined(x, train)
             self.sow(STAGES, f"conv{n}", x)
             encoded.append(x)
         x = self._join(x)
         x = nn.leaky_relu(BatchNorm(dtype=self.dtype)(x, train=train), 0.2)
-        ups = (*self.decoder_widths[1:], self.stem) if self.stem else self.decoder_widths[1:]
-        for n, width in enumerate(ups):
+        for n, width in enumerate(self.decoder_widths[1:]):
             x = self.up(width)(x)
             if self.skips:
                 x = x + nn.Dense(width, dtype=self.dtype)(encoded[-2 - n])
             x = BatchNorm(dtype=self.dtype)(nn.leaky_relu(x, 0.2), train=train)
-            if self.skips:
-                x = self._refined(x, train)
-        x = (
-            Conv(RGB, name="last", **SAME_SIZE, dtype=self.dtype)(x)
-            if self.stem
-            else self.up(RGB)(x)
-        )
+        x = self.up(RGB)(x)
         return jnp.tanh(x.astype(jnp.float32))
-
-    def _refined(self, x: Maps, train: bool) -> Maps:
-        """After the residual blocks."""
-        for _ in range(self.blocks):
-            added = x
-            for _ in range(2):
-                added = nn.relu(BatchNorm(dtype=self.dtype)(added, train=train))
-                added = Conv(x.shape[-1], **SAME_SIZE, dtype=self.dtype)(added)
-            x = x + added
-        return x
 
     def _join(self, x: Maps) -> Float[Array, "batch start_height start_width start_channels"]:
         """Carries the encoder's maps to the decoder's first."""
@@ -202,14 +173,6 @@ class Generator(EncoderDecoder):
             raise UserError(
                 "model.generator.mix_channels=true: must be false with a bottleneck, which joins "
                 "the channels already"
-            )
-        for name, value in (("stem", self.stem), ("blocks", self.blocks)):
-            if value < 0:
-                raise UserError(f"model.generator.{name}={value}: expected 0 or more")
-        if self.stem and not self.skips:
-            raise UserError(
-                f"model.generator.stem={self.stem}: must be 0 without model.generator.skips, which "
-                "carry its maps to the last layer"
             )
         if self.skips and self.output_size != image:
             raise UserError(

@@ -27,12 +27,10 @@ class ResidualGenerator(EncoderDecoder):
     contrast or tint of the light changes a fill as it changes its image, without being learned.
 
     Attributes:
-        skips, stem, blocks: As of `Generator`.
+        skips: As of `Generator`: the whole image must be predicted.
     """
 
     skips: bool = False
-    stem: int = 0
-    blocks: int = 0
 
     @nn.compact
     def __call__(self, x: Maps, *, train: bool) -> Pixels:
@@ -56,8 +54,6 @@ class ResidualGenerator(EncoderDecoder):
             decoder_widths=self.decoder_widths,
             upsample=self.upsample,
             skips=self.skips,
-            stem=self.stem,
-            blocks=self.blocks,
             dtype=self.dtype,
             name="added",
         )(jnp.concatenate([(smooth - mean) / deviation, mask], axis=-1), train=train)

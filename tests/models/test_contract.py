@@ -21,7 +21,6 @@ SMALL = {"output_size": (8, 8), "widths": (4, 6), "decoder_widths": (6, 5)}
     [
         (Generator(**SMALL), 16),
         (Generator((16, 16), (4, 6), (6, 4), skips=True), 16),
-        (Generator((16, 16), (4, 6), (6, 4), skips=True, stem=4, blocks=1), 16),
         (PaperGenerator(**SMALL, bottleneck=6), 16),
         (Discriminator(widths=(4, 6)), 8),
         (PaperDiscriminator(widths=(3, 4)), 8),
@@ -80,8 +79,6 @@ REFUSED = {
     "model.generator.decoder_widths=[512, 256]: expected 3 numbers": generator(
         skips=True, output_size=(32, 32)
     ),
-    "model.generator.stem=4: must be 0 without model.generator.skips": generator(stem=4),
-    "model.generator.blocks=-1: expected 0 or more": generator(blocks=-1),
     "model.generator.upsample=up: expected deconv or resize_conv": generator(upsample="up"),
     "image_size=120: expected a multiple of 32": paper((120, 128)),
     "mask_height=56: expected a multiple of 16": paper(output_size=(56, 64)),

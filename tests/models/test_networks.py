@@ -128,43 +128,6 @@ def test_skips_carry_what_the_bottleneck_does_not():
         assert (float(jnp.abs(slope[0]).max()) > 0) == skips
 
 
-def test_a_stem_leads_past_all_that_halves_the_image():
-    """With every halving convolution zero, nothing else leads from the input to the output."""
-    x = images(16, 16)
-    generator = Generator((16, 16), (4, 6), (6, 4), skips=True, stem=5, blocks=1)
-    variables = generator.init(KEY, x, train=False)
-    closed = dict(variables["params"])
-    for name, node in closed.items():
-        if name.startswith("Conv_") and node["kernel"].shape[:2] == (4, 4):
-            closed[name] = jax.tree.map(jnp.zeros_like, node)
-    assert closed["stem"]["kernel"].shape == (3, 3, 3, 5)
-    assert closed["last"]["kernel"].shape == (3, 3, 5, 3)
-
-    def middle(x):
-        made = generator.apply(variables | {"params": closed}, x, train=False)
-        return made[0, 8, 8].sum()
-
-    reached = np.flatnonzero(np.abs(jax.grad(middle)(x)[0]).max((1, 2)))
-    assert reached.min() >= 8 - 4  # four convolutions of 3 × 3
-    assert reached.max() <= 8 + 4
-    assert len(reached) > 3
-
-
-def test_blocks_add_what_two_convolutions_each_make():
-    plain, deep = (
-        Generator((16, 16), (4, 6), (6, 4), skips=True, blocks=blocks) for blocks in (0, 2)
-    )
-    variables = deep.init(KEY, images(16, 16), train=False)
-    names = [n for n, v in variables["params"].items() if v.get("kernel", np.empty(0)).ndim == 4]
-    assert len(names) == 2 + 2 * 2 * (2 + 1) + 2  # encoder, blocks of it and the decoder, decoder
-    small = [n for n in names if variables["params"][n]["kernel"].shape[0] == 3]
-    zeros = {n: jax.tree.map(jnp.zeros_like, variables["params"][n]) for n in small}
-    x, params = images(16, 16), variables["params"] | zeros
-    assert len(shapes(plain, x)["params"]) < len(params)
-    y = deep.apply(variables | {"params": params}, x, train=False)
-    assert float(jnp.abs(y).max()) > 0  # a block that makes nothing leaves its maps as they are
-
-
 def test_a_self_ensemble_is_the_mean_of_both_ways_round_outside_of_training():
     x, plain = images(16, 16), Generator((8, 8), **SMALL)
     variables = plain.init(KEY, x, train=False)
