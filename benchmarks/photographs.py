@@ -1,11 +1,12 @@
 """How well models fill brush strokes over photographs at the photographs' own resolution.
 
-    python benchmarks/photographs.py PHOTOS [RUN …] [--count 200] [--sheet sheet.png]
+    python benchmarks/photographs.py PHOTOS [RUN …] [--count 200] [--sheet sheet.jpg]
 
 Over each photograph of the folder a few strokes of 8 to 24 pixels are drawn, the same every time:
 a chain of straight segments with round ends. Beside the fills of the runs, each made as
 `ctxenc.inpaint` makes it, are the harmonic fill and Telea's. A line for each: the means over the
-photographs of `ctxenc`'s own metrics, which are of the missing pixels only.
+photographs of `ctxenc`'s own metrics, which are of the missing pixels only. `--sheet` draws the
+first photographs with their strokes, and each fill of them.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 import cv2
 import jax.numpy as jnp
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import ctxenc
 from ctxenc.baselines import BASELINES
@@ -23,7 +24,7 @@ from ctxenc.metrics import registry
 
 NAMES = ("psnr_db", "ssim", "sharpness")
 THINNEST, WIDEST = 8, 24  # pixels
-SHOWN = 6  # photographs of a sheet
+SHOWN, HEIGHT, LINE = 6, 260, 24  # photographs of a sheet; pixels of each, and of a line of words
 
 
 def strokes(number: int, height: int, width: int) -> np.ndarray:
@@ -87,9 +88,26 @@ def main() -> None:
         told = "  ".join(f"{n} {registry.METRICS[n].shown(figures[n])}" for n in NAMES)
         print(f"{name}: {told}  ({time.monotonic() - start:.0f} s)", flush=True)
     if given.sheet:
-        wide = [strip for strip in shown if strip[0].shape == (321, 481, 3)][:SHOWN]
-        sheet = np.concatenate([np.concatenate(strip, axis=1) for strip in wide])
-        Image.fromarray(sheet.astype(np.uint8)).save(given.sheet)
+        sheet(shown[:SHOWN], ["given", *fills]).save(given.sheet, quality=88)
+
+
+def sheet(strips: list[list[np.ndarray]], names: list[str]) -> Image.Image:
+    """A row a photograph, a column for each fill, with its name above."""
+    bands = []
+    for strip in strips:
+        width = round(HEIGHT * strip[0].shape[1] / strip[0].shape[0])
+        small = [cv2.resize(p, (width, HEIGHT), interpolation=cv2.INTER_AREA) for p in strip]
+        bands.append([np.pad(p, ((0, 4), (0, 4), (0, 0)), constant_values=255) for p in small])
+    across = max(band[0].shape[1] for band in bands)
+    size = across * len(names), LINE + (HEIGHT + 4) * len(bands)
+    picture = Image.new("RGB", size, "white")
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(16)
+    for column, name in enumerate(names):
+        draw.text((column * across, 2), Path(name).name, "black", font)
+        for row, band in enumerate(bands):
+            place = column * across, LINE + row * (HEIGHT + 4)
+            picture.paste(Image.fromarray(band[column].astype(np.uint8)), place)
+    return picture
 
 
 if __name__ == "__main__":
