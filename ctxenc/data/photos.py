@@ -29,6 +29,7 @@ TEST = ("chelsea.png", "coffee.png")  # whole photographs, of which no crop is t
 COUNTS = {"train": 1408, "validation": 256, "test": 512}  # crops: 22, 4 and 8 batches of 64
 
 SCALES = (1.5, 2.0, 3.0, 4.0)  # short side of the photograph, in crops: as much in view as in CIFAR
+LOGARITHMS = tuple(np.log([SCALES[0], SCALES[-1]]).tolist())
 FLATTEST = 30.0  # grey levels: crops with a smaller standard deviation (sky, skin) are left out
 TRIES = 100  # places that are drawn before a flat crop is taken
 SIZES = (16, 256)
@@ -88,14 +89,25 @@ class EpochCrops:
         image = shrunk(self.of.names[index % len(self.of.names)], self.image_size)
         shorter = min(image.shape[:2])
         for _ in range(TRIES):
-            scale = np.exp(random.uniform(*np.log([SCALES[0], SCALES[-1]])))
+            scale = np.exp(random.uniform(*LOGARITHMS))
             side = max(self.image_size, round(shorter / scale))
             top, left = (random.integers(0, length - side + 1) for length in image.shape[:2])
             region = image[top : top + side, left : left + side]
-            crop = cv2.resize(region, (self.image_size,) * 2, interpolation=cv2.INTER_AREA)
-            if cv2.meanStdDev(crop)[1].mean() >= FLATTEST:  # five times as fast as NumPy's
-                break
-        return np.asarray(crop, np.uint8)
+            # Means of pixels differ no more than the pixels; rounded, by less than a level more.
+            if _deviation(region) >= FLATTEST - 1:
+                crop = self._resized(region)
+                if _deviation(crop) >= FLATTEST:
+                    return crop
+        return self._resized(region)
+
+    def _resized(self, region: Picture) -> Crop:
+        size = self.image_size, self.image_size
+        return np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _deviation(image: Picture) -> float:
+    """Grey levels, the mean over colours."""
+    return sum(cv2.meanStdDev(image)[1].ravel().tolist()) / 3  # ten times as fast as NumPy's
 
 
 def photos(*, image_size: int) -> Dataset:
