@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 import ctxenc
+from ctxenc import cli
+from ctxenc.run_folder import environment
 from ctxenc.run_folder.folder import Run
 from tests.faults.programs import start
 from tests.programs import started
@@ -142,3 +145,18 @@ def test_each_program_has_a_script():
     files = Path(ctxenc.__file__).parent.glob("*.py")
     programs = {file.stem for file in files if "\ndef main(" in file.read_text("utf-8")}
     assert {f"ctxenc-{name}" for name in programs} == SCRIPTS.keys()
+
+
+def test_a_source_tree_that_was_never_installed_runs(monkeypatch):
+    """On PYTHONPATH alone there is no metadata of ctxenc's to have a version from."""
+    version = metadata.version
+
+    def of_others(name):
+        if name == "ctxenc":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", of_others)
+    assert ctxenc.__version__ == "of a source tree"
+    assert environment.describe()["packages"]["ctxenc"] == "of a source tree"
+    assert cli.parser("show", description="")
