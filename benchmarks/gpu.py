@@ -21,10 +21,15 @@ empty cache XLA compiles a step in half a minute: `--seconds 1800` has time for 
 for the steps. Nothing else may use the GPU, not even JAX's reserve of its memory.
 
 Where JAX, Flax, Optax, Orbax and PyTorch are all that is installed, carry the rest as wheels. With
-a network, for the Python that the machine has, and on the machine in turn:
+a network, for the Python that the machine has, and on the machine in turn (of a GPU's image in 2026
+these were missing; the last two are not to be had as wheels, and are made into some):
 
-    pip download -d wheels --python-version 3.12 --only-binary=:all: ".[test]"
-    pip install --no-deps wheels/*.whl --target more && rm -r more/jax*
+    pip download -d wheels --no-deps --python-version 3.12 --only-binary=:all: -c constraints.txt \
+        hydra-core omegaconf tensorflow-datasets tensorflow-metadata array_record grain dm-pix \
+        dm-tree tensorboardX platformdirs diskcache beartype importlib_resources immutabledict \
+        portpicker simple_parsing docstring_parser toml googleapis-common-protos orbax-checkpoint
+    pip wheel -w wheels --no-deps -c constraints.txt antlr4-python3-runtime promise
+    pip install --no-deps wheels/*.whl --target more
     PYTHONPATH=.:more python benchmarks/gpu.py --data-dir DIR
 """
 

@@ -2,9 +2,9 @@
 
 On a TPU they are `lax`'s own. On CPU, where XLA's convolutions are several times slower than its
 matrix products, they become matrix products, in `matmul`; on a GPU `cudnn` puts them so that XLA
-finds the right kernels. The choice is made when a
-program is lowered for its platform, so checkpoints and code move freely between platforms.
-There, under ``jax.default_matmul_precision("bfloat16")``, the products' operands are rounded.
+finds the right kernels. The choice is made when a program is lowered for its platform, so
+checkpoints and code move freely between platforms.
+On CPU, under ``jax.default_matmul_precision("bfloat16")``, the products' operands are rounded.
 """
 
 from collections.abc import Sequence

@@ -4,8 +4,8 @@ XLA gives a convolution to cuDNN as it stands. An up-convolution would then be a
 an image that zeros have made four times as large. cuDNN's own is the gradient of a strided
 convolution by its input, and XLA takes that for a convolution of a dilated image whose kernel was
 turned round (its ConvRewriter); so the up-convolution is put like that here, and its gradients are
-put as the other two kinds. And where a window is as large as the whole image, what is left is a
-product of two matrices, for which cuBLAS is several times as fast.
+put as the other two kinds. Where a window is as large as the whole image, what is left is a product
+of two matrices, which needs no cuDNN.
 """
 
 from collections.abc import Sequence
