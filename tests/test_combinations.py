@@ -28,6 +28,7 @@ SMALL = {
     "paper_random_64": (16, 8, "4,8", "8,4", "4,8"),
     "residual": (16, 8, "4,8", "8", "4,8"),
     "unet": (16, 8, "4,8", "8,4", "4,8"),
+    "photographs": (16, 8, "4,8", "8,4", "4,8"),
     "alexnet": (99, 48, "4,4,4,4,4", "4,4,4,4", "4,4,8"),
 }
 NETWORKS = sorted(choices("model").keys() - {"cifar_half"})  # here it would be cifar once more
@@ -57,7 +58,7 @@ def small(mask, loss, model, label_maps):
     overrides += [f"model.generator.decoder_widths=[{decoder}]"]
     if model == "unet":
         overrides.append("predict=image")
-    elif model not in ("cifar", "cifar_half", "residual", "alexnet"):
+    elif model not in ("cifar", "cifar_half", "residual", "photographs", "alexnet"):
         overrides.append("model.generator.bottleneck=8")
     if mask == "segments":
         overrides.append(f"mask.folder={label_maps}")
