@@ -1,4 +1,4 @@
-"""All that is to be measured on a GPU, in one visit that needs no network.
+r"""All that is to be measured on a GPU, in one visit that needs no network.
 
     python benchmarks/gpu.py --data-dir DIR          # DIR: CIFAR-10 as TFDS prepares it
     python benchmarks/gpu.py --parts step sweep

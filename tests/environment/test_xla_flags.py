@@ -69,6 +69,7 @@ def test_only_a_jaxlib_with_the_fault_is_given_the_flag_and_the_users_own_wins(
     jaxlib, given, expected, monkeypatch, tmp_path
 ):
     (tmp_path / "flags").write_text("--a=1\n--b\n")
+    monkeypatch.setattr(xla_flags, "CUDA", ())  # also where JAX's plugin is installed
     monkeypatch.setattr(metadata, "version", {"jaxlib": jaxlib}.__getitem__)
     monkeypatch.setattr("jax._src.xla_bridge.backends_are_initialized", lambda: False)
     monkeypatch.delenv("XLA_FLAGS", raising=False)
@@ -102,6 +103,7 @@ def test_with_jaxs_cuda_plugin_convolutions_are_in_the_graphs_unless_the_user_sa
 
 def test_where_jax_has_started_nothing_is_set_and_a_line_says_so(monkeypatch, caplog):
     monkeypatch.setattr(metadata, "version", {"jaxlib": xla_flags.FAULTY[0]}.__getitem__)
+    monkeypatch.setattr(xla_flags, "CUDA", ())
     monkeypatch.setenv("XLA_FLAGS", "")
     assert jax.devices()
     assert not xla_flags.guard()
