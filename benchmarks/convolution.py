@@ -1,10 +1,10 @@
-"""Times each convolution of `model=cifar`: ours, `lax`'s, and the bare matrix product of its size.
+"""Times convolutions of our models: ours, `lax`'s, and the bare matrix product of their sizes.
 
     python benchmarks/convolution.py [--batch 64] [--rounds 15]
 
 Prints milliseconds (medians, the three interleaved): forward, and forward with both gradients.
 The bare product is what the arithmetic of the layer takes with nothing moved: where ours is
-quicker than that, it is because it multiplies less (Winograd's way, in `ctxenc/ops/matmul.py`).
+quicker than that, it is because it multiplies less (`ctxenc/ops/winograd.py`).
 """
 
 import argparse
@@ -27,38 +27,43 @@ Function = Callable[..., Array]
 
 @dataclass(frozen=True)
 class Layer:
-    """One 4×4 stride-2 layer: its input's height and width, its channels in and out."""
+    """One layer: its input's height and width, its channels in and out, its window and stride."""
 
     name: str
     size: int
     channels: int
     features: int
     up: bool = False
+    window: int = 4
+    stride: int = 2
 
     def convolutions(self) -> dict[str, Function]:
         """Ours and `lax`'s, functions of (input, kernel)."""
         options: dict[str, Any] = {"padding": "SAME", "dimension_numbers": LAYOUT}
+        strides = (self.stride, self.stride)
         if self.up:
             return {
-                "ours": functools.partial(conv_transpose, strides=(2, 2), padding="SAME"),
-                "lax": functools.partial(lax.conv_transpose, strides=(2, 2), **options),
+                "ours": functools.partial(conv_transpose, strides=strides, padding="SAME"),
+                "lax": functools.partial(lax.conv_transpose, strides=strides, **options),
             }
         return {
-            "ours": functools.partial(conv_general_dilated, window_strides=(2, 2), **options),
-            "lax": functools.partial(lax.conv_general_dilated, window_strides=(2, 2), **options),
+            "ours": functools.partial(conv_general_dilated, window_strides=strides, **options),
+            "lax": functools.partial(lax.conv_general_dilated, window_strides=strides, **options),
         }
 
     def operands(self, batch: int) -> tuple[Array, Array]:
         """An input and a kernel."""
         x = jnp.ones((batch, self.size, self.size, self.channels))
-        return x, jnp.ones((4, 4, self.channels, self.features))
+        return x, jnp.ones((self.window, self.window, self.channels, self.features))
 
     def matrices(self, batch: int) -> tuple[Array, Array]:
         """Two matrices whose product has this layer's arithmetic."""
+        taps = self.window**2
         if self.up:
-            rows, inner, columns = batch * self.size**2, self.channels, 16 * self.features
+            rows, inner, columns = batch * self.size**2, self.channels, taps * self.features
         else:
-            rows, inner, columns = batch * self.size**2 // 4, 16 * self.channels, self.features
+            rows = batch * (self.size // self.stride) ** 2
+            inner, columns = taps * self.channels, self.features
         return jnp.ones((rows, inner)), jnp.ones((inner, columns))
 
 
@@ -71,6 +76,10 @@ LAYERS = [
     Layer("discriminator conv 1", 16, 3, 64),
     Layer("discriminator conv 2", 8, 64, 128),
     Layer("discriminator conv 3", 4, 128, 256),
+    Layer("residual block, large", 16, 64, 64, window=3, stride=1),
+    Layer("residual block, middle", 8, 128, 128, window=3, stride=1),
+    Layer("residual block, small", 4, 256, 256, window=3, stride=1),
+    Layer("AlexNet conv 3", 13, 256, 384, window=3, stride=1),
 ]
 
 

@@ -28,6 +28,7 @@ SMALL = {
     "paper_random_64": (16, 8, "4,8", "8,4", "4,8"),
     "residual": (16, 8, "4,8", "8", "4,8"),
     "unet": (16, 8, "4,8", "8,4", "4,8"),
+    "resnet": (16, 8, "4,8", "8,4", "4,8"),
     "photographs": (16, 8, "4,8", "8,4", "4,8"),
     "alexnet": (99, 48, "4,4,4,4,4", "4,4,4,4", "4,4,8"),
 }
@@ -56,7 +57,9 @@ def small(mask, loss, model, label_maps):
     overrides += [f"mask_height={hole}", f"mask_width={hole}", "batch_size=2"]
     overrides += [f"model.generator.widths=[{widths}]", f"model.discriminator.widths=[{judging}]"]
     overrides += [f"model.generator.decoder_widths=[{decoder}]"]
-    if model == "unet":
+    if model == "resnet":
+        overrides.append("model.generator.blocks=[1,1]")
+    if model in ("unet", "resnet"):
         overrides.append("predict=image")
     elif model not in ("cifar", "cifar_half", "residual", "photographs", "alexnet"):
         overrides.append("model.generator.bottleneck=8")

@@ -15,6 +15,7 @@ from ctxenc.models.layers import (
     Conv,
     ConvTranspose,
     Maps,
+    ResidualBlock,
     ResizeConv,
     check_widths,
 )
@@ -103,6 +104,8 @@ class Generator(EncoderDecoder):
         mix_channels: Whether a 1×1 convolution follows the channel-wise layer, which carries
             nothing from channel to channel (section 3.1 of the paper); `decoder_widths` may then
             start with any number.
+        blocks: How many `layers.ResidualBlock`s follow each of the encoder's convolutions, a number
+            for each of `widths`; none at all where it is empty.
         skips: Whether the decoder's maps are given the encoder's of their size through a 1×1
             convolution (a U-Net, Ronneberger et al., 2015), so that the fill meets its border.
             The whole image must be predicted.
@@ -114,6 +117,7 @@ class Generator(EncoderDecoder):
     decoder_widths: tuple[int, ...] = (512, 256)
     bottleneck: int | None = None
     mix_channels: bool = False
+    blocks: tuple[int, ...] = ()
     skips: bool = False
     self_ensemble: bool = False
 
@@ -134,9 +138,12 @@ class Generator(EncoderDecoder):
 
     def _predict(self, x: Maps, train: bool) -> Pixels:
         encoded = []
-        for n, width in enumerate(self.widths, 1):
+        blocks = self.blocks or (0,) * len(self.widths)
+        for n, (width, count) in enumerate(zip(self.widths, blocks, strict=True), 1):
             x = nn.relu(Conv(width, dtype=self.dtype)(x))
             x = BatchNorm(dtype=self.dtype)(x, train=train)
+            for _ in range(count):
+                x = ResidualBlock(dtype=self.dtype)(x, train=train)
             self.sow(STAGES, f"conv{n}", x)
             encoded.append(x)
         x = self._join(x)
@@ -168,6 +175,11 @@ class Generator(EncoderDecoder):
         if self.bottleneck is not None and self.bottleneck < 1:
             raise UserError(
                 f"model.generator.bottleneck={self.bottleneck}: expected null, or 1 or more"
+            )
+        if self.blocks and (len(self.blocks) != len(self.widths) or min(self.blocks) < 0):
+            raise UserError(
+                f"model.generator.blocks={list(self.blocks)}: expected none, or {len(self.widths)} "
+                "numbers, as there are widths, each 0 or more"
             )
         if self.mix_channels and self.bottleneck is not None:
             raise UserError(

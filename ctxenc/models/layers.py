@@ -29,6 +29,28 @@ Conv = partial(
 """Flax's convolution, computed by `ctxenc.ops`; with these defaults it halves a map."""
 
 
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions whose output is added to their input (He et al., 2016).
+
+    The last gain starts at zero, so that the block begins as the identity (Goyal et al., 2017).
+
+    Attributes:
+        dtype: Of the computation; the parameters are float32.
+    """
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Maps, *, train: bool) -> Maps:
+        """Adds to the maps, which keep their shape."""
+        conv = partial(
+            Conv, x.shape[-1], kernel_size=(3, 3), strides=(1, 1), use_bias=False, dtype=self.dtype
+        )
+        norm = partial(BatchNorm, dtype=self.dtype)
+        y = norm()(nn.relu(conv()(x)), train=train)
+        return x + norm(scale_init=nn.initializers.zeros)(conv()(y), train=train)
+
+
 class ConvTranspose(nn.Module):
     """An up-convolution plus bias, computed by `ctxenc.ops`, for which Flax's has no hook.
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float
 
-from ctxenc.ops import bfloat16
+from ctxenc.ops import bfloat16, winograd
 
 Images = Float[Array, "batch height width channels"]
 Outputs = Float[Array, "batch out_height out_width features"]
@@ -28,7 +28,10 @@ Strides = Sequence[int]
 Pads = Sequence[tuple[int, int]]
 
 FEWEST_CHANNELS = 32
-"""With fewer channels the additions of `_winograd` cost more than the products that they save."""
+"""With fewer channels the additions of `winograd` cost more than the products that they save."""
+
+LEAST_ODD = 7
+"""Outputs along a side from which an odd number of them are computed as one more."""
 
 
 def conv(
@@ -100,8 +103,11 @@ def _conv(
 
     height, width = x.shape[1] - rows + 1, x.shape[2] - columns + 1
     even = height % 2 == width % 2 == 0
-    if even and (rows, columns) == (2, 2) and min(kernel.shape[2:]) >= FEWEST_CHANNELS:
-        return _winograd(x, kernel, flip)
+    wide = min(kernel.shape[2:]) >= FEWEST_CHANNELS
+    if {rows, columns} <= {2, 3} and wide and (even or min(height, width) >= LEAST_ODD):
+        x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)))
+        y = winograd.correlate(x, kernel, lambda tile, part: _product(tile, part, flip))
+        return y[:, :height, :width]
     # From the last tap to the first, so that gradients are summed from the first to the last.
     corners = [(a, b) for a in reversed(range(rows)) for b in reversed(range(columns))]
     shifted = [x[:, a : a + height, b : b + width] for a, b in corners]
@@ -122,50 +128,3 @@ def _product(
     else:
         y = lax.dot_general(flat, matrix, (((1,), (1 if flip else 0,)), ((), ())))
     return y.reshape(*x.shape[:-1], -1)
-
-
-def _winograd(
-    image: Images, kernel: Float[Array, "2 2 _ _"], flip: bool
-) -> Float[Array, "batch even_height even_width features"]:
-    """The convolution with a 2×2 kernel by 9 matrix products, where there are 16 to 2×2 outputs.
-
-    In one dimension, two outputs of a two-tap kernel (g0, g1) over three inputs (d0, d1, d2) are
-
-        y0 = d0 g0 + d1 g1 = (d0 - d1) g0 + d1 (g0 + g1)
-        y1 = d1 g0 + d2 g1 =                d1 (g0 + g1) + (d2 - d1) g1
-
-    three products where there were four (Winograd 1980; Lavin and Gray 2016). Each pixel is a long
-    vector, so each product is a matrix product. Only additions surround it, so float32 stays as
-    exact as it was.
-    """
-    tiles = [part for row in _cut_image(image, 1) for part in _cut_image(row, 2)]
-    matrices = [part for row in _cut_kernel(kernel) for part in _cut_kernel(row)]
-    products = [_product(*pair, flip) for pair in zip(tiles, matrices, strict=True)]
-    return _join([_join(products[i : i + 3], 2) for i in (0, 3, 6)], 1)
-
-
-def _cut_image(image: Array, axis: int) -> tuple[Array, Array, Array]:
-    """Tiles of three inputs, two apart, along one axis -> (d0 - d1, d1, d2 - d1)."""
-    size = image.shape[axis] // 2
-    padding = [(0, int(n == axis)) for n in range(image.ndim)]
-    pairs = jnp.pad(image, padding).reshape(
-        *image.shape[:axis], size + 1, 2, *image.shape[axis + 1 :]
-    )
-    even, odd = [half.squeeze(axis + 1) for half in jnp.split(pairs, 2, axis + 1)]
-    d0, d1 = [lax.slice_in_dim(half, 0, size, axis=axis) for half in (even, odd)]
-    d2 = lax.slice_in_dim(even, 1, size + 1, axis=axis)
-    last = d2 - d1  # before `first`, whose gradient is then the first to be subtracted
-    first = d0 - d1
-    return first, d1, last
-
-
-def _cut_kernel(kernel: Array) -> tuple[Array, Array, Array]:
-    g0, g1 = [half.squeeze(0) for half in jnp.split(kernel, 2)]
-    return g0, g0 + g1, g1
-
-
-def _join(products: Sequence[Array], axis: int) -> Array:
-    """Products -> (y0, y1), side by side along one axis."""
-    first, middle, last = products
-    y = jnp.stack([first + middle, middle + last], axis + 1)
-    return y.reshape(*first.shape[:axis], -1, *first.shape[axis + 1 :])

@@ -79,6 +79,8 @@ REFUSED = {
     "model.generator.decoder_widths=[512, 256]: expected 3 numbers": generator(
         skips=True, output_size=(32, 32)
     ),
+    "model.generator.blocks=[1, -1, 0]: expected none, or 3 numbers": generator(blocks=(1, -1, 0)),
+    "model.generator.blocks=[1]: expected none, or 3 numbers": generator(blocks=(1,)),
     "model.generator.upsample=up: expected deconv or resize_conv": generator(upsample="up"),
     "image_size=120: expected a multiple of 32": paper((120, 128)),
     "mask_height=56: expected a multiple of 16": paper(output_size=(56, 64)),

@@ -54,6 +54,7 @@ CHOICES = {  # image, what is predicted
     "paper_random_64": (64, 64),
     "alexnet": (227, 227),
     "unet": (32, 32),
+    "resnet": (32, 32),
     "photographs": (128, 128),
 }
 
@@ -104,6 +105,23 @@ def test_channels_are_mixed_by_a_1x1_convolution():
     plain = shapes(Generator(output_size=(16, 16)), images(32, 32))["params"]
     assert params["ChannelwiseDense_0"] == plain["ChannelwiseDense_0"]
     assert "Conv_3" not in plain
+
+
+def test_residual_blocks_begin_as_the_identity():
+    plain, deep = (
+        Generator(output_size=(16, 16), **SMALL, blocks=blocks) for blocks in ((), (1, 2))
+    )
+    x, blocks = images(16, 16), {f"ResidualBlock_{n}" for n in range(3)}
+    variables = jax.jit(partial(deep.init, train=False))(KEY, x)
+    kept = {
+        kind: {name: leaf for name, leaf in variables[kind].items() if name not in blocks}
+        for kind in ("params", "batch_stats")
+    }
+    assert variables["params"].keys() - kept["params"].keys() == blocks
+    kernels = [variables["params"]["ResidualBlock_2"][f"Conv_{n}"]["kernel"] for n in (0, 1)]
+    assert [kernel.shape for kernel in kernels] == [(3, 3, 6, 6)] * 2
+    y = deep.apply(variables, x, train=False)
+    np.testing.assert_array_equal(y, plain.apply(kept, x, train=False))
 
 
 def test_decoders_resize_and_convolve():

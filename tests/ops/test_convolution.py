@@ -134,6 +134,14 @@ def test_the_networks_4x4_stride_2_agrees_with_lax(name, size):
     compare(name, x, kernel, (2, 2), "SAME")
 
 
+@pytest.mark.parametrize(
+    ("size", "window"), [((8, 6), (3, 3)), ((7, 9), (3, 3)), ((7, 8), (2, 3)), ((3, 5), (3, 3))]
+)
+def test_wide_kernels_of_two_and_three_taps_agree_with_lax(size, window):
+    # Of an even size, or large enough, for Winograd's products; the last is neither.
+    compare("conv", normal(0, (2, *size, 33)), normal(1, (*window, 33, 35)), (1, 1), "SAME")
+
+
 @pytest.mark.parametrize("name", ALL_NAMES)
 @pytest.mark.parametrize("size", [(4, 4), (1, 1), (3, 5)])
 def test_a_kernel_over_the_whole_map_agrees_with_lax(name, size):
