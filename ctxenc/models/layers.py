@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
 from flax.typing import Initializer
+from jax import lax
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
-from ctxenc.ops import Padding, conv_general_dilated, conv_transpose
+from ctxenc.ops import Padding, conv_general_dilated, conv_transpose, over_pixels, to_pixels
 
 Maps = Float[Array, "batch height width channels"]
 NewMaps = Float[Array, "batch out_height out_width features"]
@@ -18,6 +20,7 @@ NewMaps = Float[Array, "batch out_height out_width features"]
 STAGES = "stages"  # the collection into which a generator sows its encoder's maps
 GAUSSIAN: Initializer = nn.initializers.normal(0.02)
 GLOROT: Initializer = nn.initializers.glorot_uniform()
+MOMENTUM = 0.9  # of BatchNorm's moving statistics
 
 Conv = partial(
     nn.Conv,
@@ -170,14 +173,41 @@ class BatchNorm(nn.Module):
     @nn.compact
     def __call__(self, x: Maps, *, train: bool) -> Maps:
         """Normalises by this batch's statistics in training, by the moving ones otherwise."""
-        norm = nn.BatchNorm(
-            use_running_average=not train,
-            momentum=0.9,
-            epsilon=self.epsilon,
-            scale_init=self.scale_init,
-            dtype=self.dtype,
-        )
-        return norm(x)
+        norm = _Normalization(self.epsilon, self.scale_init, self.dtype, name="BatchNorm_0")
+        return norm(x, train=train)
+
+
+class _Normalization(nn.Module):
+    """What `nn.BatchNorm` does, with the sums of `ctxenc.ops`; its variables have the same names.
+
+    Flax's own takes 1.3 to 2.6 × as long on a CPU (`benchmarks/batch_norm.py`).
+    """
+
+    epsilon: float
+    scale_init: Initializer
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Maps, *, train: bool) -> Maps:
+        *pixels, channels = x.shape
+        scale = self.param("scale", self.scale_init, (channels,), jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros, (channels,), jnp.float32)
+        moving = [
+            self.variable("batch_stats", name, start, (channels,), jnp.float32)
+            for name, start in (("mean", jnp.zeros), ("var", jnp.ones))
+        ]
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        mean, variance = (statistic.value for statistic in moving)
+        if train:
+            count = prod(pixels)
+            mean = over_pixels(x) / count
+            variance = jnp.maximum(over_pixels(jnp.square(x)) / count - jnp.square(mean), 0)
+            if not self.is_initializing():
+                for statistic, new in zip(moving, (mean, variance), strict=True):
+                    statistic.value = MOMENTUM * statistic.value + (1 - MOMENTUM) * new
+        factor = scale * lax.rsqrt(variance + self.epsilon)
+        y = (x - to_pixels(mean, x)) * to_pixels(factor, x) + to_pixels(bias, x)
+        return y.astype(self.dtype)
 
 
 def check_widths(key: str, widths: Sequence[int], count: int | None = None) -> None:

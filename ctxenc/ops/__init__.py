@@ -15,6 +15,16 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ctxenc.ops import cudnn, matmul
+from ctxenc.ops.sums import over_pixels, to_pixels
+
+__all__ = [
+    "LAYOUT",
+    "Padding",
+    "conv_general_dilated",
+    "conv_transpose",
+    "over_pixels",
+    "to_pixels",
+]
 
 Padding = str | Sequence[tuple[int, int]]
 

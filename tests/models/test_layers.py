@@ -1,5 +1,6 @@
 from functools import partial
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +9,7 @@ from jax import lax
 
 from ctxenc.errors import UserError
 from ctxenc.models.discriminator import Discriminator
-from ctxenc.models.layers import ChannelwiseDense, ResizeConv
+from ctxenc.models.layers import BatchNorm, ChannelwiseDense, ResizeConv
 from ctxenc.models.paper import PaperDiscriminator
 from ctxenc.ops import LAYOUT
 from tests.models.counting import count_parameters
@@ -74,6 +75,32 @@ def test_spectral_norm_and_batch_norm_each_are_a_choice_and_not_together(make):
         UserError, match=r"spectral_norm=true: must be false unless .*batch_norm=false"
     ):
         variables(spectral_norm=True)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(jnp.float32, 1e-5), (jnp.bfloat16, 2e-2)])
+def test_batch_norm_is_flaxs_with_sums_of_ours(dtype, tolerance):
+    x, key = 3 + normal(4, 6, 5, 7) * jnp.arange(1, 8), jax.random.key(0)
+
+    def found(norm, train, test):
+        variables = norm.init(key, x, **train)
+
+        def run(params, x):
+            y, updated = norm.apply(variables | {"params": params}, x, **train, mutable=True)
+            return y, updated["batch_stats"]
+
+        y, back, stats = jax.vjp(run, variables["params"], x, has_aux=True)
+        tested = norm.apply(variables | {"batch_stats": stats}, x, **test)
+        return jax.tree.leaves((variables, y, stats, back(jnp.sin(y)), tested))
+
+    ours = found(BatchNorm(dtype=dtype), {"train": True}, {"train": False})
+    theirs = found(
+        nn.BatchNorm(momentum=0.9, epsilon=1e-3, dtype=dtype),
+        {"use_running_average": False},
+        {"use_running_average": True},
+    )
+    for a, b in zip(ours, theirs, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(*np.float32((a, b)), atol=tolerance, rtol=tolerance)
 
 
 def test_resize_conv_is_a_repetition_and_a_convolution():

@@ -17,6 +17,7 @@ from ctxenc.data.labels import Labels
 from ctxenc.probing import finetune, labelled, several
 from ctxenc.probing import probe as probing
 from ctxenc.probing.folder import Probe
+from ctxenc.report import probes as report
 from ctxenc.trained import TrainedModel
 from tests.programs import program as printed
 from tests.programs import started
@@ -93,6 +94,15 @@ def test_the_table_fits_80_columns_and_ends_with_the_folder(sweep, out):
     assert last == str(sweep / "0" / "probe" / "planted")
     assert max(map(len, lines)) <= 80
     assert lines[0].startswith("planted, 16 × 16, 3 classes: 240 training images, 120 test images")
+
+
+def test_beside_cifar10_stands_what_was_published_of_it_and_beside_no_other(metrics):
+    def said(**dataset):
+        return report.sentences({**metrics, "dataset": {**metrics["dataset"], **dataset}})
+
+    (line,) = set(said(name="cifar10", classes=[str(n) for n in range(10)])) - set(said())
+    assert "79.6 %" in line
+    assert said(name="cifar10", classes=["cat", "dog"]) == said()
 
 
 def test_each_images_hits_and_both_pictures_are_there(sweep, metrics):
