@@ -46,10 +46,10 @@ QUICK: dict[str, Any] = {
 
 
 def branch(ours: bool) -> Callable[..., Any]:
-    """In place of `lax.platform_dependent`: always our products, or always a GPU's convolutions."""
+    """In place of `lax.platform_dependent`: always our products, or always what a GPU is given."""
 
-    def chosen(*operands: Any, cpu: Any, cuda: Any, default: Any) -> Any:
-        return (cpu if ours else cuda)(*operands)
+    def chosen(*operands: Any, cpu: Any, default: Any, cuda: Any = None) -> Any:
+        return (cpu if ours else cuda or default)(*operands)
 
     return chosen
 
