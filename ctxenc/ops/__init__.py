@@ -1,9 +1,9 @@
-"""Convolutions that are fast on every platform: the two functions here.
+"""Convolutions, and sums over pixels, that are fast on every platform: the functions here.
 
-On a TPU they are `lax`'s own. On CPU, where XLA's convolutions are several times slower than its
-matrix products, they become matrix products, in `matmul`; on a GPU `cudnn` puts them so that XLA
-finds the right kernels. The choice is made when a program is lowered for its platform, so
-checkpoints and code move freely between platforms.
+On a TPU convolutions are `lax`'s own. On CPU, where XLA's are several times slower than its matrix
+products, they become matrix products, in `matmul`; on a GPU `cudnn` puts them so that XLA finds the
+right kernels. The choice is made when a program is lowered for its platform, so checkpoints and
+code move freely between platforms.
 On CPU, under ``jax.default_matmul_precision("bfloat16")``, the products' operands are rounded.
 """
 
