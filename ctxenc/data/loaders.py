@@ -7,6 +7,7 @@ depends on (seed, step) alone. Each of several processes decodes the rows that i
 
 import functools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -99,23 +100,29 @@ def _gathering(
 
 
 class StreamedLoader:
-    """Batches that are decoded while the devices work on the one before."""
+    """Batches that are decoded, and put on the devices, while these work on those before.
+
+    `AHEAD` of them, so that a step is started while the one before it runs, and not after it.
+    """
+
+    AHEAD = 4
 
     def __init__(self, batches: Iterator[Batch]):
         self.waited = 0.0  # seconds that the devices have stood still for want of a batch
         self._batches = batches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-loader")
-        self._next = self._thread.submit(next, self._batches)
+        self._coming = deque(self._thread.submit(next, batches) for _ in range(self.AHEAD))
 
     def next_batch(self, running: Any) -> Batch:
         """The next batch; where it is not there yet, `waited` grows once `running` is done."""
-        if not self._next.done():
+        coming = self._coming.popleft()
+        if not coming.done():
             jax.block_until_ready(running)
             start = time.monotonic()
-            self._next.exception()  # waits
+            coming.exception()  # waits
             self.waited += time.monotonic() - start
-        batch = self._next.result()
-        self._next = self._thread.submit(next, self._batches)
+        batch = coming.result()
+        self._coming.append(self._thread.submit(next, self._batches))
         return batch
 
 

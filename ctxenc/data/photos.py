@@ -29,9 +29,8 @@ TEST = ("chelsea.png", "coffee.png")  # whole photographs, of which no crop is t
 COUNTS = {"train": 1408, "validation": 256, "test": 512}  # crops: 22, 4 and 8 batches of 64
 
 SCALES = (1.5, 2.0, 3.0, 4.0)  # short side of the photograph, in crops: as much in view as in CIFAR
-LOGARITHMS = tuple(np.log([SCALES[0], SCALES[-1]]).tolist())
+EPOCH_SCALES = np.geomspace(SCALES[0], SCALES[-1], 16)  # of crops that are drawn every epoch
 FLATTEST = 30.0  # grey levels: crops with a smaller standard deviation (sky, skin) are left out
-TRIES = 100  # places that are drawn before a flat crop is taken
 SIZES = (16, 256)
 
 Crop = UInt8[np.ndarray, "size size 3"]
@@ -85,29 +84,12 @@ class EpochCrops:
         return len(self.of)
 
     def __getitem__(self, index: int) -> Crop:
-        random = np.random.default_rng([*self.epoch, index, 1])
-        image = shrunk(self.of.names[index % len(self.of.names)], self.image_size)
-        shorter = min(image.shape[:2])
-        for _ in range(TRIES):
-            scale = np.exp(random.uniform(*LOGARITHMS))
-            side = max(self.image_size, round(shorter / scale))
-            top, left = (random.integers(0, length - side + 1) for length in image.shape[:2])
-            region = image[top : top + side, left : left + side]
-            # Means of pixels differ no more than the pixels; rounded, by less than a level more.
-            if _deviation(region) >= FLATTEST - 1:
-                crop = self._resized(region)
-                if _deviation(crop) >= FLATTEST:
-                    return crop
-        return self._resized(region)
-
-    def _resized(self, region: Picture) -> Crop:
-        size = self.image_size, self.image_size
-        return np.asarray(cv2.resize(region, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _deviation(image: Picture) -> float:
-    """Grey levels, the mean over colours."""
-    return sum(cv2.meanStdDev(image)[1].ravel().tolist()) / 3  # ten times as fast as NumPy's
+        random, size = np.random.default_rng([*self.epoch, index, 1]), self.image_size
+        name = self.of.names[index % len(self.of.names)]
+        side, corners = places(name, size)[random.integers(len(EPOCH_SCALES))]
+        top, left = corners[random.integers(len(corners))].tolist()
+        region = shrunk(name, size)[top : top + side, left : left + side]
+        return np.asarray(cv2.resize(region, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def photos(*, image_size: int) -> Dataset:
@@ -135,8 +117,17 @@ def photograph(name: str) -> Picture:
 def shrunk(name: str, size: int) -> Picture:
     """A photograph no larger than crops of `size` pixels need, so that cutting them out is fast."""
     image = photograph(name)
-    factor = min(1.0, 2 * SCALES[-1] * size / min(image.shape[:2]))
+    factor = min(1.0, SCALES[-1] * size / min(image.shape[:2]))
     return np.asarray(cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA))
+
+
+@functools.lru_cache(maxsize=16)
+def places(name: str, size: int) -> list[tuple[int, Int[np.ndarray, "corners 2"]]]:
+    """For each of `EPOCH_SCALES`, the side of crops in the photograph, and where they may begin."""
+    image = shrunk(name, size)
+    sides = [max(size, round(min(image.shape[:2]) / scale)) for scale in EPOCH_SCALES]
+    tables, stride = _tables(image), max(1, size // 32)
+    return [(side, _corners(tables, side, stride)) for side in sides]
 
 
 def crops(image: Picture, size: int, count: int) -> list[Crop]:
@@ -150,24 +141,33 @@ def crops(image: Picture, size: int, count: int) -> list[Crop]:
         share = (count - len(chosen)) // (len(factors) - position)
         height, width = [max(size, round(side * factor)) for side in image.shape[:2]]
         scaled = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-        corners = _corners(scaled, size, share)
+        corners = _enough_corners(scaled, size, share)
         spread = np.linspace(0, len(corners) - 1, min(share, len(corners))).round().astype(int)
         chosen += [scaled[top : top + size, left : left + size] for top, left in corners[spread]]
     return chosen
 
 
-def _corners(image: Picture, size: int, count: int) -> Int[np.ndarray, "corners 2"]:
+def _enough_corners(image: Picture, size: int, count: int) -> Int[np.ndarray, "corners 2"]:
     """The top left corners of crops that are not flat, on a grid as coarse as gives `count`."""
-    # Every crop's standard deviation at once, from the sums over all rectangles at the top left.
-    sums, squares = [
-        table[size:, size:] - table[:-size, size:] - table[size:, :-size] + table[:-size, :-size]
-        for table in cv2.integral2(image, sdepth=cv2.CV_64F)
-    ]
-    variance = squares / size**2 - (sums / size**2) ** 2
-    shown = np.sqrt(variance.clip(0)).mean(axis=-1) >= FLATTEST
-    stride = size // 2
+    tables, stride = _tables(image), size // 2
     while True:
-        corners = np.argwhere(shown[::stride, ::stride]) * stride
+        corners = _corners(tables, size, stride)
         if len(corners) >= count or stride == 1:
             return corners
         stride //= 2
+
+
+def _tables(image: Picture) -> Sequence[np.ndarray]:
+    """Sums over all rectangles at the top left: of the levels, and of their squares."""
+    return cv2.integral2(image, sdepth=cv2.CV_64F)
+
+
+def _corners(tables: Sequence[np.ndarray], side: int, stride: int) -> Int[np.ndarray, "corners 2"]:
+    """Where, on a grid of `stride` pixels, crops of `side` pixels begin that are not flat."""
+    least, most = slice(None, -side, stride), slice(side, None, stride)
+    sums, squares = [
+        table[most, most] - table[least, most] - table[most, least] + table[least, least]
+        for table in tables
+    ]
+    variance = squares / side**2 - (sums / side**2) ** 2
+    return np.argwhere(np.sqrt(variance.clip(0)).mean(axis=-1) >= FLATTEST) * stride
