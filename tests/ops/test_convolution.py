@@ -325,6 +325,37 @@ def test_on_cpu_every_convolution_is_a_matrix_product(name, channels):
     assert " dot(" in compiled
 
 
+def multiplications(lowered):
+    """Those of a program's matrix products."""
+    shapes = re.findall(r"dot_general.* : \(tensor<(.*)>, tensor<(.*)>\) -> tensor<(.*)>", lowered)
+    assert shapes
+    counts = [
+        [np.prod([int(n) for n in re.findall(r"(\d+)x", of)]) for of in one] for one in shapes
+    ]
+    return sum(np.sqrt(a * b * c) for a, b, c in counts)  # of (n, k) and (k, m): n k m
+
+
+@pytest.mark.parametrize(
+    ("size", "window", "strides", "share"),
+    [
+        ((8, 8), (4, 4), (2, 2), 9 / 16),
+        ((16, 16), (3, 3), (1, 1), 16 / 36),
+        ((3, 3), (3, 3), (1, 1), 1),  # too small for it
+    ],
+)
+def test_winograd_saves_what_it_promises_in_both_directions(size, window, strides, share):
+    def run(x, kernel):
+        return PAIRS["conv"][0](x, kernel, strides, "SAME")
+
+    x, kernel = jnp.zeros((2, *size, 64)), jnp.zeros((*window, 64, 64))
+    outputs = 2 * size[0] * size[1] / strides[0] / strides[1]
+    each_tap = outputs * 64 * 64 * window[0] * window[1]
+    assert multiplications(jax.jit(run).lower(x, kernel).as_text()) == share * each_tap
+
+    gradients = jax.jit(lambda x, k: jax.grad(lambda *a: run(*a).sum(), (0, 1))(x, k))
+    assert multiplications(gradients.lower(x, kernel).as_text()) == 2 * share * each_tap
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
 def test_elsewhere_convolutions_stay_convolutions(name, platform):
