@@ -22,12 +22,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ctxenc.cli import line_of
 from ctxenc.errors import UserError
+from ctxenc.report import LOOK
 from ctxenc.window.masks import Masks
 from ctxenc.window.paint import Paint
 from ctxenc.window.runs import Runs
 
 HERE = Path(__file__).parent
-FILES = ("page.css", "page.js", "paint.js")
+FILES = {name: HERE / name for name in ("page.css", "page.js", "paint.js")} | {"look.css": LOOK}
 HOSTS = ["127.0.0.1", "localhost"]
 MOST_BYTES = 64 * 2**20  # of an upload
 # A run's card has styles of its own; it is escaped, and no script in it would run.
@@ -59,8 +60,8 @@ def application(folder: str, temporary: Path, data: Sequence[str] = ()) -> Starl
     runs, masks = Runs(folder), Masks(data)
     paint = Paint(temporary, runs)
     routes = [
-        Route("/", _file("page.html")),
-        *(Route(f"/{name}", _file(name)) for name in FILES),
+        Route("/", _file(HERE / "page.html")),
+        *(Route(f"/{name}", _file(path)) for name, path in FILES.items()),
         Route("/examples/{name}", _answer(paint.example)),
         Route("/photos", _taking(paint.upload), methods=["POST"]),
         Route("/photos/{photo}/masks", _taking(paint.mask), methods=["POST"]),
@@ -89,9 +90,9 @@ def server(made: Starlette) -> uvicorn.Server:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-def _file(name: str) -> Endpoint:
+def _file(path: Path) -> Endpoint:
     async def endpoint(_: Request) -> Response:
-        return FileResponse(HERE / name)
+        return FileResponse(path)
 
     return endpoint
 

@@ -28,6 +28,7 @@ from ctxenc.comparison.sections import Comparison
 from ctxenc.comparison.tables import Cell, Column, Table
 from ctxenc.errors import UserError, printable
 from ctxenc.metrics.registry import METRICS
+from ctxenc.report import LOOK
 from ctxenc.run_folder.files import write_text
 
 HERE = Path(__file__).parent  # of page.html, page.css and page.js
@@ -61,7 +62,8 @@ def html(comparison: Comparison, tables: Sequence[Table], place: Path | None) ->
     environment.filters |= {"breakable": _breakable, "uri": samples.uri}
     environment.globals |= {"columns": _columns, "groups": _groups, "whisker": _whisker}
     environment.globals |= {"attributes": _attributes, "small": samples.SMALL}
-    styles = [_packaged("dt_bundle.css"), (HERE / "page.css").read_text(encoding="utf-8")]
+    own = [path.read_text(encoding="utf-8") for path in (LOOK, HERE / "page.css")]
+    styles = [_packaged("dt_bundle.css"), *own]
     every = (*comparison.ranked, *comparison.unranked)
     shown = f"{len(every)} of " if len(every) < comparison.found else ""
     drawings = Drawing.of_all(comparison, {table.key: table for table in tables})
