@@ -7,6 +7,7 @@ depends on (seed, step) alone. Each of several processes decodes the rows that i
 
 import functools
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -112,6 +113,8 @@ class StreamedLoader:
         self._batches = batches
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-loader")
         self._coming = deque(self._thread.submit(next, batches) for _ in range(self.AHEAD))
+        # A run that has stopped does not wait for batches that nobody will have.
+        weakref.finalize(self, self._thread.shutdown, wait=False, cancel_futures=True)
 
     def next_batch(self, running: Any) -> Batch:
         """The next batch; where it is not there yet, `waited` grows once `running` is done."""

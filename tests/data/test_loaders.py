@@ -1,7 +1,9 @@
+import gc
 import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from unittest import mock
 
@@ -315,3 +317,24 @@ def test_each_of_two_processes_decodes_its_half_of_the_same_batch():
         for process in started:
             process.kill()
     assert ["same in two processes" in out for out, _ in ended] == [True, True], ended
+
+
+def test_what_nobody_will_have_is_not_decoded():
+    entered, go = threading.Semaphore(0), threading.Event()
+    decoded_so_far = []
+
+    def batches():
+        for number in range(10):
+            entered.release()
+            go.wait()
+            decoded_so_far.append(number)
+            yield number
+
+    loader = StreamedLoader(batches())
+    entered.acquire()  # the first is under way, others wait
+    thread = loader._thread
+    del loader
+    gc.collect()
+    go.set()
+    thread.shutdown(wait=True)
+    assert decoded_so_far == [0]
