@@ -31,6 +31,7 @@ COUNTS = {"train": 1408, "validation": 256, "test": 512}  # crops: 22, 4 and 8 b
 SCALES = (1.5, 2.0, 3.0, 4.0)  # short side of the photograph, in crops: as much in view as in CIFAR
 EPOCH_SCALES = np.geomspace(SCALES[0], SCALES[-1], 16)  # of crops that are drawn every epoch
 FLATTEST = 30.0  # grey levels: crops with a smaller standard deviation (sky, skin) are left out
+TRIES = 100  # places that are drawn before a crop is taken that is flat once it is smaller
 SIZES = (16, 256)
 
 Crop = UInt8[np.ndarray, "size size 3"]
@@ -86,10 +87,14 @@ class EpochCrops:
     def __getitem__(self, index: int) -> Crop:
         random, size = np.random.default_rng([*self.epoch, index, 1]), self.image_size
         name = self.of.names[index % len(self.of.names)]
-        side, corners = places(name, size)[random.integers(len(EPOCH_SCALES))]
-        top, left = corners[random.integers(len(corners))].tolist()
-        region = shrunk(name, size)[top : top + side, left : left + side]
-        return np.asarray(cv2.resize(region, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+        for _ in range(TRIES):
+            side, corners = places(name, size)[random.integers(len(EPOCH_SCALES))]
+            top, left = corners[random.integers(len(corners))].tolist()
+            region = shrunk(name, size)[top : top + side, left : left + side]
+            crop = cv2.resize(region, (size, size), interpolation=cv2.INTER_AREA)
+            if cv2.meanStdDev(crop)[1].mean() >= FLATTEST:
+                break
+        return np.asarray(crop, np.uint8)
 
 
 def photos(*, image_size: int) -> Dataset:
