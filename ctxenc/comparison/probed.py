@@ -32,7 +32,7 @@ class Probed:
     """One probe of a run: its `figures` compare with those of probes with the same `on`.
 
     `on` are the fingerprints of the training and test images, the cells that maps are averaged
-    over, and the stages that were asked for.
+    over, the stages that were asked for, and up to how many features these were joined, too.
     """
 
     on: tuple[str, ...]
@@ -66,7 +66,7 @@ def _probed(probe: Probe) -> Probed:
         metrics.get(key) or {} for key in ("dataset", "options", "checkpoint", "rows")
     )
     images = map(dataset.get, ("train_fingerprint", "test_fingerprint"))
-    on = tuple(map(str, (*images, *map(options.get, ("pool", "stages")))))
+    on = tuple(map(str, (*images, *map(options.get, ("pool", "stages", "joined")))))
     means = {
         f"{PREFIX}{method}": float(figure["mean"])
         for method, figure in (rows.get("model") or {}).items()
@@ -100,7 +100,7 @@ def notes(runs: Sequence["Record"]) -> list[str]:
     there = [run.probed for run in runs if run.probed is not None and run.probed.figures]
     if not there:
         return []
-    *_, pool, stages = there[0].on
+    *_, pool, stages, _ = there[0].on
     kinds = ", ".join(dict.fromkeys(probe.checkpoint for probe in there))
     count = "?" if (images := there[0].images) is None else f"{images:,}"
     what = f"{count} test images, {stages} stages pooled to {pool} × {pool}"

@@ -24,6 +24,8 @@ from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 
 POOL = 4  # cells a side
+JOINED = "joined"  # all stages' features side by side, as if of one more stage
+WIDEST_JOINED = 12_288  # features: a linear probe needs some 20 bytes of their number's square
 CHUNK = 2048  # images whose features are in memory as 32-bit floats at once
 LARGEST = float(np.finfo(np.float16).max)
 
@@ -110,28 +112,44 @@ class Standard(NamedTuple):
 
 @dataclass(frozen=True)
 class Features:
-    """One stage's features of a split's images, in their order."""
+    """A stage's features of a split's images, in their order; or several stages', side by side."""
 
-    array: Float16[np.ndarray, "images features"]
+    arrays: tuple[Float16[np.ndarray, "images _"], ...]
 
     def __len__(self) -> int:
-        return len(self.array)
+        return len(self.arrays[0])
+
+    @property
+    def width(self) -> int:
+        """How many features an image has."""
+        return sum(array.shape[1] for array in self.arrays)
 
     def chunks(self, standard: Standard) -> Iterator[Float[Array, "chunk features"]]:
         """All of them standardised, some at a time."""
-        for start in range(0, len(self), CHUNK):
-            yield _standardised(np.asarray(self.array[start : start + CHUNK]), *standard)
+        for chunk in self._chunks():
+            yield _standardised(chunk, *standard)
 
     def standard(self) -> Standard:
         """Their means and deviations."""
-        sums = np.zeros((2, self.array.shape[1]))
-        for start in range(0, len(self), CHUNK):
-            sums += jax.device_get(_moments(np.asarray(self.array[start : start + CHUNK])))
+        sums = np.zeros((2, self.width))
+        for chunk in self._chunks():
+            sums += jax.device_get(_moments(chunk))
         mean, square = sums / len(self)
         deviation = np.sqrt(np.maximum(square - mean**2, 0))
         alive = deviation > 1e-6 * np.abs(mean) + 1e-12
         scale = np.divide(1, deviation, where=alive, out=np.zeros_like(deviation))
         return Standard(mean.astype(np.float32), scale.astype(np.float32))
+
+    def _chunks(self) -> Iterator[Float16[np.ndarray, "chunk features"]]:
+        for start in range(0, len(self), CHUNK):
+            yield np.concatenate([array[start : start + CHUNK] for array in self.arrays], axis=1)
+
+
+def with_joined(stages: dict[str, Features]) -> dict[str, Features]:
+    """Several stages' features and, unless they are too many for a linear probe, all `JOINED`."""
+    together = Features(tuple(array for stage in stages.values() for array in stage.arrays))
+    joined = len(stages) > 1 and together.width <= WIDEST_JOINED and JOINED not in stages
+    return stages | ({JOINED: together} if joined else {})
 
 
 @jax.jit
@@ -174,7 +192,7 @@ def extract(
         for name, file in files.items():
             file.flush()
             width = pending[0][name].shape[1]
-            made[name] = Features(np.memmap(file, np.float16, "r", shape=(count, width)))
+            made[name] = Features((np.memmap(file, np.float16, "r", shape=(count, width)),))
     return made
 
 

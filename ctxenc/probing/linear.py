@@ -72,7 +72,7 @@ def fitted(
         classes: how many there are.
         penalties: λ.
     """
-    count, width = train.array.shape
+    count, width = len(train), train.width
     shares = np.bincount(numbers, minlength=classes) / count
     products = np.zeros((width, width), np.float32, order="F")
     aims = np.zeros((width, classes))

@@ -92,6 +92,7 @@ def probe(
         check_held_out(other.config.dataset, source)
         _encoder(other, other.variables, images, pool)
     options = {"stages": stages, "pool": pool, "beside": [str(run) for run in beside]}
+    options["joined"] = features.WIDEST_JOINED  # probes without it had no such stage
     name = name or own_name + _words(stages, pool) + which(trained, checkpoint, raw=raw)
     measured_on = {
         "name": name,
@@ -209,20 +210,22 @@ def _judged(
 
 def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) -> Judged:
     """Judge the features of every stage on validation images, and of the best on test images."""
-    seen = {
-        name: features.extract(
-            encoder,
-            getattr(images, name).images,
+
+    def extract(split: str, stages: Sequence[str] | None = None) -> dict[str, Features]:
+        found = features.extract(
+            encoder.only(stages),
+            getattr(images, split).images,
             images.batch_size,
-            functools.partial(progress, f"{what}: {name} features"),
+            functools.partial(progress, f"{what}: {split} features"),
         )
-        for name in ("train", "validation")
-    }
+        return features.with_joined(found)
+
+    seen = {split: extract(split) for split in ("train", "validation")}
     numbers, true, count = images.train.numbers, images.validation.numbers, len(images.classes)
     validation: dict[str, dict[str, float]] = {}
     standards, classifiers = {}, {}
-    for stage in encoder.stages:
-        train, held_out = seen["train"][stage], seen["validation"][stage]
+    for stage, train in seen["train"].items():
+        held_out = seen["validation"][stage]
         standard = standards[stage] = train.standard()
 
         def right(classifier: linear.Linear, held_out: Features = held_out) -> float:
@@ -231,19 +234,14 @@ def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) ->
         classifiers[stage], best = linear.chosen(train, standard, numbers, count, right)
         cosines, nearest = neighbours.nearest(train, held_out, standard)
         by_vote = _percent(neighbours.vote(cosines, numbers[nearest], count), true)
-        width = train.array.shape[1]
-        validation[stage] = {"features": width, "linear": best, "knn": by_vote}
+        validation[stage] = {"features": train.width, "linear": best, "knn": by_vote}
         progress(f"{what}: {stage} on validation", len(true), len(true))
     stage_of = {
         method: max((found[method], stage) for stage, found in reversed(validation.items()))[1]
         for method in ("linear", "knn")
     }
-    tested = features.extract(
-        encoder.only(tuple(dict.fromkeys(stage_of.values()))),
-        images.test.images,
-        images.batch_size,
-        functools.partial(progress, f"{what}: test features"),
-    )
+    needed = dict.fromkeys(stage_of.values())
+    tested = extract("test", None if features.JOINED in needed else tuple(needed))
     by_line, by_vote_of = stage_of["linear"], stage_of["knn"]
     cosines, nearest = neighbours.nearest(
         seen["train"][by_vote_of], tested[by_vote_of], standards[by_vote_of]

@@ -19,17 +19,33 @@ def drawn(count, width=12, classes=3, seed=0):
     numbers = rng.integers(0, classes, count)
     centres = np.random.default_rng(9).normal(0, 1.5, (classes, width))
     values = centres[numbers] + rng.normal(0, 2, (count, width)) + 3
-    return Features(values.astype(np.float16)), numbers
+    return Features((values.astype(np.float16),)), numbers
 
 
 def test_standardised_features_have_mean_0_and_variance_1_and_a_constant_one_is_0(monkeypatch):
     monkeypatch.setattr(features, "CHUNK", 64)
     array = RNG.normal(5, 3, (300, 4)).astype(np.float16)
     array[:, 2] = 7
-    made = Features(array)
+    made = Features((array,))
     found = np.concatenate(list(made.chunks(made.standard())))
     np.testing.assert_allclose(found.mean(0), 0, atol=1e-4)
     np.testing.assert_allclose(found.std(0), [1, 1, 0, 1], atol=1e-4)
+
+
+def test_joined_features_are_those_of_all_stages_side_by_side_unless_they_are_too_many(monkeypatch):
+    monkeypatch.setattr(features, "CHUNK", 70)
+    stages = {name: drawn(200, width, seed=width)[0] for name, width in {"a": 5, "b": 7}.items()}
+    found = features.with_joined(stages)
+    assert list(found) == ["a", "b", "joined"]
+    joined = found["joined"]
+    assert (len(joined), joined.width) == (200, 12)
+    parts = [np.concatenate(list(f.chunks(f.standard()))) for f in stages.values()]
+    whole = np.concatenate(list(joined.chunks(joined.standard())))
+    np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
+    one = {"a": stages["a"]}
+    assert features.with_joined(one) == one
+    monkeypatch.setattr(features, "WIDEST_JOINED", 11)
+    assert features.with_joined(stages) == stages
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 0.1, 10.0])
@@ -38,7 +54,7 @@ def test_ridge_is_scikit_learns(monkeypatch, penalty):
     (train, numbers), (other, _) = drawn(500), drawn(90, seed=1)
     standard = train.standard()
     (found,) = linear.fitted(train, standard, numbers, 3, [penalty])
-    x, unseen = ((f.array - standard.mean) * standard.scale for f in (train, other))
+    x, unseen = ((f.arrays[0] - standard.mean) * standard.scale for f in (train, other))
     theirs = Ridge(alpha=penalty * len(numbers)).fit(x, np.eye(3)[numbers])
     np.testing.assert_allclose(found.weights, theirs.coef_.T, atol=1e-4)
     np.testing.assert_allclose(found.intercept, theirs.intercept_, atol=1e-4)
@@ -62,7 +78,7 @@ def test_neighbours_vote_as_scikit_learns(monkeypatch, at_once):
     (train, numbers), (other, true) = drawn(400), drawn(150, seed=1)
     standard = train.standard()
     cosines, nearest = neighbours.nearest(train, other, standard)
-    x, unseen = ((f.array - standard.mean) * standard.scale for f in (train, other))
+    x, unseen = ((f.arrays[0] - standard.mean) * standard.scale for f in (train, other))
     theirs = KNeighborsClassifier(
         20, metric="cosine", weights=lambda distance: np.exp((1 - distance) / 0.07)
     ).fit(x, numbers)
@@ -97,7 +113,7 @@ def test_pixels_are_the_images_themselves_in_order_whatever_the_batch():
     array = RNG.integers(0, 256, (11, 8, 8, 3), np.uint8)
     found = features.extract(features.of_pixels(8), MemoryImages(array), 4, lambda *_: None)
     expected = array.reshape(11, -1) / 127.5 - 1
-    np.testing.assert_allclose(found["pixels"].array, expected, atol=1e-3)
+    np.testing.assert_allclose(found["pixels"].arrays[0], expected, atol=1e-3)
 
 
 def test_an_unknown_stage_is_refused_with_those_that_there_are():

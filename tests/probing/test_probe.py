@@ -75,13 +75,15 @@ def test_a_planted_signal_is_found_in_features_and_not_where_there_is_none(sweep
     assert rows["random"]["linear"]["mean"] > 60
     for figure in (rows["model"]["linear"], rows["model"]["knn"]):
         assert figure["low"] < figure["mean"] < figure["high"] or figure["mean"] == 100
-        assert figure["stage"] in ("conv1", "conv2")
+        assert figure["stage"] in ("conv1", "conv2", "joined")
     none = probing.probe(sweep / "0", [f"dataset._target_={HERE}.noise"])
     figure = none.metrics["rows"]["model"]["linear"]
     assert figure["low"] < 100 / 3 < figure["high"]
 
 
 def test_the_stage_is_chosen_on_validation_images_alone(metrics):
+    assert list(metrics["stages"]["model"]) == ["conv1", "conv2", "joined"]
+    assert list(metrics["stages"]["pixels"]) == ["pixels"]
     for row, stages in metrics["stages"].items():
         for method in ("linear", "knn"):
             best = max(stage[method] for stage in stages.values())
@@ -200,6 +202,18 @@ def test_figures_of_unlike_stages_are_not_put_in_one_column(sweep, out):
     assert "No probe figures: 1 probed on other images or stages than the rest." in text
     probed = [record.probed.on[3] for record in records.load([sweep])]
     assert probed == ["all", "all", "conv1"]
+
+
+def test_a_probe_of_before_stages_were_joined_is_done_anew_and_is_not_put_beside_others(sweep, out):
+    for seed in (1, 2):
+        earlier = probing.probe(sweep / str(seed), keep=lambda probe: True)
+    options = {k: v for k, v in earlier.metrics["options"].items() if k != "joined"}
+    changed = earlier.metrics | {"options": options}
+    (earlier.path / "metrics.json").write_text(json.dumps(changed))
+    text = printed("compare", sweep, "--group-by", "none")
+    assert "No probe figures: 1 probed on other images or stages than the rest." in text
+    again = probing.probe(sweep / "2", keep=lambda probe: True)
+    assert again.metrics["options"] != options
 
 
 def test_another_runs_encoder_stands_beside(sweep):
