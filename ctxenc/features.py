@@ -94,17 +94,16 @@ def _sown(model: Model, variables: Variables, images: Images, *, train: bool) ->
     mutable = [STAGES, "batch_stats"] if train else [STAGES]
     with model.products():
         _, updated = model.generator.apply(variables, images, train=train, mutable=mutable)
-    found = sown(model, updated, images)
+    found = sown(model, updated)
     return found, updated.get("batch_stats", variables.get("batch_stats", {}))
 
 
-def sown(model: Model, updated: Mapping[str, Any], images: Array) -> Maps:
+def sown(model: Model, updated: Mapping[str, Any]) -> Maps:
     """The maps that the generator has sown in a pass over some images, first to last.
 
     Args:
         model: whose generator it is.
         updated: the collections that the pass was to change.
-        images: what they are of; only their number matters.
 
     Raises:
         UserError: the generator names no stages.
@@ -114,8 +113,7 @@ def sown(model: Model, updated: Mapping[str, Any], images: Array) -> Maps:
             f"{type(model.generator).__name__}: names no stages; expected a generator that calls "
             'self.sow("stages", NAME, maps) after each stage of its encoder (ctxenc.models)'
         )
-    # Of twice as many images, where each is seen mirrored too, the first half are the images.
-    return {name: maps[: images.shape[0]] for name, maps in found.items()}
+    return found
 
 
 def _named(collection: Mapping[str, Any]) -> Iterator[tuple[str, Array]]:

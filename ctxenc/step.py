@@ -94,7 +94,7 @@ def objectives(
         logged["seam_loss"] = seam
 
     if loss.label is not None and model.label_head is not None:
-        *_, last_stage = features.sown(model, encoded, images).values()
+        *_, last_stage = features.sown(model, encoded).values()
         logits: Any = model.label_head.apply({"params": params.head}, last_stage, train=True)
         label = _scalar("label", loss.label, logits, labels)
         loss_g = loss_g + hyper["lambda_label"] * label

@@ -40,9 +40,9 @@ def test_stages_are_named_first_to_last_and_halve_the_image(overrides, names):
     assert found["conv2"].shape == (3, 4, 4, 8)
 
 
-@pytest.mark.slow
 def test_alexnets_stages_are_called_as_in_caffe():
-    model, variables = made("model=alexnet", "predict=image", "image_size=99")
+    small = "model.generator.widths=[4,4,4,4,4]", "model.generator.decoder_widths=[4,4,4,4]"
+    model, variables = made("model=alexnet", "predict=image", "image_size=99", *small)
     names = features.names(model, variables, 99)
     assert names == ("pool1", "pool2", "conv3", "conv4", "pool5")
 

@@ -130,7 +130,8 @@ class Generator(EncoderDecoder):
                 options do not fit together.
         """
         self._check((x.shape[1], x.shape[2]))
-        if train or not self.self_ensemble:
+        only_stages = self.is_mutable_collection(STAGES)  # what is asked for them needs no ensemble
+        if train or only_stages or not self.self_ensemble:
             return self._predict(x, train)
         both = self._predict(jnp.concatenate([x, x[:, :, ::-1]]), train)
         as_it_is, mirrored = jnp.split(both, 2)

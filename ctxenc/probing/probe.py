@@ -232,12 +232,14 @@ def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) ->
             return _percent(classifier.predict(held_out), true)
 
         classifiers[stage], best = linear.chosen(train, standard, numbers, count, right)
-        cosines, nearest = neighbours.nearest(train, held_out, standard)
-        by_vote = _percent(neighbours.vote(cosines, numbers[nearest], count), true)
-        validation[stage] = {"features": train.width, "linear": best, "knn": by_vote}
+        validation[stage] = {"features": train.width, "linear": best}
+        if stage != features.JOINED:  # it would take as long as all stages, for a point at most
+            cosines, nearest = neighbours.nearest(train, held_out, standard)
+            by_vote = _percent(neighbours.vote(cosines, numbers[nearest], count), true)
+            validation[stage]["knn"] = by_vote
         progress(f"{what}: {stage} on validation", len(true), len(true))
     stage_of = {
-        method: max((found[method], stage) for stage, found in reversed(validation.items()))[1]
+        method: max((of[method], stage) for stage, of in validation.items() if method in of)[1]
         for method in ("linear", "knn")
     }
     needed = dict.fromkeys(stage_of.values())

@@ -105,6 +105,8 @@ def _cell(figure: Figure | None) -> str:
 
 
 def _number(head: str, stage: Mapping[str, float]) -> str:
+    if head not in stage:
+        return ""
     return f"{stage[head]:,.0f}" if head == "features" else f"{stage[head]:.1f}"
 
 
