@@ -18,6 +18,9 @@ from hypothesis import Phase, settings
 
 from ctxenc import runtime
 
+# XLA compiles in two thirds of the time; the programs that tests start have what users have.
+jax.config.update("jax_disable_most_optimizations", True)
+
 # The same examples every time, so that a change is never judged by luck; no long shrinking.
 settings.register_profile(
     "steady", derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate)

@@ -1,6 +1,5 @@
 """Masks, losses and networks in every combination: each builds and trains for two steps."""
 
-import functools
 import itertools
 
 import jax
@@ -74,8 +73,7 @@ def two_steps(config):
     rates = hyper(lambda_adv=0.1, lambda_seam=0.1, lambda_r1=0.1, lambda_label=0.1)
     labels = jnp.array([0, 2]) if classes else None
 
-    # One program, not optimized: most of the time would be LLVM's.
-    @functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    @jax.jit
     def run(images, key):
         def one(state, _):
             return step.train_step.__wrapped__(model, state, images, rates, key, labels)

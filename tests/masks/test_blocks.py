@@ -7,9 +7,7 @@ import pytest
 from ctxenc.masks import areas, blocks
 
 
-@functools.partial(
-    jax.jit, static_argnums=(0, 1, 2), compiler_options={"xla_backend_optimization_level": 0}
-)
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def draw(number, size, shares, key):
     """As boxes of a quarter of the image's sides, without the channel axis."""
     options = {"min_area": shares[0], "max_area": shares[1], "min_side": 0.25, "max_side": 0.25}

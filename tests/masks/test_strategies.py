@@ -22,7 +22,6 @@ BOUNDS = {
     "segments": (0.1, 0.25),
 }
 SIZES = {(33, 20): 64, (227, 227): 4}  # (height, width): masks a batch
-FAST = {"xla_backend_optimization_level": 0}  # compiled in a third of the time
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +52,7 @@ each = pytest.mark.parametrize(
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_every_mask_has_an_area_within_bounds(strategy, shares, size):
     batch = SIZES[size]
-    draw = jax.jit(lambda key: strategy(key, batch, *size), compiler_options=FAST)
+    draw = jax.jit(lambda key: strategy(key, batch, *size))
     found = [np.asarray(draw(jax.random.key(seed))) for seed in range(16)]
     masks_ = np.concatenate(found)
     assert masks_.shape == (16 * batch, *size, 1)
@@ -68,9 +67,7 @@ def test_every_mask_has_an_area_within_bounds(strategy, shares, size):
 
 @each
 def test_frozen_masks_depend_on_the_index_alone(strategy, shares):
-    frozen = jax.jit(
-        functools.partial(masks.frozen, strategy, height=16, width=16), compiler_options=FAST
-    )
+    frozen = jax.jit(functools.partial(masks.frozen, strategy, height=16, width=16))
     together, apart = frozen(jnp.arange(40)), frozen(jnp.array([31, 7, 2]))
     np.testing.assert_array_equal(together[jnp.array([31, 7, 2])], apart)
     least, most = areas.bounds(*shares, 16, 16)

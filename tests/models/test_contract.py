@@ -32,7 +32,7 @@ def test_bfloat16_computes_what_float32_does_and_keeps_its_variables(network, si
     like = jax.eval_shape(partial(network.init, train=True), jax.random.key(0), x)
     drawn = jax.tree.map(lambda leaf: rng.uniform(0.1, 0.3, leaf.shape).astype(np.float32), like)
 
-    @partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
+    @jax.jit
     def run(variables, x):
         apply = {"train": True, "mutable": ["batch_stats"]}
         y32, _ = network.apply(variables, x, **apply)

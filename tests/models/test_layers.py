@@ -14,8 +14,6 @@ from ctxenc.models.paper import PaperDiscriminator
 from ctxenc.ops import LAYOUT
 from tests.models.counting import count_parameters
 
-QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
-
 
 def normal(*shape):
     return jnp.asarray(np.random.default_rng(0).normal(size=shape), jnp.float32)
@@ -38,7 +36,7 @@ def test_spectral_norm_divides_by_the_largest_singular_value():
     }
     network = PaperDiscriminator(widths=(2,), batch_norm=False, spectral_norm=True)
 
-    @partial(jax.jit, static_argnames="train", compiler_options=QUICK_TO_COMPILE)
+    @partial(jax.jit, static_argnames="train")
     def run(variables, x, train):
         return network.apply(variables, x, train=train, mutable=["batch_stats"])
 
@@ -109,7 +107,7 @@ def test_resize_conv_is_a_repetition_and_a_convolution():
     x, kernel = rng.normal(size=(2, 3, 4, 5)), rng.normal(size=(3, 3, 5, 6))
     variables = {"params": {"kernel": jnp.float32(kernel), "bias": jnp.arange(6.0)}}
 
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    @jax.jit
     def run(x, variables):
         large = x.repeat(2, axis=1).repeat(2, axis=2)
         kernel, bias = variables["params"]["kernel"], variables["params"]["bias"]

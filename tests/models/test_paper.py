@@ -12,7 +12,6 @@ from tests.models.counting import count_parameters
 
 KEY = jax.random.key(0)
 SMALL = {"widths": (3, 4), "decoder_widths": (5, 4), "bottleneck": 6}
-QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
 
 # Weights of a 4×4 kernel from a to b channels; gain, bias, mean and variance of a normalisation.
 KERNEL, NORM = 16, 4
@@ -71,7 +70,7 @@ def test_no_convolution_has_a_bias_and_the_first_no_normalisation():
     ],
 )
 def test_gains_start_as_the_authors_do(network):
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    @jax.jit
     def gains(x):
         params = network.init(KEY, x, train=True)["params"]
         return [p["BatchNorm_0"]["scale"] for n, p in params.items() if n.startswith("Batch")]

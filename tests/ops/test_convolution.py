@@ -15,7 +15,6 @@ from ctxenc import ops
 from ctxenc.ops import LAYOUT, bfloat16
 
 # Most of the time here goes into compiling, so LLVM is told not to optimize.
-QUICK_TO_COMPILE = {"xla_backend_optimization_level": 0}
 PAIRS = {
     "conv": tuple(
         partial(f, dimension_numbers=LAYOUT)
@@ -51,7 +50,7 @@ def normal(seed, shape, dtype=jnp.float32):
 
 
 def outputs_and_gradients(function, x, kernel):
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    @jax.jit
     def run(x, kernel):
         y, vjp = jax.vjp(function, x, kernel)
         return y, *vjp(normal(2, y.shape, y.dtype))
@@ -157,7 +156,7 @@ def test_a_kernel_over_the_whole_map_agrees_with_lax(name, size):
 def test_alexnets_strides_agree_with_lax(name, size, window, stride, padding):
     x, kernel = normal(0, (2, size, size, 3)), normal(1, (window, window, 3, 4))
 
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    @jax.jit
     def both(x, kernel):
         return [(f(x, kernel, (stride, stride), padding),) for f in PAIRS[name]]
 
@@ -190,7 +189,7 @@ def test_flaxs_convolution_is_the_same_with_ours(shape, options):
     theirs = nn.Conv(6, **options)
     ours = theirs.clone(conv_general_dilated=ops.conv_general_dilated)
 
-    @partial(jax.jit, compiler_options=QUICK_TO_COMPILE)
+    @jax.jit
     def run(x):
         variables = theirs.init(jax.random.key(1), x)
         return [(layer.apply(variables, x),) for layer in (ours, theirs)]
