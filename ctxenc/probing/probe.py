@@ -2,44 +2,27 @@
 
 import functools
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from ctxenc.errors import UserError, warned
 from ctxenc.evaluation.evaluate import Progress, check_name
 from ctxenc.evaluation.load import check_held_out, which
 from ctxenc.metrics import bootstrap
-from ctxenc.probing import controls, features, labelled, linear, neighbours, pictures
+from ctxenc.probing import controls, features, labelled, pictures
 from ctxenc.probing import finetune as finetuning
-from ctxenc.probing.features import Encoder, Features
+from ctxenc.probing.features import Encoder
 from ctxenc.probing.finetune import share
 from ctxenc.probing.folder import Probe
+from ctxenc.probing.judged import Judged, judged, percent
 from ctxenc.probing.labelled import Labelled
 from ctxenc.state import Variables
 from ctxenc.trained import TrainedModel
 
 OWN, RANDOM = "this encoder", "random weights"  # what the progress says
-Classes = Int[np.ndarray, " images"]
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How the features of one encoder were judged.
-
-    `validation` has by stage what share of the validation images a classifier of its features has
-    right, in per cent; `chosen` by method the stage that is best by it; `predicted` by method the
-    classes of the test images by that stage. `nearest` are the training images that are nearest to
-    each test image.
-    """
-
-    validation: dict[str, dict[str, float]]
-    chosen: dict[str, dict[str, Any]]
-    predicted: dict[str, Classes]
-    nearest: Int[np.ndarray, "images k"]
 
 
 def probe(
@@ -202,65 +185,16 @@ def _judged(
         told = functools.partial(progress, f"{network.title}: {100 * part:g} % of the labels")
         tuned = finetuning.tuned(model, variables, images, part, seed, told)
         on_validation = tuned.predict(images.validation.images, images.batch_size)
-        right = _percent(on_validation, images.validation.numbers)
+        right = percent(on_validation, images.validation.numbers)
         found.chosen[_method(part)] = {"validation": right}
         found.predicted[_method(part)] = tuned.predict(images.test.images, images.batch_size)
     return found
 
 
-def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) -> Judged:
-    """Judge the features of every stage on validation images, and of the best on test images."""
-
-    def extract(split: str, stages: Sequence[str] | None = None) -> dict[str, Features]:
-        found = features.extract(
-            encoder.only(stages),
-            getattr(images, split).images,
-            images.batch_size,
-            functools.partial(progress, f"{what}: {split} features"),
-        )
-        return features.with_joined(found)
-
-    seen = {split: extract(split) for split in ("train", "validation")}
-    numbers, true, count = images.train.numbers, images.validation.numbers, len(images.classes)
-    validation: dict[str, dict[str, float]] = {}
-    standards, classifiers = {}, {}
-    for stage, train in seen["train"].items():
-        held_out = seen["validation"][stage]
-        standard = standards[stage] = train.standard()
-
-        def right(classifier: linear.Linear, held_out: Features = held_out) -> float:
-            return _percent(classifier.predict(held_out), true)
-
-        classifiers[stage], best = linear.chosen(train, standard, numbers, count, right)
-        validation[stage] = {"features": train.width, "linear": best}
-        if stage != features.JOINED:  # it would take as long as all stages, for a point at most
-            cosines, nearest = neighbours.nearest(train, held_out, standard)
-            by_vote = _percent(neighbours.vote(cosines, numbers[nearest], count), true)
-            validation[stage]["knn"] = by_vote
-        progress(f"{what}: {stage} on validation", len(true), len(true))
-    stage_of = {
-        method: max((of[method], stage) for stage, of in validation.items() if method in of)[1]
-        for method in ("linear", "knn")
-    }
-    needed = dict.fromkeys(stage_of.values())
-    tested = extract("test", None if features.JOINED in needed else tuple(needed))
-    by_line, by_vote_of = stage_of["linear"], stage_of["knn"]
-    cosines, nearest = neighbours.nearest(
-        seen["train"][by_vote_of], tested[by_vote_of], standards[by_vote_of]
-    )
-    chosen = {m: {"stage": s, "validation": validation[s][m]} for m, s in stage_of.items()}
-    chosen["linear"]["penalty"] = classifiers[by_line].penalty
-    predicted = {
-        "linear": classifiers[by_line].predict(tested[by_line]),
-        "knn": neighbours.vote(cosines, numbers[nearest], count),
-    }
-    return Judged(validation, chosen, predicted, nearest)
-
-
 def _save_pictures(probe: Probe, model: Judged, images: Labelled) -> None:
     titles = {
         method: f"{title} at {model.chosen[method]['stage']}, "
-        f"{_percent(model.predicted[method], images.test.numbers):.1f} % of "
+        f"{percent(model.predicted[method], images.test.numbers):.1f} % of "
         f"{len(images.test.images):,} test images right"
         for method, title in (("linear", "linear probe"), ("knn", "k-NN"))
     }
@@ -269,10 +203,6 @@ def _save_pictures(probe: Probe, model: Judged, images: Labelled) -> None:
     pictures.save_neighbours(
         probe.neighbours, model.nearest, images, f"nearest training images: {titles['knn']}"
     )
-
-
-def _percent(predicted: Classes, true: Classes) -> float:
-    return 100 * float((predicted == true).mean())
 
 
 @functools.lru_cache(maxsize=2)
