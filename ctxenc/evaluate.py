@@ -21,7 +21,7 @@ folder with the figures: metrics.json, per_image.csv and grid.png.
   %(prog)s RUN                          as the run was trained
   %(prog)s RUN mask=random              holes elsewhere
   %(prog)s RUN dataset=folder dataset.path=DIR     other images
-  %(prog)s SWEEP                        each of its runs that has not been yet"""
+  %(prog)s SWEEP                        each of its runs not yet evaluated"""
 
 
 def parser() -> argparse.ArgumentParser:

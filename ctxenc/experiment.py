@@ -1,9 +1,9 @@
 """One run, from a checked configuration to its last checkpoint: the file to read first.
 
 `Experiment.of` makes everything ready and refuses what cannot run, before a folder is made.
-`train` builds or restores the state, and then each step is: a batch, a step, a line of figures, and
-where they are due a grid of samples and a validation with a checkpoint. The test split is not
-touched: it is for `ctxenc.evaluate`.
+`train` builds or restores the state; then each step takes a batch and updates the networks and,
+where they are due, writes a line of figures, saves a grid of samples, or validates and saves a
+checkpoint. The test split is not touched: it is for `ctxenc.evaluate`.
 """
 
 import functools
@@ -96,7 +96,7 @@ class Experiment:
 
     @functools.cached_property
     def labels(self) -> tuple[Labels, Labels] | tuple[None, None]:
-        """Those of the training and of the validation images; None where no loss is of them."""
+        """Those of the training and of the validation images; None where no loss term uses them."""
         if self.model.label_head is None:
             return None, None
         of = f"loss.label with the data set {self.dataset.name}"
@@ -121,8 +121,8 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
     Raises:
         UserError: a missing or damaged checkpoint, changed data, a loss that is not finite,
             another process at work in the folder.
-        Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint; with all steps taken where
-            it was asked for during the last one, and then the run is finished.
+        Interrupted: stopped by Ctrl-C or SIGTERM, after a checkpoint. A run that is told to stop
+            during its last step is finished first.
     """
     config, intervals = experiment.config, experiment.intervals
     bar = Bar(
@@ -295,9 +295,9 @@ def data_of(experiment: Experiment, run: Run) -> dict[str, Any]:
 def continue_files(
     experiment: Experiment, run: Run, start: int, changed: DictConfig | None
 ) -> None:
-    """Leave out the lines after `start`, and those that only the shorter run would have written."""
+    """Drop the lines after `start`, and those written only because a shorter run ended there."""
     if changed is not None:
-        run.write_config(changed)  # first: a run killed in between keeps the lines of its end
+        run.write_config(changed)  # first: a run killed before the next line keeps its last lines
     if start < experiment.intervals.total_steps:  # a run that begins anew may have lines, too
         planned = experiment.intervals.planned
         run.keep_metrics(lambda line: line["step"] <= start and planned(line))
@@ -312,7 +312,7 @@ def validate(
 ) -> dict[str, float]:
     """The metrics; of an averaged generator, those of the raw weights beside them.
 
-    Of a label head, with the images' `labels`, how many of these it finds.
+    With a label head, also the share of the images' `labels` that it finds.
     """
     figures = metrics.summary(validation.generator(state.evaluated, fill_value))
     if model.averaged:
@@ -329,7 +329,7 @@ def validate(
 def baseline_figures(
     dataset: Dataset, model: Model, batch_size: int, sharding: NamedSharding
 ) -> dict[str, Any]:
-    """The validation metrics of the quick fills; `images` says of how many of the first, if so.
+    """The validation metrics of the quick fills; `images`: of the first so many, where not of all.
 
     Where nothing is hidden there is nothing to fill.
     """

@@ -19,7 +19,7 @@ from ctxenc.masks.boxes import band
 Images = Float[Array, "batch height width 3"]
 Window = Float[Array, "batch window_height window_width 3"]
 
-SAMPLE = 64  # test masks by which it is decided what a strategy's masks are like
+SAMPLE = 64  # masks, drawn to find out what shapes a strategy's masks have
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Prediction:
         window: What the generator predicts.
         whole: Whether that is the whole image; else it is a box around the missing pixels.
         band: How wide the box's visible edge is, on all four sides.
-        box: The hole, where every mask has one of this size; None where shapes are arbitrary.
+        box: The hole with its visible edge, where every mask is a box of this size; else None.
         discriminator_input: What the discriminator sees: the ``prediction`` as it is, the
-            ``composite`` (the whole image, filled), or the ``hole`` alone.
+            ``composite`` (the whole image, filled), or the `box` alone (``hole``).
         mask_channel: Whether the generator is given the mask as a fourth channel.
         hides: Whether missing pixels are hidden from the generator; where each mask covers all of
             its image, nothing is: an autoencoder.
@@ -118,7 +118,7 @@ def chosen(
     for name, value in (("predict", predict), ("discriminator_input", discriminator_input)):
         if whole and value == "hole":
             raise UserError(
-                f"{name}=hole: must not be, as the mask covers all of every image: there is no hole"
+                f"{name}=hole: expected another; the mask covers every image, so there is no hole"
             )
     boxes = not whole and _are_boxes(drawn, hole)
     if predict == "hole" or discriminator_input == "hole":
@@ -161,7 +161,7 @@ def _check_boxes(boxes: bool, prediction: Prediction) -> None:
 
 
 def _drawn(mask: MaskStrategy, size: int) -> Bool[np.ndarray, "n height width"]:
-    """Some test masks, and of a mixture as many of each part, whose weight may be small."""
+    """Some masks, and of a mixture as many of each part, whose weight may be small."""
     drawn = masks.frozen(mask, jnp.arange(SAMPLE), size, size)
     if drawn.shape != (SAMPLE, size, size, 1):
         raise UserError(
@@ -179,8 +179,8 @@ def _cover_everything(drawn: Bool[np.ndarray, "n height width"]) -> bool:
         return True
     if missing.min() == 0 or missing.max() == 1:
         raise UserError(
-            f"mask: {100 * missing.min():g} to {100 * missing.max():g} % of an image are missing; "
-            "expected masks that leave some of every image missing and some visible, or mask=whole"
+            f"mask: hides {100 * missing.min():g} to {100 * missing.max():g} % of an image; "
+            "expected masks that hide some of every image and leave some visible, or mask=whole"
         )
     return False
 

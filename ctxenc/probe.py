@@ -24,7 +24,7 @@ per_image.csv, confusion.png and neighbours.png.
   %(prog)s RUN                             on the images that it was trained on
   %(prog)s RUN dataset=folder dataset.path=DIR      one subfolder a class
   %(prog)s RUN --finetune --labels 0.1     and all weights, with 10 %% of the labels
-  %(prog)s SWEEP                           each of its runs that has not been yet"""
+  %(prog)s SWEEP                           each of its runs not yet probed"""
 
 
 def parser() -> argparse.ArgumentParser:

@@ -204,7 +204,15 @@ def train_step(
     if head is not None and head_ema is not None:
         head_ema = _averaged(head_ema, head.variables, hyper["ema_decay"], state.step)
     logged["steps"] = jnp.ones(())
-    return TrainState(state.step + 1, generator, discriminator, ema, head, head_ema), logged
+    after = state.replace(
+        step=state.step + 1,
+        generator=generator,
+        discriminator=discriminator,
+        ema=ema,
+        head=head,
+        head_ema=head_ema,
+    )
+    return after, logged
 
 
 @functools.partial(
@@ -254,8 +262,9 @@ def init(
         jax.tree.map(jnp.copy, of.variables) if model.averaged and of is not None else None
         for of in (generator, head)
     ]
+    ema, head_ema = averages
     step = jnp.zeros((), jnp.int32)
-    return TrainState(step, generator, discriminator, averages[0], head, averages[1])
+    return TrainState(step, generator, discriminator, ema, head, head_ema)
 
 
 @jax.jit
@@ -278,7 +287,7 @@ def fill(
     mask: masks.Mask,
     fill_value: Float[Array, " 3"],
 ) -> Pixels:
-    """The composites of images in [-1, 1]: their own pixels, and the generator's in the hole.
+    """The composites, in [-1, 1]: each image's own pixels, and the generator's in the hole.
 
     BatchNorm uses its running statistics, so an image's fill does not depend on its batch.
     """
@@ -286,7 +295,7 @@ def fill(
     given = geometry.generator_input(real, mask, fill_value)
     with model.products():
         predicted: Any = model.generator.apply(generator, given, train=False)
-    # Over the masked image: were a missing pixel outside of the window, it would show as missing.
+    # Onto the masked image: a missing pixel outside of the window would show the fill value.
     composite = geometry.composite(masks.apply(real, mask, fill_value), predicted, mask)
     return jnp.where(mask > 0, composite, real)
 

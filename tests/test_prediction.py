@@ -124,7 +124,7 @@ def chosen_for(*shares):
     [((0.5, 1), "50 to 100"), ((0, 0.5), "0 to 50"), ((0, 1), "0 to 100"), ((0,), "0 to 0")],
 )
 def test_masks_that_cover_all_or_nothing_of_some_images_are_refused(shares, found):
-    with pytest.raises(UserError, match=f"^mask: {found} % of an image are missing") as raised:
+    with pytest.raises(UserError, match=f"^mask: hides {found} % of an image; expected") as raised:
         chosen_for(*shares)
     assert "\n" not in str(raised.value)
 

@@ -197,7 +197,7 @@ ONLY_D = "init_from_parts=[discriminator]"
 BAD = {
     ("/nowhere",): r"init_from=/nowhere: /nowhere: not a run folder",
     ("nowhere,0-x=1",): r"init_from=\S+/nowhere,0-x=1: .*not a run folder",
-    ("{}@999",): r"@999: \S+: no whole checkpoint here; saved steps: \[.*20, 24\]",
+    ("{}@999",): r"@999: \S+: no whole checkpoint of step 999 here; saved steps: \[.*20, 24\]",
     ("{}@best",): r"@best: .*not a run folder",
     ("",): r"init_from=: empty; expected a folder",
     ("{}", "init_from_parts=[]"): r"init_from_parts=\[\]: expected \[generator\], \[discrim",

@@ -154,7 +154,7 @@ def _rows(
         side = next(iter(own.values()))[0]
         row: Row = {"run": Cell.of(names[setting]), "baseline": Cell.of(names[first])}
         row["evaluation"] = Cell.of(side.evaluation.name)
-        row["images"] = Cell(f"{side.images or 0:.0f}", side.images)
+        row["images"] = Cell(f"{side.images or 0:,.0f}", side.images)
         shared = len(own.keys() & baseline.keys())
         row["n"] = Cell(str(shared), shared)
         for metric, difference in differences.items():
@@ -212,8 +212,8 @@ def _note(evaluations: str, images: str, seeds: bool, by_image: bool) -> str:
         )
     over = "seeds and images" if by_image else "seeds"
     return (
-        f"{begin}, and over the n seeds that both have. Of {bootstrap.FEWEST_SEEDS} or more, with "
-        f"a {level} interval over {over}; fewer do not tell. ≈: zero is inside."
+        f"{begin}, and over the n seeds that both have; with {bootstrap.FEWEST_SEEDS} or more, "
+        f"with a {level} interval over {over}. ≈: zero is inside."
     )
 
 

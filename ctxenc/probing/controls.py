@@ -20,8 +20,8 @@ def random_weights(
 ) -> Variables:
     """The weights that a run of this seed began with, once BatchNorm knows the images.
 
-    Its running statistics are of `ADAPTING` batches of the training images: fresh ones, which are
-    for maps of mean 0 and variance 1, would make a weaker control than there is.
+    Its running statistics are of `ADAPTING` batches of the training images: with fresh
+    ones, which assume maps of mean 0 and variance 1, the control would be unfairly weak.
     """
     variables = step.init(model, jax.random.key(seed), image_size).generator.variables
     rng = np.random.default_rng(seed)

@@ -25,7 +25,7 @@ from ctxenc.state import Model, Variables
 
 POOL = 4  # cells a side
 JOINED = "joined"  # all stages' features side by side, as if of one more stage
-WIDEST_JOINED = 12_288  # features: a linear probe needs some 20 bytes of their number's square
+WIDEST_JOINED = 12_288  # features n: a linear probe needs some 20 n² bytes
 CHUNK = 2048  # images whose features are in memory as 32-bit floats at once
 LARGEST = float(np.finfo(np.float16).max)
 

@@ -71,7 +71,7 @@ def share(text: str) -> float:
 def subset(
     numbers: Int[np.ndarray, " images"], fraction: float, seed: int
 ) -> Int[np.ndarray, " subset"]:
-    """The images whose labels are given: of each class the share, and one or more."""
+    """The images whose labels are given: that share of each class, and at least one."""
     rng, chosen = np.random.default_rng(seed), []
     for number in np.unique(numbers):
         of_class = rng.permutation(np.flatnonzero(numbers == number))
@@ -94,7 +94,7 @@ def tuned(
         variables: the generator's.
         images: to train on.
         fraction: of the training images, whose labels are given.
-        seed: decides which, and on the order and changes of the images.
+        seed: chooses the images, their order and their augmentation.
         progress: told how many images have been seen.
     """
     stage = features.names(model, variables, images.image_size)[-1]

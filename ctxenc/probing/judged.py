@@ -52,10 +52,10 @@ def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) ->
         held_out = seen["validation"][stage]
         standard = standards[stage] = train.standard()
 
-        def right(classifier: linear.Linear, held_out: Features = held_out) -> float:
+        def accuracy(classifier: linear.Linear, held_out: Features = held_out) -> float:
             return percent(classifier.predict(held_out), true)
 
-        classifiers[stage], best = linear.chosen(train, standard, numbers, count, right)
+        classifiers[stage], best = linear.chosen(train, standard, numbers, count, accuracy)
         validation[stage] = {"features": train.width, "linear": best}
         if stage != features.JOINED:  # it would take as long as all stages, for a point at most
             cosines, nearest = neighbours.nearest(train, held_out, standard)

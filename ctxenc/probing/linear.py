@@ -39,15 +39,15 @@ def chosen(
     standard: Standard,
     numbers: Int[np.ndarray, " images"],
     classes: int,
-    right: Callable[[Linear], float],
+    accuracy: Callable[[Linear], float],
 ) -> tuple[Linear, float]:
-    """The classifier with the penalty that is best by `right`, its share of validation images.
+    """The classifier whose penalty has the highest validation `accuracy`, and that, in per cent.
 
     Penalties are tried from the least on, until one is clearly `WORSE` than the best so far.
     """
     best = None
     for linear in fitted(train, standard, numbers, classes):
-        share = right(linear)
+        share = accuracy(linear)
         if best is None or share > best[1]:
             best = linear, share
         elif share < best[1] - WORSE:

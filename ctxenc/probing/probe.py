@@ -1,4 +1,4 @@
-"""A probe: a trained encoder's features judged by simple classifiers, beside what costs nothing."""
+"""A probe: what simple classifiers make of an encoder's features, beside untrained baselines."""
 
 import functools
 from collections.abc import Callable, Hashable, Sequence
@@ -51,7 +51,7 @@ def probe(
         stages: ``all``, or names with commas between.
         pool: over how many cells a side maps are averaged.
         checkpoint: ``best``, ``latest`` or the number of a saved step.
-        raw: the weights as the last step left them, also where an average was kept.
+        raw: the weights as that step left them, even where an average was kept.
         name: of the probe; None: the dataset, and what else was overridden.
         finetune: with which shares of the training images' labels all weights are trained, too.
         beside: other runs whose encoders are judged likewise.

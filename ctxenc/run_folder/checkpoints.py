@@ -1,10 +1,10 @@
 """Orbax behind one small interface: the latest states of a run, and the best.
 
-A checkpoint has items by purpose, so that who reads one does not depend on the others: `generator`
-(its variables and their average) is all that evaluating, filling and exporting read; `training`
-(step, optimizers, discriminator) is what resuming needs beside it, and `head` a label head, where
-there is one; `sums` are the running sums of logged figures. Each has a checksum of its bits, since
-Orbax reads flipped ones without complaint.
+A checkpoint has items by purpose, so that code that reads one does not depend on the others:
+`generator` (its variables and their average) is all that evaluating, filling and exporting read;
+`training` (step, optimizers, discriminator) is what resuming needs beside it, and `head` a label
+head, where there is one; `sums` are the running sums of logged figures. Each has a checksum of its
+bits, since Orbax reads flipped ones without complaint.
 """
 
 import logging
@@ -90,7 +90,7 @@ class Checkpoints:
         if step in self._saved:
             return
         if step in self._manager.all_steps():
-            raise UserError(f"{self._folder / str(step)}: already there, and of another run")
+            raise UserError(f"{self._folder / str(step)}: already there, saved by another run")
         items = {"generator": _generator_item(state), "training": _training_item(state)}
         if state.head is not None:
             items["head"] = _head_item(state)
@@ -134,10 +134,10 @@ def saved_steps(folder: Path) -> list[int]:
 
 
 def best_step(folder: Path) -> int | None:
-    """The saved step with the best validation; None where none came before a save."""
+    """The saved step with the best validation; None where no saved one was validated."""
     scores = {step: _score(folder / str(step)) for step in saved_steps(folder)}
-    tested = [(score, step) for step, score in scores.items() if score is not None]
-    return max(tested)[1] if tested else None
+    validated = [(score, step) for step, score in scores.items() if score is not None]
+    return max(validated)[1] if validated else None
 
 
 def restore(folder: Path, template: TrainState, step: int | None = None) -> TrainState:
@@ -232,7 +232,8 @@ def _restored(folder: Path, step: int | None, item: str, template: PyTree) -> An
     folder, steps = folder.absolute(), saved_steps(folder)
     step = steps[-1] if step is None and steps else step
     if step is None or step not in steps:
-        raise UserError(f"{folder}: no whole checkpoint here; saved steps: {steps or 'none'}")
+        of = "" if step is None else f" of step {step}"
+        raise UserError(f"{folder}: no whole checkpoint{of} here; saved steps: {steps or 'none'}")
     at = folder / str(step)
     _score(at)
     abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, template)
@@ -250,7 +251,7 @@ def _restored(folder: Path, step: int | None, item: str, template: PyTree) -> An
 
 
 def _score(checkpoint: Path) -> float | None:
-    """What the validation before a checkpoint was saved counts for; None without one."""
+    """The score of the validation that a checkpoint was saved with; None without one."""
     file = checkpoint / "metrics" / "metrics"
     try:
         files.check_regular(checkpoint)
