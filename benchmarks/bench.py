@@ -109,7 +109,9 @@ def draw(lines: list[dict[str, Any]]) -> None:
         return
     columns = 3
     rows = -(-len(names) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(12, 1.9 * rows), squeeze=False)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(12, 1.9 * rows), squeeze=False, layout="constrained"
+    )
     for name, axis in zip(names, axes.flat, strict=False):
         values = [line["figures"].get(name, float("nan")) for line in lines]
         axis.plot(range(len(lines)), values, marker="o", markersize=3)
@@ -119,7 +121,6 @@ def draw(lines: list[dict[str, Any]]) -> None:
     for axis in list(axes.flat)[len(names) :]:
         axis.remove()
     figure.suptitle(lines[-1]["processor"], fontsize=9)
-    figure.tight_layout()
     figure.savefig(PLOT, dpi=110)
 
 

@@ -23,7 +23,7 @@ from ctxenc.errors import UserError
 from ctxenc.losses import Adversarial, Loss
 from ctxenc.models.label_head import LabelHead
 from ctxenc.models.residual import ResidualGenerator
-from ctxenc.ops.bfloat16 import has_matrix_units
+from ctxenc.ops.bfloat16 import has_bfloat16_products
 from ctxenc.parallel import devices
 from ctxenc.prediction import chosen
 from ctxenc.state import Model
@@ -68,13 +68,13 @@ def model(config: Config, classes: int = 0) -> Model:
 def precision(config: Config) -> str:
     """The configuration's; for ``auto`` the one that this machine is faster with.
 
-    That is bfloat16 where there are matrix units for it: a TPU's, a GPU's from NVIDIA's Ampere on,
-    a CPU's AMX.
+    That is bfloat16 where there are instructions for its products: a TPU's, a GPU's from NVIDIA's
+    Ampere on, a CPU's AMX or AVX-512 BF16.
     """
     if config.precision != "auto":
         return config.precision
     if jax.default_backend() == "cpu":
-        fast = has_matrix_units()
+        fast = has_bfloat16_products()
     else:
         capability = getattr(jax.devices()[0], "compute_capability", "")  # "8.0"; AMD's is a name
         fast = not capability[:1].isdigit() or float(capability) >= 8

@@ -221,7 +221,7 @@ class Config:
         Role.STATIC,
         "precision of the networks' arithmetic; parameters, statistics and losses are float32, and "
         "on CPU all but the operands of the convolutions' products; auto is bfloat16 where the "
-        "processor has matrix units for it, and the run's configuration says which it was",
+        "processor has instructions for it, and the run's configuration says which it was",
         one_of=("float32", "bfloat16", "auto"),
     )
     flip: bool = key(True, Role.STATIC, "flip training images left to right at random")

@@ -1,10 +1,10 @@
 """Products of float32 matrices whose operands are rounded to bfloat16, with their gradients.
 
-XLA reaches a CPU's matrix units (Intel's AMX) where both operands are bfloat16, the result is
-float32, and the first operand's rows, along which is summed, are contiguous in memory. JAX's own
-gradients of such a product multiply a float32 matrix, and for the weights' sum along columns, which
-takes several times as long; so they are written out here. A CPU without these units multiplies the
-same rounded numbers as float32.
+XLA reaches a CPU's instructions for them (Intel's AMX, AVX-512's of Intel and AMD) where both
+operands are bfloat16, the result is float32, and the first operand's rows, along which is summed,
+are contiguous in memory. JAX's own gradients of such a product multiply a float32 matrix, and for
+the weights' sum along columns, which takes several times as long; so they are written out here. A
+CPU without such instructions multiplies the same rounded numbers as float32.
 """
 
 from functools import cache, partial
@@ -20,14 +20,15 @@ Matrix = Float[Array, "_ _"]
 
 
 @cache
-def has_matrix_units() -> bool:
-    """Whether this machine's CPU has matrix units for bfloat16 that XLA uses."""
+def has_bfloat16_products() -> bool:
+    """Whether this machine's CPU has instructions for products of bfloat16 that XLA uses."""
     known = Path("/proc/cpuinfo")  # Linux has it
-    return known.exists() and "amx_bf16" in known.read_text(errors="replace")
+    flags = known.read_text(errors="replace").split() if known.exists() else ()
+    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 def _rounded(x: Matrix) -> Matrix:
-    if has_matrix_units():
+    if has_bfloat16_products():
         return x.astype(jnp.bfloat16)
     # Not by converting there and back, which XLA leaves out.
     return lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
@@ -63,7 +64,7 @@ product.defvjp(_product_forward, _product_backward)
 def _outer(a: Matrix, b: Matrix) -> Matrix:
     """`a.T @ b`."""
     rows = _rounded(a).T
-    if has_matrix_units():
+    if has_bfloat16_products():
         # Else XLA takes `a` as it lies for its transpose, and sums along columns.
         rows = with_layout_constraint(rows, Layout((0, 1)))
     return _sum(rows, b, 0)

@@ -286,7 +286,7 @@ def test_auto_is_the_precision_that_the_machine_is_faster_with(
     device = SimpleNamespace(**({"compute_capability": units} if platform == "gpu" else {}))
     monkeypatch.setattr(jax, "default_backend", lambda: platform)
     monkeypatch.setattr(jax, "devices", lambda: [device])
-    monkeypatch.setattr(build, "has_matrix_units", lambda: units)
+    monkeypatch.setattr(build, "has_bfloat16_products", lambda: units)
     config = check(compose(["precision=auto"]))
     assert build.precision(config) == expected
     build._model.cache_clear()  # which knows one platform a process
@@ -296,7 +296,7 @@ def test_auto_is_the_precision_that_the_machine_is_faster_with(
 
 
 def test_a_run_says_which_precision_auto_was(monkeypatch):
-    monkeypatch.setattr(build, "has_matrix_units", lambda: True)
+    monkeypatch.setattr(build, "has_bfloat16_products", lambda: True)
     composed = compose([*TINY, "precision=auto"])
     launch.prepare(composed)
     assert composed.precision == "bfloat16"

@@ -255,7 +255,7 @@ def gradients_twice(function, x, kernel, strides):
 @pytest.mark.parametrize("strides", [(2, 2), (1, 1)], ids=str)  # with Winograd's products, without
 @pytest.mark.parametrize("units", [True, False])
 def test_bfloat16_products_are_as_exact_as_bfloat16_operands(name, strides, units, monkeypatch):
-    monkeypatch.setattr(bfloat16, "has_matrix_units", lambda: units)
+    monkeypatch.setattr(bfloat16, "has_bfloat16_products", lambda: units)
     x, kernel = normal(0, (3, 4, 8, 32)), 0.05 * normal(1, (4, 4, 32, 32))
     function, reference = PAIRS[name]
     exact = gradients_twice(reference, x, kernel, strides)
@@ -267,8 +267,10 @@ def test_bfloat16_products_are_as_exact_as_bfloat16_operands(name, strides, unit
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_matrix_units_get_bfloat16_operands_and_float32_sums_in_all_gradients(name, monkeypatch):
-    monkeypatch.setattr(bfloat16, "has_matrix_units", lambda: True)
+def test_a_cpu_that_multiplies_bfloat16_gets_such_operands_and_float32_sums_in_all_gradients(
+    name, monkeypatch
+):
+    monkeypatch.setattr(bfloat16, "has_bfloat16_products", lambda: True)
     function = PAIRS[name][0]
     shapes = jnp.zeros((2, 8, 8, 64)), jnp.zeros((4, 4, 64, 32))
     with jax.default_matmul_precision("bfloat16"):
@@ -280,17 +282,36 @@ def test_matrix_units_get_bfloat16_operands_and_float32_sums_in_all_gradients(na
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_without_matrix_units_the_products_are_of_the_same_rounded_numbers(name, monkeypatch):
+def test_on_any_other_the_products_are_of_the_same_rounded_numbers(name, monkeypatch):
     x, kernel = normal(0, (3, 4, 8, 32)), normal(1, (4, 4, 32, 32))
     found = []
     for units in (True, False):
-        monkeypatch.setattr(bfloat16, "has_matrix_units", lambda units=units: units)
+        monkeypatch.setattr(bfloat16, "has_bfloat16_products", lambda units=units: units)
         with jax.default_matmul_precision("bfloat16"):
             # A function of its own, so that neither finds the other's trace.
             found.append(
                 outputs_and_gradients(lambda *a: PAIRS[name][0](*a, (2, 2), "SAME"), x, kernel)
             )
     assert_agree(*found, 1e-5)
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("flags : avx2 fma", False),
+        ("flags : avx512f avx512_bf16 fma", True),
+        ("flags : amx_bf16 amx_tile", True),
+        (None, False),
+    ],
+)
+def test_a_cpu_says_by_its_flags_whether_it_multiplies_bfloat16(
+    flags, expected, tmp_path, monkeypatch
+):
+    file = tmp_path / "cpuinfo"
+    if flags is not None:
+        file.write_text(flags)
+    monkeypatch.setattr(bfloat16, "Path", lambda _: file)
+    assert bfloat16.has_bfloat16_products.__wrapped__() == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
