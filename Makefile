@@ -31,7 +31,7 @@ test: .venv/installed-test
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: .venv/installed-test
-	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
+	JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -n auto -m slow $(ARGS)
 
 test-launchers: .venv/installed-launchers
 	$(BIN)/python -m pytest -rs tests/sweeps/test_launchers.py tests/tracking $(ARGS)

@@ -115,10 +115,13 @@ def chosen(
     hole = Prediction(box, False, band(overlap, *box), box, discriminator_input, mask_channel)
     drawn = _drawn(mask, size)
     whole = _cover_everything(drawn)
-    for name, value in (("predict", predict), ("discriminator_input", discriminator_input)):
+    for name, value, others in (
+        ("predict", predict, "image"),
+        ("discriminator_input", discriminator_input, "prediction or composite"),
+    ):
         if whole and value == "hole":
             raise UserError(
-                f"{name}=hole: expected another; the mask covers every image, so there is no hole"
+                f"{name}=hole: expected {others}, as the mask covers every image: there is no hole"
             )
     boxes = not whole and _are_boxes(drawn, hole)
     if predict == "hole" or discriminator_input == "hole":

@@ -132,10 +132,10 @@ def test_every_combination_trains(mask, loss, model, label_maps):
             "lambda_rec=0 lambda_adv=0: nothing is left to learn from",
         ),
         (["mask=whole"], "model=residual: adds to what it is given"),
-        (["mask=whole", "predict=hole"], "predict=hole: expected another; the mask covers"),
+        (["mask=whole", "predict=hole"], "predict=hole: expected image, as the mask covers every"),
         (
             ["mask=whole", "discriminator_input=hole", "model=cifar"],
-            "discriminator_input=hole: expected another; the mask covers",
+            "discriminator_input=hole: expected prediction or composite, as the mask covers every",
         ),
         (["mask=whole", "model=cifar", "overlap=0.1"], r"overlap=0\.1: must be 0"),
         ([*RARE, "+mask@mask.parts.all=whole", "+mask.weights.all=0.1"], "mask: .* to 100 % of"),

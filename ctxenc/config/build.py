@@ -66,7 +66,7 @@ def model(config: Config, classes: int = 0) -> Model:
 
 
 def precision(config: Config) -> str:
-    """The configuration's; for ``auto`` the one that this machine is faster with.
+    """The configuration's; for ``auto`` the one that is faster here for large networks.
 
     That is bfloat16 where there are instructions for its products: a TPU's, a GPU's from NVIDIA's
     Ampere on, a CPU's AMX or AVX-512 BF16.

@@ -21,9 +21,9 @@ class Judged:
     """How the features of one encoder were judged.
 
     `validation` has by stage what share of the validation images a classifier of its features has
-    right, in per cent; `chosen` by method the stage that is best by it; `predicted` by method the
-    classes of the test images by that stage. `nearest` are the training images that are nearest to
-    each test image.
+    right, in per cent (of joined stages, the linear one alone); `chosen` by method the stage that
+    is best by it; `predicted` by method the classes of the test images by that stage. `nearest` are
+    the training images that are nearest to each test image.
     """
 
     validation: dict[str, dict[str, float]]
