@@ -11,19 +11,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gpu_sweep import QUICK, branch
-from jax import lax
+from gpu_sweep import QUICK
 from models import MODELS, SIZES
 
 from ctxenc import step
 from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
+from ctxenc.ops.platforms import written_for
 
 try:
     import torch
@@ -191,7 +190,7 @@ def operations(model: str, batch: int, precision: str, tiny: bool) -> float:
     over the fills, and nothing else, is there twice; of a program for a GPU XLA counts nothing.
     """
     with (
-        mock.patch.object(lax, "platform_dependent", branch(False)),
+        written_for("cuda"),
         jax.default_device(jax.devices("cpu")[0]),
     ):
         one, *given = a_step(model, batch, precision, tiny)

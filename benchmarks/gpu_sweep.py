@@ -17,18 +17,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from models import AS_TORCHS
 
 from ctxenc import step
 from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
+from ctxenc.ops.platforms import written_for
 from ctxenc.runtime import keep_memory
 
 Line = dict[str, Any]
@@ -45,15 +44,6 @@ QUICK: dict[str, Any] = {
 }  # of --tiny, whose time would be LLVM's
 
 
-def branch(ours: bool) -> Callable[..., Any]:
-    """In place of `lax.platform_dependent`: always our products, or always what a GPU is given."""
-
-    def chosen(*operands: Any, cpu: Any, default: Any, cuda: Any = None) -> Any:
-        return (cpu if ours else cuda or default)(*operands)
-
-    return chosen
-
-
 def jobs_at_once(
     batch: int, jobs: Sequence[int], overrides: Sequence[str], tiny: bool = False
 ) -> Iterator[Line]:
@@ -63,17 +53,16 @@ def jobs_at_once(
     numbers = build.hyperparameters(config, np.ones(3, np.float32), 1000)
     pixels = np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
     images, key = jnp.asarray(pixels), jax.random.key(0)
-    ways = ("cudnn", False), ("products", True)
+    ways = ("cudnn", "cuda"), ("products", "cpu")
     states = [step.init(model, key, size) for _ in range(max(jobs))]
     weights = [numbers | {"lambda_adv": jnp.float32(1e-3 * k)} for k in range(max(jobs))]
     options = QUICK if tiny else None
     given, pool = (images, key), ThreadPoolExecutor(8)
     compiled = {}
-    for name, ours in ways:
-        # Functions of their own, so that no trace is shared between the two ways to convolve.
+    for name, platform in ways:
         one: Any = functools.partial(step.train_step.__wrapped__, model)  # type: ignore[attr-defined]
         many = jax.vmap(one, in_axes=(0, None, 0, None))
-        with mock.patch.object(lax, "platform_dependent", branch(ours)):
+        with written_for(platform):
             traced = {0: jax.jit(one, donate_argnums=0).lower(states[0], images, weights[0], key)}
             for count in jobs:
                 both = stacked(states[:count]), stacked(weights[:count])

@@ -12,20 +12,17 @@ last line printed is one JSON object.
 """
 
 import argparse
-import contextlib
 import functools
 import json
 import statistics
 import time
 from collections.abc import Callable
-from unittest import mock
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import torch
 import torch_gan
-from jax import lax
 from models import MODELS, SIZES
 from rich.console import Console
 from rich.table import Table
@@ -36,6 +33,7 @@ from ctxenc import step
 from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.config.compose import compose
+from ctxenc.ops.platforms import written_for
 from ctxenc.runtime import keep_memory
 
 Step = Callable[[], object]
@@ -51,11 +49,6 @@ def images(model: str, batch: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
 
 
-def elsewhere(*operands: jax.Array, default: Callable[..., jax.Array], **_: object) -> jax.Array:
-    """In place of `lax.platform_dependent`: what a TPU computes, `lax`'s convolutions."""
-    return default(*operands)
-
-
 def ours(model: str, batch: int, precision: str, *, plain: bool) -> Step:
     """A function that takes one step, with our convolutions or with plain `lax` ones."""
     config = check(compose([*MODELS[model], f"batch_size={batch}", f"precision={precision}"]))
@@ -63,11 +56,8 @@ def ours(model: str, batch: int, precision: str, *, plain: bool) -> Step:
     hyper = build.hyperparameters(config, np.ones(3, np.float32), 1000)
     key, pixels = jax.random.key(0), jnp.asarray(images(model, batch))
     state = step.init(built, key, SIZES[model])
-    # A function of its own, so that no trace is shared between the two ways to convolve.
     one = functools.partial(step.train_step.__wrapped__, built)  # type: ignore[attr-defined]
-    with contextlib.ExitStack() as patches:
-        if plain:
-            patches.enter_context(mock.patch.object(lax, "platform_dependent", elsewhere))
+    with written_for("tpu" if plain else None):  # a TPU's convolutions are `lax`'s
         program = jax.jit(one, donate_argnums=0).lower(state, pixels, hyper, key).compile()
     holder = [state]
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ctxenc import export, features, launch, masks, step
-from ctxenc.exporting import example, export_generator
+from ctxenc.exporting import example, export_encoder, export_generator
 from ctxenc.trained import TrainedModel
 from tests.tiny import TINY
 
@@ -77,6 +77,20 @@ def test_it_fills_without_ctxenc_what_ctxenc_fills(run, exported, tmp_path):
     np.testing.assert_allclose(found["filled"], own, atol=1e-5)
     np.testing.assert_allclose(found["single"], own[:1], atol=1e-5)
     np.testing.assert_array_equal(found["box"], mask[:1])
+
+
+@pytest.mark.parametrize("program", ["generator", "encoder"])
+def test_each_platform_is_given_the_convolutions_that_are_fast_there(
+    program, run, exported, tmp_path
+):
+    if program == "encoder":
+        exported = tmp_path / "encoder"
+        export_encoder(TrainedModel.load(run), exported)
+    written = (exported / f"{program}.stablehlo").read_bytes()
+    text = jax.export.deserialize(bytearray(written)).mlir_module()
+    assert "_platform_index" in text
+    for operation in ("stablehlo.dot_general", "stablehlo.convolution"):  # a CPU's, and a GPU's
+        assert operation in text
 
 
 def test_the_contract_describes_the_arrays_and_the_files(run, exported):

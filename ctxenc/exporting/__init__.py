@@ -6,6 +6,7 @@ TPU; the weights are beside it and are its first argument.
 
 import hashlib
 import json
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,13 +22,13 @@ from jaxtyping import Array, Float, UInt8
 from ctxenc import features, masks, step
 from ctxenc.errors import UserError
 from ctxenc.inpainting.crops import ModelWindow
+from ctxenc.ops.platforms import EVERY, written_for
 from ctxenc.trained import TrainedModel
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 # Products in bfloat16 say on CPU how a matrix lies in memory (`ops.bfloat16`): a call that XLA
 # itself resolves, and that JAX's list of those that outlive a version lacks.
 LAYOUT = export.DisabledSafetyCheck.custom_call("LayoutConstraint")
-OPTIONS: dict[str, Any] = {"platforms": PLATFORMS, "disabled_checks": [LAYOUT]}
 PROGRAM, WEIGHTS, CONTRACT = "generator.stablehlo", "weights.npz", "contract.json"
 ENCODER = "encoder.stablehlo"
 
@@ -91,7 +92,8 @@ def export_encoder(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         return {name: found.astype(jnp.float32) for name, found in maps.items()}
 
     (batch,) = export.symbolic_shape("batch")
-    exported = export.export(jax.jit(program), **OPTIONS)(
+    exported = _exported(
+        program,
         {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()},
         jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
     )
@@ -139,11 +141,19 @@ def _program(trained: TrainedModel, weights: Weights) -> export.Exported:
         return step.fill(model, variables, images, mask, fill_value)
 
     (batch,) = export.symbolic_shape("batch")
-    return export.export(jax.jit(fill), **OPTIONS)(
+    return _exported(
+        fill,
         {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()},
         jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
         jax.ShapeDtypeStruct((batch, size, size, 1), jnp.float32),
     )
+
+
+def _exported(function: Callable[..., Any], *shapes: Any) -> export.Exported:
+    """The function's program, for each of `PLATFORMS` as it is fast there."""
+    with written_for(EVERY):
+        exported = export.export(jax.jit(function), platforms=PLATFORMS, disabled_checks=[LAYOUT])
+        return exported(*shapes)
 
 
 def _contract(trained: TrainedModel, weights: Weights, folder: Path) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 On a TPU convolutions are `lax`'s own. On CPU, where XLA's are several times slower than its matrix
 products, they become matrix products, in `matmul`; on a GPU `cudnn` puts them so that XLA finds the
-right kernels. The choice is made when a program is lowered for its platform, so checkpoints and
-code move freely between platforms.
+right kernels. `platforms` chooses, when a program is traced; checkpoints and code move freely
+between platforms.
 On CPU, under ``jax.default_matmul_precision("bfloat16")``, the products' operands are rounded.
 """
 
@@ -15,6 +15,7 @@ from jax import lax
 from jaxtyping import Array, Float
 
 from ctxenc.ops import cudnn, matmul
+from ctxenc.ops.platforms import fastest
 from ctxenc.ops.sums import over_pixels, to_pixels
 
 __all__ = [
@@ -81,7 +82,7 @@ def conv_general_dilated(
     options: Any = {"strides": window_strides, "pads": padding, "groups": feature_group_count}
     products = partial(matmul.conv, **options)
     on_gpu = partial(cudnn.conv, **options, precision=precision)
-    return lax.platform_dependent(lhs, rhs, cpu=products, cuda=on_gpu, default=otherwise)
+    return fastest(lhs, rhs, cpu=products, cuda=on_gpu, default=otherwise)
 
 
 def conv_transpose(
@@ -110,7 +111,7 @@ def conv_transpose(
     otherwise = partial(
         lax.conv_transpose, strides=strides, padding=padding, dimension_numbers=LAYOUT
     )
-    return lax.platform_dependent(lhs, rhs, cpu=products, cuda=on_gpu, default=otherwise)
+    return fastest(lhs, rhs, cpu=products, cuda=on_gpu, default=otherwise)
 
 
 def _transpose_pads(window: int, stride: int, padding: str) -> tuple[int, int]:

@@ -13,8 +13,9 @@ the pixels of the one that is left.
 from math import prod
 
 import jax.numpy as jnp
-from jax import lax
 from jaxtyping import Array, Float
+
+from ctxenc.ops.platforms import fastest
 
 
 def over_pixels(x: Float[Array, "batch *pixels channels"]) -> Float[Array, " channels"]:
@@ -28,7 +29,7 @@ def over_pixels(x: Float[Array, "batch *pixels channels"]) -> Float[Array, " cha
     def otherwise(x: Array) -> Array:
         return x.sum(tuple(range(x.ndim - 1)))
 
-    return lax.platform_dependent(x, cpu=product, default=otherwise)
+    return fastest(x, cpu=product, default=otherwise)
 
 
 def to_pixels(
@@ -45,4 +46,4 @@ def to_pixels(
     def otherwise(vector: Array) -> Array:
         return jnp.broadcast_to(vector, shape)
 
-    return lax.platform_dependent(vector, cpu=product, default=otherwise)
+    return fastest(vector, cpu=product, default=otherwise)

@@ -1,6 +1,5 @@
 import re
 from functools import partial
-from unittest import mock
 
 import flax.linen as nn
 import jax
@@ -13,6 +12,7 @@ from jax import lax
 
 from ctxenc import ops
 from ctxenc.ops import LAYOUT, bfloat16
+from ctxenc.ops.platforms import EVERY, written_for
 
 # Most of the time here goes into compiling, so LLVM is told not to optimize.
 PAIRS = {
@@ -31,11 +31,8 @@ NAMES = sorted(PAIRS)
 def on_a_gpu(function):
     """What `ops` would compute there, computed here."""
 
-    def chosen(*operands, cpu, cuda, default):
-        return cuda(*operands)
-
     def called(*args, **options):
-        with mock.patch.object(lax, "platform_dependent", chosen):
+        with written_for("cuda"):
             return function(*args, **options)
 
     return called
@@ -378,9 +375,11 @@ def test_winograd_saves_what_it_promises_in_both_directions(size, window, stride
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])
-def test_elsewhere_convolutions_stay_convolutions(name, platform):
+@pytest.mark.parametrize("way", [None, EVERY])
+def test_elsewhere_convolutions_stay_convolutions(name, platform, way):
     shapes = jnp.zeros((2, 8, 8, 64)), jnp.zeros((4, 4, 64, 32))
-    traced = gradient_of_sum(PAIRS[name][0]).trace(*shapes)
+    with written_for(way or platform):
+        traced = gradient_of_sum(PAIRS[name][0]).trace(*shapes)
     text = traced.lower(lowering_platforms=(platform,)).as_text()
     assert text.count("stablehlo.convolution") == 3  # itself and two gradients
     assert "stablehlo.dot_general" not in text

@@ -1,21 +1,18 @@
 """Sums over pixels as products, which a CPU is given, and as sums, which all others are."""
 
-from unittest import mock
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax import lax
 
 from ctxenc.ops import over_pixels, to_pixels
+from ctxenc.ops.platforms import written_for
 
 
-@pytest.fixture(params=["cpu", "elsewhere"])
-def _platform(request, monkeypatch):
-    if request.param == "elsewhere":
-        chosen = mock.Mock(side_effect=lambda operand, *, cpu, default: default(operand))
-        monkeypatch.setattr(lax, "platform_dependent", chosen)
+@pytest.fixture(params=["cpu", "cuda"])
+def _platform(request):
+    with written_for(request.param):
+        yield
 
 
 @pytest.mark.usefixtures("_platform")
