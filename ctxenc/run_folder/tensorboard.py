@@ -56,12 +56,14 @@ class TensorBoard(Tracker):
         known = (bool, int, float, str)
         config = {n: v if isinstance(v, known) else str(v) for n, v in self._config.items()}
         *described, success = hparams(config, summary)
-        if summary:
-            ended = [success] if state == "finished" else []
-            self._write(int(summary["step"]), *described, _scalars(summary), *ended)
-        if self._file is not None:
-            with naming(self._folder):
-                self._file.close()
+        try:
+            if summary:
+                ended = [success] if state == "finished" else []
+                self._write(int(summary["step"]), *described, _scalars(summary), *ended)
+        finally:  # also where the disk is full: Python would try again when it collects the file
+            if self._file is not None:
+                with naming(self._folder):
+                    self._file.close()
 
     def _write(self, step: int, *summaries: Any) -> None:
         from tensorboardX.proto.event_pb2 import Event, SessionLog

@@ -1,6 +1,8 @@
 """TensorBoard's files of a whole run, read back."""
 
+import shutil
 import struct
+import sys
 
 import pytest
 import yaml
@@ -8,6 +10,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.plugin_hparams_pb2 import HParamsPluginData
 
 from ctxenc import launch
+from ctxenc.run_folder.tensorboard import TensorBoard
 from tests.tiny import TINY
 
 
@@ -91,3 +94,18 @@ def test_it_has_the_hyperparameters_with_the_summary(run):
             assert at == 5
             assert found.simple_value == pytest.approx(value)
     assert described("session_end_info").HasField("session_end_info")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/dev/full")
+def test_a_full_disk_leaves_no_file_that_python_closes_later(run, tmp_path):
+    writer = TensorBoard()
+    own = launch.Run(shutil.copytree(run.path, tmp_path / "run"))
+    writer.begin(own, {"seed": 7}, 5, None)
+    writer._file._writer.close()
+    writer._file._writer = full = open("/dev/full", "wb")  # noqa: PTH123, SIM115
+    for _ in range(2):  # it may have room again, so a later figure is tried
+        with pytest.raises(OSError, match="No space left"):
+            writer.figures(6, {"psnr_db": 20.0})
+    with pytest.raises(OSError, match="No space left"):
+        writer.end("finished", {"step": 6})
+    assert full.closed
