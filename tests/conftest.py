@@ -16,13 +16,9 @@ import numpy as np
 import pytest
 from hypothesis import Phase, settings
 
-from ctxenc import runtime
+from tests import compiling
 
-# XLA compiles in two thirds of the time. What users have, the programs have that tests start, tests
-# on a GPU, the slow tests (Makefile), and all where this variable is 0.
-UNOPTIMIZED = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-if os.environ["JAX_PLATFORMS"] == "cpu" and UNOPTIMIZED not in os.environ:
-    jax.config.update(UNOPTIMIZED.lower(), True)
+compiling.be_quick()
 
 # The same examples every time, so that a change is never judged by luck; no long shrinking.
 settings.register_profile(
@@ -33,7 +29,7 @@ settings.load_profile("steady")
 
 @pytest.fixture(scope="session", autouse=True)
 def _keep_programs():
-    runtime.keep_programs()
+    compiling.keep_programs()
 
 
 @pytest.fixture(scope="session", autouse=True)

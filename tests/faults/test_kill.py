@@ -3,7 +3,6 @@
 import functools
 import itertools
 import json
-import os
 import random
 import sys
 import time
@@ -14,6 +13,7 @@ from subprocess import PIPE, Popen
 import pytest
 
 from ctxenc import launch
+from tests import compiling
 from tests.faults.ends import assert_same, saved
 from tests.faults.programs import SHORT, start, wait_until
 
@@ -120,10 +120,7 @@ def test_runs_killed_at_forty_file_operations_end_to_the_bit(tmp_path):
 
 def test_a_run_killed_once_ends_to_the_bit_as_one_that_was_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    # As tests/conftest.py has it for this process: bits are compared.
-    unoptimized = "JAX_DISABLE_MOST_OPTIMIZATIONS"
-    as_here = {unoptimized: os.environ.get(unoptimized, "1")}
-    process = start(*SHORT, ENDLESS, "name=killed", cwd=tmp_path, **as_here)
+    process = start(*SHORT, ENDLESS, "name=killed", cwd=tmp_path, **compiling.AS_HERE)
     wait_until(lambda: (run := the_run(tmp_path)) and saved(run), process)
     time.sleep(random.Random(time.time_ns()).uniform(0, 0.5))
     kill(process)
