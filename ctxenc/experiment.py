@@ -20,8 +20,8 @@ from omegaconf import DictConfig
 from ctxenc import losses, metrics, step
 from ctxenc.baselines import BASELINES, prepared
 from ctxenc.config import build
-from ctxenc.config.fitting import fitting
 from ctxenc.config.schema import Config
+from ctxenc.config.shrink import shrunk_to
 from ctxenc.data.images import Dataset, fingerprint, mean_colour
 from ctxenc.data.labels import Labels, labels_of
 from ctxenc.data.loaders import Sampler, training_loader
@@ -70,8 +70,8 @@ class Experiment:
         model = build.model(config, build.classes(config))
         build.check_model(model, config)
         dataset = build.dataset(config)
-        if (fitted := fitting(config, dataset)) != config:
-            config = fitted
+        if (smaller := shrunk_to(config, dataset)) != config:
+            config = smaller
             build.check_model(model, config)
         sampler = Sampler(len(dataset.train), config.batch_size, config.seed)
         intervals = Intervals.of(config, sampler.steps_per_epoch)

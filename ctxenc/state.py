@@ -95,7 +95,7 @@ class TrainState(struct.PyTreeNode):
         return self.generator.variables if self.ema is None else self.ema
 
 
-def fitting(fresh: PyTree, given: PyTree) -> tuple[PyTree, list[str]]:
+def matched(fresh: PyTree, given: PyTree) -> tuple[PyTree, list[str]]:
     """What of a network's weights fits another, array by array.
 
     Returns:

@@ -24,7 +24,7 @@ from ctxenc.state import (
     NetworkState,
     TrainState,
     Variables,
-    fitting,
+    matched,
 )
 
 Images = UInt8[Array, "batch height width 3"]
@@ -230,7 +230,7 @@ def init(
     """A fresh state: the networks' weights, drawn from `key`, their optimizers and averages.
 
     Of `weights`, another run's ``generator`` and ``discriminator``, those that fit take their place
-    (`ctxenc.state.fitting`).
+    (`ctxenc.state.matched`).
     """
     key_g, key_d = jax.random.split(key)
     geometry = model.prediction
@@ -240,7 +240,7 @@ def init(
         variables = _called(part, functools.partial(module.init, train=False), key, blank)
         if given := (weights or {}).get(part.removeprefix("model.")):
             fresh = {name: variables.get(name, {}) for name in ("params", "batch_stats")}
-            chosen, _ = fitting(fresh, given)
+            chosen, _ = matched(fresh, given)
             variables = jax.tree.map(lambda new, old: jnp.array(new, old.dtype), chosen, fresh)
         params, stats = variables["params"], variables.get("batch_stats", {})
         return NetworkState(params, stats, _called("optimizer", model.optimizer.init, params))

@@ -16,7 +16,7 @@ from ctxenc.errors import UserError
 from ctxenc.parallel import devices
 from ctxenc.paths import expanded
 from ctxenc.run_folder.checkpoints import best_step, checksum, restore_discriminator
-from ctxenc.state import Model, Variables, fitting
+from ctxenc.state import Model, Variables, matched
 from ctxenc.trained import TrainedModel
 
 MOST_NAMED = 4  # arrays that do not fit, in a line of the log
@@ -94,7 +94,7 @@ def _fit(model: Model, size: int, part: str, given: Variables | None) -> tuple[i
         none = "this run" if model.discriminator is None else "that run"
         return 0, f"not taken, as {none} trains none"
     network = getattr(step.init.eval_shape(model, jax.random.key(0), size), part)
-    _, remaining = fitting(network.variables, given)
+    _, remaining = matched(network.variables, given)
     every = len(jax.tree.leaves(network.variables))
     count, more = every - len(remaining), len(remaining) - MOST_NAMED
     names = ", ".join(remaining[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

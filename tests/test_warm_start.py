@@ -66,15 +66,15 @@ def equal(found, expected):
 def test_what_has_the_same_path_and_shape_fits_and_the_rest_remains():
     fresh = {"a": {"kernel": jnp.zeros((2, 3)), "bias": jnp.zeros(3)}, "b": [jnp.zeros(1)] * 2}
     given = {"a": {"kernel": np.ones((3, 3)), "bias": np.ones(3)}, "b": [np.ones(1)], "c": 1.0}
-    found, remaining = state.fitting(fresh, given)
+    found, remaining = state.matched(fresh, given)
     assert remaining == ["a/kernel", "b/1"]
     assert equal(
         found,
         {"a": {"kernel": np.zeros((2, 3)), "bias": np.ones(3)}, "b": [np.ones(1), np.zeros(1)]},
     )
     shapes = jax.eval_shape(lambda: fresh)
-    assert state.fitting(shapes, given)[1] == remaining
-    assert state.fitting(fresh, fresh)[1] == []
+    assert state.matched(shapes, given)[1] == remaining
+    assert state.matched(fresh, fresh)[1] == []
 
 
 def test_optimizers_and_average_begin_at_the_weights_that_were_taken(key):

@@ -28,7 +28,7 @@ def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
     }
     columns = [[title(method), *cells] for method, cells in by_method.items()]
     names = [ROWS.get(name, f"  {name}") for name in rows]
-    for part in fitting(names, columns, console.width):
+    for part in in_tables(names, columns, console.width):
         console.print(table_of(names, part))
     stages = metrics["stages"]["model"]
     heads = ("features", "linear", "knn")
@@ -81,7 +81,7 @@ def title(method: str) -> str:
     return f"fine-tuned, {share.replace('_', '.')} % labels" if share else METHODS[kind]
 
 
-def fitting(
+def in_tables(
     names: Sequence[str], columns: Sequence[list[str]], width: int
 ) -> list[list[list[str]]]:
     """The columns in as many tables as fit the width."""
@@ -149,7 +149,7 @@ def show_runs(
         [f"{title(method)} %", *(_interval(of.get(method)) for of in found.values())]
         for method in methods(found)
     ]
-    for part in fitting(texts, columns, console.width):
+    for part in in_tables(texts, columns, console.width):
         console.print(table_of(texts, part))
     console.print(
         f"With {LEVEL} % intervals over test images, and over seeds where there are "

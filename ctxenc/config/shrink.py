@@ -14,7 +14,7 @@ from ctxenc.errors import UserError
 log = logging.getLogger(__name__)
 
 
-def fitting(config: Config, dataset: Dataset) -> Config:
+def shrunk_to(config: Config, dataset: Dataset) -> Config:
     """The configuration with sizes that nobody chose made as small as a small data set needs.
 
     Raises:
