@@ -32,7 +32,8 @@ def seconds_to_first_step(cache: str, overrides: list[str]) -> float:
             stdout=subprocess.DEVNULL,
         )
         while process.poll() is None:
-            if list(Path(folder).glob("experiments/*/*/metrics.jsonl")):
+            lines = Path(folder).glob("experiments/*/*/metrics.jsonl")
+            if any(file.stat().st_size for file in lines):  # it is made empty before the first step
                 break
             time.sleep(0.02)
         seconds = time.perf_counter() - start

@@ -49,7 +49,8 @@ class Images(Protocol):
 class EpochImages(Images, Protocol):
     """Training images that change every epoch, and so are not kept in memory.
 
-    Without an epoch they are those whose fingerprint and mean colour stand for the split.
+    Without an epoch they are those whose fingerprint and mean colour stand for the split. Where
+    more threads than some number gain nothing, a `most_workers` says so.
     """
 
     def of_epoch(self, seed: int, epoch: int) -> Images:

@@ -137,9 +137,10 @@ def decoded(
     num_workers: int,
     labels: Numbers | None = None,
 ) -> Iterator[Batch]:
-    """The batches from step `start` on, decoded by `num_workers` threads."""
+    """The batches from step `start` on, decoded by `num_workers` threads at most."""
     import grain  # takes a fifth of a second, which images in memory need not spend
 
+    num_workers = min(num_workers, getattr(images, "most_workers", num_workers))
     own = own_rows(sharding, sampler.batch_size)
 
     def batch_of(step: int) -> UInt8[np.ndarray, "rows height width 3"] | UserError:

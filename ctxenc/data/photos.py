@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import as_file, files
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -63,6 +64,8 @@ class Crops:
 @dataclass(frozen=True, eq=False)
 class NewCrops(Crops):
     """As many crops of each photograph, drawn anew every epoch."""
+
+    most_workers: ClassVar[int] = 1  # most of a crop's time Python is locked
 
     def of_epoch(self, seed: int, epoch: int) -> "EpochCrops":
         """What one epoch shows."""

@@ -196,6 +196,24 @@ class Slow(MemoryImages):
         return super().__getitem__(index)
 
 
+@pytest.mark.parametrize("most", [1, None])
+def test_images_may_say_that_more_threads_gain_nothing(most):
+    decoding = set()
+
+    class Watched(Slow):
+        def __getitem__(self, index):
+            decoding.add(threading.get_ident())
+            return super().__getitem__(index)
+
+    images = Watched(numbered(8))
+    if most:
+        object.__setattr__(images, "most_workers", most)
+    batches = decoded(images, Sampler(size=8, batch_size=2, seed=0), 0, one_device(), num_workers=3)
+    for _ in range(4):
+        next(batches)
+    assert len(decoding) == (most or 3)
+
+
 def test_time_without_a_batch_is_counted_and_time_that_the_devices_work_is_not(monkeypatch):
     sampler = Sampler(size=8, batch_size=4, seed=0)
     slow = StreamedLoader(decoded(Slow(numbered(8)), sampler, 0, one_device(), num_workers=1))
