@@ -1,7 +1,8 @@
-"""XLA's ways in this process: quick ones, which take two fifths of the time to compile.
+"""XLA's ways in this process, which are quick to compile: no optimizing, an older code generator.
 
-Nothing is optimized, and jaxlib 0.10 uses its older code generator. What users have, the programs
-have that tests start, tests on a GPU, the slow tests (Makefile), and all where the variable is 0.
+The generator is jaxlib 0.10's: a small step that is not optimized compiles in 1.6 s of processor
+time with it and in 4.2 without. What users have, the programs have that tests start, tests on a
+GPU, the slow tests (Makefile), and all where the variable is 0.
 """
 
 import os

@@ -2,9 +2,9 @@
 
 `lax.platform_dependent` chooses when a program is lowered; until then JAX traces every way, and its
 gradients, which was half of all tracing of a step. So the way is chosen when a program is traced,
-for the platform that JAX computes on. All ways give the same numbers: a program that is lowered for
-another platform is right there, if not as fast, and one that is meant for several is traced under
-``with written_for(EVERY)``.
+for the platform that JAX computes on. The ways differ by rounding alone: a program that is lowered
+for another platform is right there, if not as fast, and one that is meant for several is traced
+under ``with written_for(EVERY)``.
 """
 
 from collections.abc import Callable
