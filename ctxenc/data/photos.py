@@ -65,7 +65,7 @@ class Crops:
 class NewCrops(Crops):
     """As many crops of each photograph, drawn anew every epoch."""
 
-    most_workers: ClassVar[int] = 1  # most of a crop's time Python is locked
+    most_workers: ClassVar[int] = 1  # two take nearly twice one's processor time
 
     def of_epoch(self, seed: int, epoch: int) -> "EpochCrops":
         """What one epoch shows."""
