@@ -226,10 +226,10 @@ def initial_state(
     config, size = experiment.config, experiment.config.image_size
     key = devices.put(experiment.key, sharding)
     if config.resume is None:
-        begun = experiment.warm_start
-        for line in begun.lines if begun else ():
+        warm = experiment.warm_start
+        for line in warm.lines if warm else ():
             log.info("init_from: %s", line)
-        weights = [devices.put(begun.weights, sharding)] if begun else []
+        weights = [devices.put(warm.weights, sharding)] if warm else []
         state = step.init(experiment.model, key, size, *weights)
         return jax.device_put(state, sharding), None
     template = devices.on_devices(
@@ -252,8 +252,8 @@ def describe_data(experiment: Experiment, run: Run) -> None:
     """Write ``dataset.json``; for a resumed run, refuse data that is no longer the same."""
     described = data_of(experiment, run)
     if experiment.config.resume is None:
-        begun = experiment.warm_start
-        run.write_environment(begun.described if begun else None)
+        warm = experiment.warm_start
+        run.write_environment(warm.described if warm else None)
     run.write_dataset(described)
     sizes = "%(name)s: %(train_images)d training and %(validation_images)d validation images"
     copies = ", of which %(near_copies)d are near copies of training images"

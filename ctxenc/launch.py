@@ -58,17 +58,17 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
         del composed["hydra"]
     ready = prepare(composed)
 
-    begun = Run(processes.first(lambda: reserve_for(ready.config, wanted)))
+    new_run = Run(processes.first(lambda: reserve_for(ready.config, wanted)))
     try:
-        processes.first(lambda: begun.write_config(composed, rest))
-        train(ready, begun)
+        processes.first(lambda: new_run.write_config(composed, rest))
+        train(ready, new_run)
     except KeyboardInterrupt as stop:
-        if begun.state is None:  # before its session, which says so by itself
-            begun.write_config(composed, rest)
-            begun.write_status("interrupted", step=0, seconds=0.0, error=str(stop) or "SIGINT")
-            stop.add_note(to_go_on(begun.path))
+        if new_run.state is None:  # before its session, which says so by itself
+            new_run.write_config(composed, rest)
+            new_run.write_status("interrupted", step=0, seconds=0.0, error=str(stop) or "SIGINT")
+            stop.add_note(to_go_on(new_run.path))
         raise
-    return begun
+    return new_run
 
 
 def resume(path: str, changes: Sequence[str] = ()) -> Run:
@@ -85,11 +85,11 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     Raises:
         UserError: not a run folder, no whole checkpoint, or a change of anything else.
     """
-    begun = Run(expanded(path))
+    old_run = Run(expanded(path))
     try:
-        saved = begun.config
-        resumed, anew = compatible(saved, begun.path), _nothing_saved(begun)
-        trained_on = {} if anew else begun.dataset
+        saved = old_run.config
+        resumed, anew = compatible(saved, old_run.path), _nothing_saved(old_run)
+        trained_on = {} if anew else old_run.dataset
     except UserError as error:
         raise UserError(f"resume={path}: {error}") from None
     if "test_fingerprint" in trained_on:
@@ -102,7 +102,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     kept = [name for name, key in allowed.items() if key.on_resume == "kept"]
     for name in allowed.keys() - {*extends, *kept}:
         resumed[name] = schema.fields()[name].default
-    resumed.resume = None if anew else str(begun.path)
+    resumed.resume = None if anew else str(old_run.path)
     longer = False
     given = sorted(parse(as_typed(changes, saved)), key=lambda o: o.key_or_group not in kept)
     for override in given:  # the choices of groups before their options
@@ -130,13 +130,13 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
             "n_epoch, max_steps: this run's schedule ends where the run was to end; a longer one "
             "is another run"
         )
-    step = ready.config.resume_step or max(saved_steps(begun.checkpoints), default=0)
+    step = ready.config.resume_step or max(saved_steps(old_run.checkpoints), default=0)
     if step > ready.intervals.total_steps:
         raise UserError(f"{' '.join(changes)}: the run has taken {step} steps already")
     if anew:
-        log.warning("%s: nothing was saved before; the run begins anew", begun.path)
-    train(ready, begun, saved if changes else None)
-    return begun
+        log.warning("%s: nothing was saved before; the run begins anew", old_run.path)
+    train(ready, old_run, saved if changes else None)
+    return old_run
 
 
 def _nothing_saved(run: Run) -> bool:

@@ -97,7 +97,7 @@ class Prediction:
         return masks.crop(images, masks.corners(mask), inner)
 
 
-def chosen(
+def geometry(
     mask: MaskStrategy,
     size: int,
     box: tuple[int, int],

@@ -99,7 +99,7 @@ def test_boxes_are_told_from_other_shapes():
             return several[jax.random.randint(key, (batch,), 0, len(several))]
 
         others = {"predict": None, "overlap": 0.0, "discriminator_input": "prediction"}
-        return not prediction.chosen(strategy, 6, size, mask_channel=False, **others).whole
+        return not prediction.geometry(strategy, 6, size, mask_channel=False, **others).whole
 
     assert fills_boxes(box, size=(2, 3))
     assert not fills_boxes(box, size=(3, 2))
@@ -116,7 +116,7 @@ def chosen_for(*shares):
         return jnp.ones((1, 1, width, 1)) * drawn[..., None]
 
     others = {"predict": None, "overlap": 0.0, "discriminator_input": "prediction"}
-    return prediction.chosen(strategy, 6, (3, 6), mask_channel=True, **others)
+    return prediction.geometry(strategy, 6, (3, 6), mask_channel=True, **others)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from ctxenc.models.label_head import LabelHead
 from ctxenc.models.residual import ResidualGenerator
 from ctxenc.ops.bfloat16 import has_bfloat16_products
 from ctxenc.parallel import devices
-from ctxenc.prediction import chosen
+from ctxenc.prediction import geometry
 from ctxenc.state import Model
 from ctxenc.tracking import Tracker
 
@@ -89,7 +89,7 @@ def _model(static_json: str) -> Model:
     products_alone = arithmetic == "bfloat16" and jax.default_backend() == "cpu"
     dtype = jnp.dtype("float32" if products_alone else arithmetic)
     mask, loss = strategy(static["mask"]), _loss(static["loss"])
-    prediction = chosen(
+    prediction = geometry(
         mask,
         static["image_size"],
         (static["mask_height"], static["mask_width"]),

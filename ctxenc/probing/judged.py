@@ -55,7 +55,7 @@ def judged(encoder: Encoder, what: str, images: Labelled, progress: Progress) ->
         def accuracy(classifier: linear.Linear, held_out: Features = held_out) -> float:
             return percent(classifier.predict(held_out), true)
 
-        classifiers[stage], best = linear.chosen(train, standard, numbers, count, accuracy)
+        classifiers[stage], best = linear.best(train, standard, numbers, count, accuracy)
         validation[stage] = {"features": train.width, "linear": best}
         if stage != features.JOINED:  # it would take as long as all stages, for a point at most
             cosines, nearest = neighbours.nearest(train, held_out, standard)

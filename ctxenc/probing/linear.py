@@ -34,7 +34,7 @@ class Linear:
         return (np.concatenate(scores) + self.intercept).argmax(axis=1)
 
 
-def chosen(
+def best(
     train: Features,
     standard: Standard,
     numbers: Int[np.ndarray, " images"],
@@ -45,15 +45,15 @@ def chosen(
 
     Penalties are tried from the least on, until one is clearly `WORSE` than the best so far.
     """
-    best = None
+    found = None
     for linear in fitted(train, standard, numbers, classes):
         share = accuracy(linear)
-        if best is None or share > best[1]:
-            best = linear, share
-        elif share < best[1] - WORSE:
+        if found is None or share > found[1]:
+            found = linear, share
+        elif share < found[1] - WORSE:
             break
-    assert best is not None
-    return best
+    assert found is not None
+    return found
 
 
 def fitted(

@@ -64,9 +64,7 @@ def test_ridge_is_scikit_learns(monkeypatch, penalty):
 def test_the_penalty_is_chosen_by_validation_images_and_trying_ends_after_the_best():
     train, numbers = drawn(200)
     shares = iter([60.0, 70.0, 65.0])
-    best, share = linear.chosen(
-        train, train.standard(), numbers, 3, lambda classifier: next(shares)
-    )
+    best, share = linear.best(train, train.standard(), numbers, 3, lambda classifier: next(shares))
     assert (best.penalty, share) == (linear.PENALTIES[1], 70.0)
 
 
