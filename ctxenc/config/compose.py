@@ -2,8 +2,9 @@
 
 import contextlib
 import difflib
+import functools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import NoneType
 from typing import Any, get_args
 
@@ -117,12 +118,18 @@ def as_typed(
     for text in overrides:
         key, equals, value = text.partition("=")
         kept[text] = f"{key}={VALUE.sub(_quoted_value, value)}" if equals else text
-    if all(text == new for text, new in kept.items()):
-        return list(overrides)
-    configs, chosen = [] if saved is None else [saved], filter(CHOICE.match, overrides)
-    with contextlib.suppress(UserError):
-        configs.append(compose([t.partition(",")[0] for t in chosen], config_name=config_name))
-    return [kept[text] if _is_text(text, configs) else text for text in overrides]
+
+    @functools.cache
+    def configs() -> list[DictConfig]:
+        """What has the targets; composed only for a key that is not the schema's: it is slow."""
+        found, chosen = [] if saved is None else [saved], filter(CHOICE.match, overrides)
+        with contextlib.suppress(UserError):
+            choices = [text.partition(",")[0] for text in chosen]
+            found.append(compose(choices, config_name=config_name))
+        return found
+
+    changed = {text for text, new in kept.items() if new != text and _is_text(text, configs)}
+    return [kept[text] if text in changed else text for text in overrides]
 
 
 def _quoted_value(match: re.Match[str]) -> str:
@@ -134,19 +141,21 @@ def _quoted_value(match: re.Match[str]) -> str:
     return match[0]
 
 
-def _is_text(override: str, configs: Sequence[DictConfig]) -> bool:
+def _is_text(override: str, configs: Callable[[], Sequence[DictConfig]]) -> bool:
     """Whether the key of an override takes nothing but text."""
     key = override.partition("=")[0].lstrip("+")
     if field := schema.fields().get(key):
         return {str} <= {*schema.types(field)} <= {str, NoneType}
+    if key in HYDRAS_TEXT:
+        return True
     above, _, option = key.rpartition(".")
-    for config in configs:
-        node = OmegaConf.select(config, above) if above else None
+    for config in configs() if above else ():
+        node = OmegaConf.select(config, above)
         if isinstance(node, DictConfig) and "_target_" in node:
             kind = option_type(node["_target_"], option)
             if {str} <= {*(get_args(kind) or (kind,))} <= {str, NoneType}:
                 return True
-    return key in HYDRAS_TEXT
+    return False
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:

@@ -446,6 +446,12 @@ def test_text_keys_keep_what_was_typed(tmp_path, monkeypatch):
     assert compose(["learning_rate_g=1e-3", "fill_value=1e-1", "flip=true"]).fill_value == 0.1
 
 
+def test_what_the_schema_knows_is_told_apart_without_composing(monkeypatch):
+    monkeypatch.setattr("ctxenc.config.compose.compose", lambda *_, **__: pytest.fail("composed"))
+    given = ["lambda_adv=1e-3,1e-2", "name=1e3", "hydra.run.dir=1e3", "mask=random"]
+    assert as_typed(given) == [given[0], "name='1e3'", "hydra.run.dir='1e3'", given[3]]
+
+
 def test_text_keys_keep_what_was_typed_in_sweeps_and_beside_a_saved_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = ["dataset=folder", "dataset.path=2024_01_15,choice,'1e3'", "name=choice(1e3,x,true)"]
