@@ -5,7 +5,7 @@ It sees blur and false colours, and does not know whether the right thing is in 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,17 +61,18 @@ def distances(real: Points, fakes: Sequence[Points]) -> list[float]:
     axes = np.random.default_rng(0).standard_normal((DIRECTIONS, real[0].size))
     axes = (axes / np.linalg.norm(axes, axis=1, keepdims=True)).astype(np.float32)
 
-    def sorted_along(some: Float[np.ndarray, "axes values"], points: Points) -> np.ndarray:
-        normalised = ((points - mean) / deviation).reshape(len(points), -1)
-        return np.sort(some @ normalised.astype(np.float32).T, axis=1)
+    def projected(points: Points) -> Iterator[Float[np.ndarray, "axes patches"]]:
+        """In ascending order, some of the axes at a time."""
+        normalised = ((points - mean) / deviation).reshape(len(points), -1).astype(np.float32)
+        for some in np.split(axes, range(_AT_ONCE, DIRECTIONS, _AT_ONCE)):
+            yield np.sort(some @ normalised.T, axis=1)
 
-    totals = np.zeros(len(fakes))
-    for some in np.split(axes, range(_AT_ONCE, DIRECTIONS, _AT_ONCE)):
-        right = sorted_along(some, real)
-        for i, fake in enumerate(fakes):
-            apart = np.abs(right - sorted_along(some, fake))
-            totals[i] += apart.mean(axis=1, dtype=np.float64).sum()
-    return [1000 * float(total) / DIRECTIONS for total in totals]
+    right, found = list(projected(real)), []
+    for fake in fakes:
+        apart = map(lambda one, other: np.abs(one - other), right, projected(fake))
+        total = sum(a.mean(axis=1, dtype=np.float64).sum() for a in apart)
+        found.append(1000 * float(total) / DIRECTIONS)
+    return found
 
 
 class SlicedWasserstein:
