@@ -15,7 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import Phase, settings
+from PIL import Image
 
+from ctxenc.metrics import sliced_wasserstein
+from ctxenc.report import curves
+from ctxenc.run_folder.files import whole
 from tests import compiling
 
 compiling.be_quick()
@@ -43,6 +47,30 @@ def _as_in_a_terminal():
 def _the_same_items():
     """Of a list beartype checks one item that it draws: the same ones every time."""
     random.seed(0)
+
+
+PATCHES, DRAW = sliced_wasserstein.PATCHES, curves.save
+
+
+def _blank(file, picture):
+    with whole(file) as temporary:
+        Image.new("RGB", (1, 1)).save(temporary, format="png")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _less_by_the_way():
+    """What every run draws and every evaluation has several of, in the tests of other things."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sliced_wasserstein, "PATCHES", 2_000)
+        patch.setattr(curves, "save", _blank)
+        yield
+
+
+@pytest.fixture
+def in_full(monkeypatch):
+    """For a test that looks at a run's curves, or at sliced Wasserstein distances."""
+    monkeypatch.setattr(sliced_wasserstein, "PATCHES", PATCHES)
+    monkeypatch.setattr(curves, "save", DRAW)
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +26,7 @@ from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
 from ctxenc.report.progress import Bar
 from ctxenc.run_folder import run_log
-from ctxenc.run_folder.session import Background
+from ctxenc.run_folder.session import Background, Session
 from ctxenc.run_folder.tensorboard import TensorBoard
 from ctxenc.run_folder.trackers import Trackers
 from ctxenc.tracking import Tracker
@@ -54,7 +56,7 @@ def test_a_run_folder_has_everything(undisturbed):
     assert (run.status["step"], run.status["error"]) == (24, None)
     assert run.status["seconds"] > 0
     assert sorted(p.name for p in run.samples.iterdir()) == ["0000013.png", "0000024.png"]
-    assert Image.open(run.curves).size[0] > 500
+    assert run.curves.exists()
     assert any(p.name.startswith("events") for p in run.tensorboard.iterdir())
     assert "jax" in json.loads((run.path / "env.json").read_text())["packages"]
     assert run.config.max_steps == 24
@@ -277,6 +279,35 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(
     assert [p.name for p in run.checkpoints.iterdir() if p.name.isdigit()] == ["4"]
 
 
+@pytest.mark.parametrize(
+    ("seconds", "last", "validations"), [(10, 8, [4]), (0, 8, [1, 2, 3, 4]), (10, 6, [3])]
+)
+def test_curves_are_drawn_now_and_then_and_at_the_end(seconds, last, validations, monkeypatch):
+    """However it ends: a run that stops after step 6 has the curves of its three validations."""
+    drawn, run_path, written = [], Path("run"), threading.Event()
+
+    def save(*_):
+        drawn.append(len(launch.Run(run_path).lines("validation")))
+        written.set()
+
+    def at(session, step, taken=Session.at):
+        taken(session, step)
+        if not seconds and step > 2 and step % 2:  # in the background there has been time
+            assert written.wait(10)
+            written.clear()
+        if step == last + 1:
+            raise RuntimeError("crash")
+
+    monkeypatch.setattr(curves, "save", save)
+    monkeypatch.setattr(run_log, "DRAWN_EVERY", seconds)
+    monkeypatch.setattr(Session, "at", at)
+    command = (*TINY, "max_steps=8", "eval_every=2", f"hydra.run.dir={run_path}")
+    with pytest.raises(RuntimeError, match="crash") if last < 8 else contextlib.nullcontext():
+        launch.run(*command)
+    assert drawn == validations
+
+
+@pytest.mark.usefixtures("in_full")
 def test_a_picture_that_cannot_be_written_costs_no_weights_and_is_made_up_for(monkeypatch):
     def full_disk(*_):
         raise OSError(28, "No space left on device")
@@ -292,7 +323,7 @@ def test_a_picture_that_cannot_be_written_costs_no_weights_and_is_made_up_for(mo
         assert run.log_file.read_text().count(warning) == 1
     monkeypatch.setattr(curves, "save", real)
     assert launch.run(f"resume={run.path}").status["state"] == "finished"
-    assert run.curves.exists()
+    assert Image.open(run.curves).size[0] > 500
 
 
 LOGGED = dict.fromkeys(

@@ -106,6 +106,7 @@ def test_new_runs_begin_with_their_weights(folder):
         )
 
 
+@pytest.mark.usefixtures("in_full")
 def test_an_evaluation_of_then_is_that_of_now(folder):
     """The same weights on the same images and masks; sums may differ in their last digits."""
     file = folder / "run" / "evaluation" / "photos-random" / "metrics.json"

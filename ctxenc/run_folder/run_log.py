@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 ADVICE = "the last checkpoint is from before that; try lower learning rates in a new run"
 SHORTEST = 100  # steps between validations: several epochs where they are shorter
 STUCK_STEPS = 100
+DRAWN_EVERY = 10  # seconds at least between two pictures of the curves; the last one is drawn
 STUCK_WITHIN = 0.003  # of the loss of a discriminator that cannot tell real from filled
 
 
@@ -97,14 +98,17 @@ class RunLog(AbstractContextManager["RunLog"]):
         self._pending: tuple[int, Logged, Future[tuple[float, float]]] | None = None
         self._timer = ThreadPoolExecutor(1, thread_name_prefix="ctxenc-clock")
         self._stuck_since: float = self.start
+        self._drawn, self._undrawn = time.monotonic(), False
         self.restart_clock(self.start)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Write what is pending, unless an error ends the run."""
+        """Write what is pending, unless an error ends the run; and the last picture in any case."""
         try:
             if kind is None:
                 self.flush()
         finally:
+            if self._undrawn:
+                self.background.submit(self._draw)
             self._timer.shutdown(wait=False, cancel_futures=True)
 
     def restart_clock(self, step: int) -> None:
@@ -167,7 +171,7 @@ class RunLog(AbstractContextManager["RunLog"]):
         self.restart_clock(at)
 
     def summarise(self) -> None:
-        """Rewrite ``summary.json`` and, in the background, ``curves.png``."""
+        """Rewrite ``summary.json`` and, in the background and not too often, ``curves.png``."""
         kept = ("step", *METRICS)  # not those of the raw weights
         lines = [line for line in self._validations if is_number(line.get(self.best_by))]
         figures = [{n: v for n, v in line.items() if n in kept and is_number(v)} for line in lines]
@@ -178,12 +182,18 @@ class RunLog(AbstractContextManager["RunLog"]):
         summary |= {"last": figures[-1], "best": best}
         summary |= {"baselines": self.baselines, "chance_loss": self.chance_loss}
         self.run.write_summary(summary)
-        self.background.submit(self._draw)
+        self._undrawn = True
+        if time.monotonic() - self._drawn >= DRAWN_EVERY:
+            self.background.submit(self._draw)
 
     def _draw(self) -> None:
+        if not self._undrawn:  # what asked for it has been drawn meanwhile
+            return
         from ctxenc.report import curves  # matplotlib: half a second, in the background
 
+        self._undrawn = False
         curves.save(self.run.curves, self.run.plot())
+        self._drawn = time.monotonic()
 
     def _write(self, split: str, at: int, figures: Mapping[str, float]) -> dict[str, Any]:
         """Write a line of figures, and return it."""

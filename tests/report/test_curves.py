@@ -7,6 +7,8 @@ from PIL import Image
 
 from ctxenc.report import curves
 
+pytestmark = pytest.mark.usefixtures("in_full")
+
 TO_BEAT = {
     "psnr_db": {"context mean 16.00": 16.0, "harmonic 17.50 (first 4096 images)": 17.5},
     "sharpness": {"context mean 0.00": 0.0, "harmonic 0.30 (first 4096 images)": 0.3},

@@ -37,6 +37,9 @@ OTHERS = (
 )
 
 
+pytestmark = pytest.mark.usefixtures("in_full")
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _no_plotly():
     with pytest.MonkeyPatch.context() as patch:
