@@ -13,6 +13,7 @@ import pytest
 import ctxenc
 from ctxenc.config import schema
 from ctxenc.config.search_path import choices
+from tests import compiling
 from tests.programs import program
 from tests.tiny import TINY
 
@@ -50,7 +51,7 @@ def test_the_wheel_carries_its_configuration(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    environment = {**compiling.as_users_have_it(), "PYTHONPATH": str(tmp_path / "site")}
     command = [sys.executable, "-m", "ctxenc.train"]
     where = [sys.executable, "-c", "import ctxenc; print(ctxenc.__file__)"]
     run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}

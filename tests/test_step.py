@@ -20,6 +20,7 @@ from ctxenc.errors import UserError
 from ctxenc.masks import boxes
 from ctxenc.models.generator import Generator
 from ctxenc.prediction import Prediction
+from tests import compiling
 from tests.tiny import hyper, tiny_model
 
 
@@ -338,7 +339,7 @@ print(json.dumps({**found, "compiled": step.train_step._cache_size()}))
 
 
 def run_on(devices):
-    flags = f"--xla_force_host_platform_device_count={devices}"
+    flags = compiling.with_flags(f"--xla_force_host_platform_device_count={devices}")
     done = subprocess.run(
         [sys.executable, "-c", ON_DEVICES, str(Path(__file__).parents[1])],
         env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},

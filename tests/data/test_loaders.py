@@ -17,6 +17,7 @@ from ctxenc.data.images import MemoryImages, RandomCrops
 from ctxenc.data.loaders import MemoryLoader, Sampler, StreamedLoader, decoded
 from ctxenc.data.photos import TRAIN, NewCrops
 from ctxenc.errors import UserError
+from tests import compiling
 
 
 def numbered(count, size=2):
@@ -251,10 +252,10 @@ print("same on four devices")
 
 
 def test_each_of_four_devices_gets_its_quarter_of_the_same_batch():
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    flags = compiling.with_flags("--xla_force_host_platform_device_count=4")
     done = subprocess.run(
         [sys.executable, "-c", ON_FOUR_DEVICES],
-        env={**os.environ, **flags},
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
         capture_output=True,
         text=True,
         check=False,

@@ -10,6 +10,7 @@ import jax
 import pytest
 
 from ctxenc import runtime, xla_flags
+from tests import compiling
 
 # Of jax issue 39103; at which sizes it shows depends on the CPU.
 SUMS = """
@@ -35,7 +36,7 @@ print(json.dumps(wrong))
 def wrong_sums(cache, first=""):
     done = subprocess.run(
         [sys.executable, "-c", SUMS.format(first=first), str(cache)],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
+        env={**compiling.as_users_have_it(), "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""},
         capture_output=True,
         text=True,
         check=True,

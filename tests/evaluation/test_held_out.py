@@ -18,6 +18,7 @@ from ctxenc.data.images import MemoryImages
 from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.masks import boxes
 from ctxenc.parallel import devices
+from tests import compiling
 from tests.tiny import tiny_model
 
 IMAGES = MemoryImages(np.random.default_rng(0).integers(0, 256, (22, 16, 16, 3), np.uint8))
@@ -101,10 +102,10 @@ found, expected = test.baseline(fill("context_mean", test)), context_means(test)
 for name, values in found.items():
     np.testing.assert_allclose(values, expected[name], rtol=1e-4)
 """
-    flags = {"XLA_FLAGS": "--xla_force_host_platform_device_count=4", "JAX_PLATFORMS": "cpu"}
+    flags = compiling.with_flags("--xla_force_host_platform_device_count=4")
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | flags,
+        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
         capture_output=True,
         text=True,
         check=False,

@@ -13,7 +13,6 @@ from subprocess import PIPE, Popen
 import pytest
 
 from ctxenc import launch
-from tests import compiling
 from tests.faults.ends import assert_same, saved
 from tests.faults.programs import SHORT, start, wait_until
 
@@ -120,7 +119,7 @@ def test_runs_killed_at_forty_file_operations_end_to_the_bit(tmp_path):
 
 def test_a_run_killed_once_ends_to_the_bit_as_one_that_was_not(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    process = start(*SHORT, ENDLESS, "name=killed", cwd=tmp_path, **compiling.AS_HERE)
+    process = start(*SHORT, ENDLESS, "name=killed", cwd=tmp_path)
     wait_until(lambda: (run := the_run(tmp_path)) and saved(run), process)
     time.sleep(random.Random(time.time_ns()).uniform(0, 0.5))
     kill(process)
