@@ -87,7 +87,7 @@ function option([name, value]) {
   const most = whole ? Math.max(8, 4 * value) : value <= 1 ? 1 : 4 * value;
   const slider = made("input", { type: "range", name, min: 0, max: most, step: whole ? 1 : 0.01 });
   slider.defaultValue = value;
-  const shown = made("output", { textContent: value });
+  const shown = made("output", { textContent: Number(value.toPrecision(3)) });
   slider.addEventListener("input", () => (shown.textContent = slider.value));
   return made("label", {}, `${name} `, shown, slider);
 }
@@ -166,7 +166,8 @@ function list(runs) {
     const now = JSON.stringify(run);
     if (row.dataset.now !== now) {
       row.dataset.now = now;
-      const name = made("button", { textContent: run.run, onclick: () => open(run) });
+      const parts = run.run.split(/(?<=,)/).flatMap((part) => [part, made("wbr")]);
+      const name = made("button", { onclick: () => open(run) }, ...parts);
       const why = made("span", { className: "error", textContent: run.error });
       const step = made("td", { textContent: run.step });
       if (run.state === "running" && run.share !== null) {
