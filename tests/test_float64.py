@@ -84,7 +84,7 @@ print(json.dumps(found))
     "combinations",
     [
         [("joint_psnr", "cifar")],
-        # Op by op AlexNet alone takes minutes.
+        # All hundred take six minutes, most of it op by op.
         pytest.param(sorted({(loss, model) for _, loss, model in EVERY}), marks=pytest.mark.slow),
     ],
     ids=["one", "every loss and network"],
