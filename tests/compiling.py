@@ -2,7 +2,8 @@
 
 The generator is jaxlib 0.10's: a small step that is not optimized compiles in 1.6 s of processor
 time with it and in 4.2 without. The programs that tests start have them too. What users have, the
-wheel has in its test, tests on a GPU, the slow tests (Makefile), and all where the variable is 0.
+wheel has, one step on four devices, tests on a GPU, the slow ones (Makefile), and all where the
+variable is 0.
 """
 
 import os
@@ -30,10 +31,10 @@ def be_quick() -> None:
         jax.devices()  # has XLA read its flags, before a test changes them
 
 
-def with_flags(*flags: str) -> str:
-    """`XLA_FLAGS`, with those added."""
+def with_flags(flag: str) -> str:
+    """`XLA_FLAGS`, with one added."""
     given = os.environ.get("XLA_FLAGS", "").split()
-    return " ".join([*given, *(flag for flag in flags if flag not in given)])
+    return " ".join([*given, *([] if flag in given else [flag])])
 
 
 def keep_programs() -> None:

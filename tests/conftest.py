@@ -66,11 +66,16 @@ def _less_by_the_way():
         yield
 
 
-@pytest.fixture
-def in_full(monkeypatch):
+def _in_full():
     """For a test that looks at a run's curves, or at sliced Wasserstein distances."""
-    monkeypatch.setattr(sliced_wasserstein, "PATCHES", PATCHES)
-    monkeypatch.setattr(curves, "save", DRAW)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sliced_wasserstein, "PATCHES", PATCHES)
+        patch.setattr(curves, "save", DRAW)
+        yield
+
+
+in_full = pytest.fixture(_in_full)
+module_in_full = pytest.fixture(_in_full, scope="module")
 
 
 @pytest.fixture

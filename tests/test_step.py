@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -339,10 +338,11 @@ print(json.dumps({**found, "compiled": step.train_step._cache_size()}))
 
 
 def run_on(devices):
-    flags = compiling.with_flags(f"--xla_force_host_platform_device_count={devices}")
+    environment = compiling.as_users_have_it()
+    environment["XLA_FLAGS"] += f" --xla_force_host_platform_device_count={devices}"
     done = subprocess.run(
         [sys.executable, "-c", ON_DEVICES, str(Path(__file__).parents[1])],
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        env={**environment, "JAX_PLATFORMS": "cpu"},
         capture_output=True,
         text=True,
         check=True,

@@ -7,7 +7,7 @@ import nbformat
 
 from tests import tutorial
 
-FEW = '"max_steps=4", "eval_every=4"'  # steps: that the cells run is what is tested
+FEW = '"max_steps=4", "eval_every=2"'  # steps: that the cells run is what is tested
 
 
 def test_every_cell_of_the_tutorial_runs(tmp_path, monkeypatch):

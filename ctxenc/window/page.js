@@ -166,7 +166,7 @@ function list(runs) {
     const now = JSON.stringify(run);
     if (row.dataset.now !== now) {
       row.dataset.now = now;
-      const parts = run.run.split(/(?<=,)/).flatMap((part) => [part, made("wbr")]);
+      const parts = run.run.match(/[^,]*,?/g).flatMap((part) => [part, made("wbr")]);
       const name = made("button", { onclick: () => open(run) }, ...parts);
       const why = made("span", { className: "error", textContent: run.error });
       const step = made("td", { textContent: run.step });

@@ -5,6 +5,8 @@ from scipy import ndimage, stats
 from ctxenc.metrics import sliced_wasserstein
 from ctxenc.metrics.sliced_wasserstein import SlicedWasserstein, distances, patches, pyramid
 
+pytestmark = pytest.mark.usefixtures("in_full")
+
 
 @pytest.fixture
 def texture():
