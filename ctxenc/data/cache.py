@@ -6,6 +6,7 @@ Where the folder is damaged, or cannot be read or written, nothing is found and 
 import contextlib
 import logging
 import sqlite3
+import time
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,8 @@ import diskcache
 from ctxenc import paths
 
 log = logging.getLogger(__name__)
+
+WAIT = 5  # seconds at most, where another process is writing
 
 
 def load(key: str) -> Any:
@@ -36,9 +39,8 @@ def _tried(act: Callable[[diskcache.Cache], Any]) -> Any:
     # Neither a write-ahead log nor a memory map: home folders on clusters are network file systems,
     # where SQLite cannot have them (https://sqlite.org/wal.html). And no waiting for the disk.
     options = {"sqlite_journal_mode": "delete", "sqlite_mmap_size": 0, "sqlite_synchronous": 0}
-    options["timeout"] = 5  # seconds that another process may be writing
     try:
-        with diskcache.Cache(str(folder), disk=_Json, **options) as cache:
+        with _opened(str(folder), disk=_Json, timeout=WAIT, **options) as cache:
             return act(cache)
     except (OSError, ValueError, sqlite3.Error, diskcache.Timeout, zlib.error) as error:
         log.debug("%s: not used: %s", folder, error)
@@ -46,6 +48,18 @@ def _tried(act: Callable[[diskcache.Cache], Any]) -> Any:
             with contextlib.suppress(OSError):
                 (folder / "cache.db").unlink()
         return None
+
+
+def _opened(folder: str, **options: Any) -> diskcache.Cache:
+    """The cache of a folder. To open it is to write to it, and one of its writes does not wait."""
+    until = time.monotonic() + WAIT
+    while True:
+        try:
+            return diskcache.Cache(folder, **options)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                raise
+            time.sleep(0.01)
 
 
 class _Json(diskcache.JSONDisk):

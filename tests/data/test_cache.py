@@ -32,6 +32,29 @@ def test_several_processes_may_save_at_once():
     assert [cache.load(f"value {number}") for number in range(20)] == list(range(20))
 
 
+def test_another_that_writes_while_it_is_opened_is_waited_for(cache_home, monkeypatch):
+    cache.save("colour", 1)
+    database = cache_home / "ctxenc" / "results" / "cache.db"
+    other, opened = sqlite3.connect(database, isolation_level=None), diskcache.Cache.drop_tag_index
+    tries = []
+
+    def drop_tag_index(self):  # the one write of diskcache's opening that does not wait
+        tries.append(self)
+        if len(tries) > 1:
+            return opened(self)
+        other.execute("BEGIN EXCLUSIVE")
+        try:
+            return opened(self)
+        finally:
+            other.execute("ROLLBACK")
+
+    monkeypatch.setattr(diskcache.Cache, "drop_tag_index", drop_tag_index)
+    cache.save("colour", 2)
+    assert len(tries) == 2
+    assert cache.load("colour") == 2
+    other.close()
+
+
 class Planted:
     """What runs code when it is unpickled."""
 
