@@ -138,7 +138,7 @@ def train(experiment: Experiment, run: Run, changed: DictConfig | None = None) -
 def _train(experiment: Experiment, run: Run, current: Session, changed: DictConfig | None) -> None:
     config, model, intervals = experiment.config, experiment.model, experiment.intervals
     written = (config.save_dir, config.samples_dir, run.tensorboard.name)
-    save_dir, samples_dir, _ = map(run.own, written)  # before anything is deleted there
+    save_dir, samples_dir, _ = map(run.own, written)  # a UserError where one is a link out of it
     everywhere, divided = devices.shardings()
     hyper, key = devices.put((experiment.hyper, experiment.key), everywhere)
     processes.together(lambda: describe_data(experiment, run))
@@ -187,7 +187,7 @@ def _train(experiment: Experiment, run: Run, current: Session, changed: DictConf
             for at in range(start + 1, intervals.total_steps + 1):
                 images, classes = loader.next_batch(state)
                 stepped = step.train_step(model, state, images, hyper, key, classes)
-                state, logged = devices.settled(stepped)
+                state, logged = devices.settled(stepped)  # waits among several CPU processes alone
                 current.at(at)
                 run_log.step(at, logged)
                 if intervals.due(at, intervals.sample_every):
@@ -295,9 +295,12 @@ def data_of(experiment: Experiment, run: Run) -> dict[str, Any]:
 def continue_files(
     experiment: Experiment, run: Run, start: int, changed: DictConfig | None
 ) -> None:
-    """Drop the lines after `start`, and those written only because a shorter run ended there."""
+    """Save a changed configuration; drop the lines of metrics that a run of its length has not.
+
+    These are those after `start`, and those written only because a shorter run ended there.
+    """
     if changed is not None:
-        run.write_config(changed)  # first: a run killed before the next line keeps its last lines
+        run.write_config(changed)  # first: killed in between, a run still has the lines of its end
     if start < experiment.intervals.total_steps:  # a run that begins anew may have lines, too
         planned = experiment.intervals.planned
         run.keep_metrics(lambda line: line["step"] <= start and planned(line))
@@ -336,7 +339,7 @@ def baseline_figures(
     validation = HeldOutSplit(dataset.validation, model, batch_size, sharding)
     count, masks, figures = len(dataset.validation), validation.frozen_masks, {}
     for name, baseline in BASELINES.items():
-        if baseline.when == "training" and model.prediction.hides:
+        if baseline.when == "training" and model.geometry.hides:
             fill, first = prepared(baseline.target, dataset.train, masks.fixed), count
             if masks.fixed is None and baseline.pixels is not None:
                 missing = masks.missing["mean"] / 100 * dataset.validation.image_size**2

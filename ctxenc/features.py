@@ -14,8 +14,8 @@ from jax import export
 from jaxtyping import Array, Float
 
 from ctxenc.errors import UserError
+from ctxenc.geometry import Images
 from ctxenc.models.layers import STAGES
-from ctxenc.prediction import Images
 from ctxenc.state import Model, Variables
 
 Maps = dict[str, Float[Array, "batch _ _ _"]]  # by the names that the network gives its stages
@@ -89,10 +89,10 @@ def completed(own: dict[Path, Array], others: Variables) -> Variables:
 
 
 def _sown(model: Model, variables: Variables, images: Images, *, train: bool) -> tuple[Maps, Any]:
-    if model.prediction.mask_channel:
+    if model.geometry.mask_channel:
         images = jnp.concatenate([images, jnp.zeros_like(images[..., :1])], axis=-1)
     mutable = [STAGES, "batch_stats"] if train else [STAGES]
-    with model.products():
+    with model.matmul_precision():
         _, updated = model.generator.apply(variables, images, train=train, mutable=mutable)
     found = sown(model, updated)
     return found, updated.get("batch_stats", variables.get("batch_stats", {}))

@@ -99,27 +99,27 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
         )
     allowed = schema.keys(lambda key: key.on_resume)
     extends = [name for name, key in allowed.items() if key.on_resume == "extends"]
-    kept = [name for name, key in allowed.items() if key.on_resume == "kept"]
-    for name in allowed.keys() - {*extends, *kept}:
+    lasting = [name for name, key in allowed.items() if key.on_resume == "saved"]
+    for name in allowed.keys() - {*extends, *lasting}:  # these were about another process
         resumed[name] = schema.fields()[name].default
     resumed.resume = None if anew else str(old_run.path)
     longer = False
-    given = sorted(parse(as_typed(changes, saved)), key=lambda o: o.key_or_group not in kept)
+    given = sorted(parse(as_typed(changes, saved)), key=lambda o: o.key_or_group not in lasting)
     for override in given:  # the choices of groups before their options
-        name, value, moved = override.key_or_group, override.value(), folder_keys(resumed)
-        of_kept = name.partition(".")[0] in kept
+        name, value, movable = override.key_or_group, override.value(), folder_keys(resumed)
+        of_lasting = name.partition(".")[0] in lasting
         one_value = not (override.is_sweep_override() or override.is_delete())
-        if not one_value or not (of_kept or name in (*allowed, *moved)):
-            folders = f", and where {' and '.join(moved)} is now," if moved else ""
+        if not one_value or not (of_lasting or name in (*allowed, *movable)):
+            folders = f", and the folders of {' and '.join(movable)}," if movable else ""
             raise UserError(
                 f"{override.input_line}: resume continues the run's own configuration; only "
-                f"{' and '.join(extends)}, {' and '.join(kept)}{folders} can be changed with it"
+                f"{', '.join(allowed)}{folders} can be changed with it"
             )
-        new: Any = absolute(str(value), name) if name in moved and value is not None else value
-        if name in kept:
+        new: Any = absolute(str(value), name) if name in movable and value is not None else value
+        if name in lasting:
             new = OmegaConf.to_container(compose([str(override.input_line)])[name])
         OmegaConf.update(resumed, name, new, merge=False)
-        if of_kept or name in (*extends, *moved):
+        if of_lasting or name in (*extends, *movable):
             OmegaConf.update(saved, name, new, merge=False)
         longer = longer or name in extends
         if name == "n_epoch" and resumed.max_steps is not None:
@@ -140,9 +140,10 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
 
 
 def _nothing_saved(run: Run) -> bool:
-    """Whether a run ended before its first checkpoint; each but the last follows a validation.
+    """Whether a run ended before its first checkpoint.
 
-    One that has got further, and whose checkpoints are gone, is not begun anew.
+    A validation's line is written just before its checkpoint: where there are two, the first's
+    checkpoint was saved. Such a run, its checkpoints gone, is not begun anew.
     """
     began = run.state != "finished" and len(run.lines("validation")) < 2
     return began and not saved_steps(run.checkpoints)
@@ -155,11 +156,11 @@ def has_checkpoint(run: Run) -> bool:
 
 
 def prepare(composed: DictConfig) -> Experiment:
-    """The composed configuration checked and made ready to run, in a process set up for it.
+    """The experiment of a composed configuration, which is checked; the process is set up for it.
 
-    Its `init_from` is given the step that was read: saved, it means the same weights again. The
-    precision that ``auto`` stands for here is given, too, and sizes that were made smaller for a
-    small data set.
+    What is decided here is written into `composed`, so that the saved file means the same run
+    again: the step of `init_from` that was read, the precision that ``auto`` stands for, and sizes
+    that were made smaller for a small data set.
     """
     config = check(composed)
     runtime.check_settings()
@@ -167,7 +168,7 @@ def prepare(composed: DictConfig) -> Experiment:
     if config.distributed:
         processes.join()  # before JAX computes anything
     runtime.keep_memory()
-    runtime.platform()  # or refused
+    runtime.platform()  # a UserError where there is none
     ready = processes.together(lambda: Experiment.of(config))
     for name in ("batch_size", "num_img"):
         composed[name] = getattr(ready.config, name)
@@ -178,7 +179,9 @@ def prepare(composed: DictConfig) -> Experiment:
 
 
 def split_resume(overrides: Sequence[str]) -> tuple[str | None, list[str]]:
-    """(the folder of ``resume=…``, the other overrides, those of ``init_from=…`` in quotes).
+    """(the folder of ``resume=…`` or None, the other overrides).
+
+    Quotes are put around what ``init_from=…`` names.
 
     Folders are taken as they stand, whatever Hydra's grammar would make of their names: those of a
     sweep's jobs have equals signs and commas.
@@ -205,7 +208,7 @@ def _quoted(override: str) -> str:
 
 
 def _folders(parts: list[str]) -> list[str]:
-    """A text that was split at its commas put together to folders that exist, the longest first."""
+    """The folders that a text names which was split at its commas; their names may have commas."""
     for count in range(len(parts), 0, -1):
         text, others = ",".join(parts[:count]), parts[count:]
         if text == "null" or located(text)[0].is_dir():

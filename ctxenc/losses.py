@@ -24,37 +24,38 @@ from jaxtyping import Array, Float, Int
 
 from ctxenc.errors import UserError
 
-Window = Float[Array, "batch height width 3"]
+Pixels = Float[Array, "batch height width 3"]
 Weights = Float[Array, "batch height width 1"]
+Mask = Float[Array, "batch height width 1"]
 Logits = Float[Array, " batch"]
 Scalar = Float[Array, ""]
 
-Reconstruction = Callable[[Window, Window, Weights], Scalar]
-Seam = Callable[[Window, Weights], Scalar]
+Reconstruction = Callable[[Pixels, Pixels, Weights], Scalar]
+Seam = Callable[[Pixels, Mask], Scalar]
 GradientPenalty = Callable[[Callable[[Array], Logits], Array], Scalar]
-Classified = Float[Array, "batch classes"]
-Label = Callable[[Classified, Int[Array, " batch"]], Scalar]
+ClassLogits = Float[Array, "batch classes"]
+Label = Callable[[ClassLogits, Int[Array, " batch"]], Scalar]
 
 
-def l2(prediction: Window, target: Window, weights: Weights) -> Scalar:
+def l2(prediction: Pixels, target: Pixels, weights: Weights) -> Scalar:
     """Mean over every pixel and channel of weight × squared error, on the [-1, 1] scale.
 
-    As in the authors' code the sum of the weights is not divided by: a band that weighs 10× adds
-    to the loss.
+    As in the authors' code it is not divided by the sum of the weights: a band that weighs 10×
+    adds to the loss.
     """
     return jnp.mean(weights * jnp.square(prediction - target))
 
 
-def l1(prediction: Window, target: Window, weights: Weights) -> Scalar:
+def l1(prediction: Pixels, target: Pixels, weights: Weights) -> Scalar:
     """Mean over every pixel and channel of weight × absolute error, on the [-1, 1] scale."""
     return jnp.mean(weights * jnp.abs(prediction - target))
 
 
-def psnr(prediction: Window, target: Window, weights: Weights, *, eps: float) -> Scalar:
+def psnr(prediction: Pixels, target: Pixels, weights: Weights, *, eps: float) -> Scalar:
     """Mean over images of log(MSE + eps), MSE an image's mean of weight × squared error.
 
-    What a PSNR averaged over images measures, up to a factor (Chen et al., HINet, 2021): an image
-    that is filled twice as well as another counts as much, where `l2` is for the worst ones.
+    The mean PSNR up to a negative factor and a constant (Chen et al., HINet, 2021): halving an
+    image's error counts as much whichever image it is, while those filled worst dominate `l2`.
 
     Args:
         prediction: in [-1, 1].
@@ -71,7 +72,7 @@ def psnr(prediction: Window, target: Window, weights: Weights, *, eps: float) ->
     return jnp.mean(jnp.log(jnp.mean(squared, axis=(1, 2, 3)) + eps))
 
 
-def seam(composite: Window, mask: Weights) -> Scalar:
+def seam(composite: Pixels, mask: Mask) -> Scalar:
     """Total variation across the hole's edge: how visible the cut is.
 
     The mean absolute difference, over channels and over the pairs of neighbours (right and below)
@@ -85,7 +86,7 @@ def seam(composite: Window, mask: Weights) -> Scalar:
     return total / jnp.maximum(pairs, 1)
 
 
-def cross_entropy(logits: Classified, labels: Int[Array, " batch"]) -> Scalar:
+def cross_entropy(logits: ClassLogits, labels: Int[Array, " batch"]) -> Scalar:
     """Mean over images of −log softmax(logits) at the image's label."""
     return optax.losses.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
@@ -113,7 +114,9 @@ class Loss:
     """The terms of both networks' losses; a term that is None is not there.
 
     The fields are the keys of ``conf/loss``; `ctxenc.step` has the formulas. A discriminator is
-    trained where there is an adversarial term, a label head where there is a label term.
+    trained where there is an adversarial term, a label head where there is a label term. A field's
+    annotation says how one is made of its ``_target_``: a `Callable` is that function with its
+    options given, anything else a class that is called with them.
     """
 
     reconstruction: Reconstruction
@@ -189,7 +192,7 @@ class LeastSquares:
         return 0.5 * jnp.mean(jnp.square(logits - 1))
 
 
-def r1(discriminator: Callable[[Array], Logits], pixels: Window) -> Scalar:
+def r1(discriminator: Callable[[Array], Logits], pixels: Pixels) -> Scalar:
     """½ · mean over images of ‖∇D‖² at real pixels (Mescheder et al., 2018, equation 9).
 
     `lambda_r1` is half that paper's γ: its discriminator's loss is the sum over real and fake, and

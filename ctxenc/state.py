@@ -12,8 +12,8 @@ from flax import struct
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from ctxenc import augment, masks
+from ctxenc.geometry import Geometry
 from ctxenc.losses import Loss
-from ctxenc.prediction import Prediction
 
 Variables = dict[str, Any]
 Hyperparameters = dict[str, Array]
@@ -31,7 +31,7 @@ class Model:
         discriminator: From pixels to a logit; None where none is trained.
         loss: The terms of both networks' losses.
         mask: Which pixels are missing.
-        prediction: What the generator is given and predicts, and what the discriminator sees.
+        geometry: What the generator is given and predicts, and what the discriminator sees.
         optimizer: Of both networks, a hyperparameter `learning_rate` in its state.
         schedule: A factor on the learning rates, of (step, total steps).
         flip: Whether training images are flipped at random.
@@ -46,7 +46,7 @@ class Model:
     discriminator: nn.Module | None
     loss: Loss
     mask: masks.MaskStrategy
-    prediction: Prediction
+    geometry: Geometry
     optimizer: optax.GradientTransformation
     schedule: Callable[[Array, Array], Float[Array, ""]]
     flip: bool = False
@@ -55,7 +55,7 @@ class Model:
     label_head: nn.Module | None = None
     bfloat16_products: bool = False
 
-    def products(self) -> contextlib.AbstractContextManager[None]:
+    def matmul_precision(self) -> contextlib.AbstractContextManager[None]:
         """Within it, networks that are traced multiply matrices as `bfloat16_products` says."""
         if not self.bfloat16_products:
             return contextlib.nullcontext()
@@ -78,8 +78,8 @@ class NetworkState(struct.PyTreeNode):
 class TrainState(struct.PyTreeNode):
     """Everything that a step changes.
 
-    `ema` is the exponential moving average of the generator's parameters and statistics, None where
-    there is none; so are a label head and its average.
+    `ema` is the exponential moving average of the generator's parameters and statistics, `head_ema`
+    that of a label head's. Each network or average that a run does without is None.
     """
 
     step: Any  # a whole number; its shape alone while things are traced

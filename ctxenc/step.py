@@ -58,8 +58,8 @@ def objectives(
 ) -> tuple[Float[Array, ""], tuple[Statistics, Logged]]:
     """L_G + L_D, whose gradient holds each network's own, and what is logged.
 
-    With x̂ what the generator G is given of an image, y the window of it that G predicts, D the
-    discriminator (Pathak et al., 2016, equations 1 to 3; `ctxenc.losses` has the terms)::
+    Notation: x̂ is what the generator G is given of an image, y the window of it that G predicts, D
+    the discriminator (Pathak et al., 2016, equations 1 to 3; `ctxenc.losses` has the terms)::
 
         L_G = λ_rec · reconstruction(G(x̂), y) + λ_adv · generator(D(G(x̂))) + λ_seam · seam
               + λ_label · label(head(E(x̂)), class)
@@ -68,14 +68,14 @@ def objectives(
     where the seam's term is of the composite and the mask, E is G's encoder to its last stage, and
     D sees of y and G(x̂) what `discriminator_input` says.
 
-    D's parameters are constants in L_G, and G's output is in L_D, so one gradient of the sum gives
-    both (simultaneous gradient steps). D runs on G's output once for each objective, and XLA merges
-    the two passes. BatchNorm normalises each batch by itself; D's running statistics are threaded
-    through the real pixels, then the generated ones, and G's come from its own pass.
+    L_G takes D's parameters for constants, and L_D takes G's output for one, so one gradient of the
+    sum gives both (simultaneous gradient steps). D runs on G's output once for each objective, and
+    XLA merges the two passes. BatchNorm normalises each batch by itself; D's running statistics are
+    threaded through the real pixels, then the generated ones, and G's come from its own pass.
     """
-    loss, geometry = model.loss, model.prediction
+    loss, geometry = model.loss, model.geometry
     target = geometry.window_of(images, mask)
-    predicted, stats_g, encoded = _network(
+    predicted, stats_g, collections = _network(
         "model.generator",
         target.shape,
         model.generator,
@@ -94,7 +94,7 @@ def objectives(
         logged["seam_loss"] = seam
 
     if loss.label is not None and model.label_head is not None:
-        *_, last_stage = features.sown(model, encoded).values()
+        *_, last_stage = features.sown(model, collections).values()  # in the encoder's order
         logits: Any = model.label_head.apply({"params": params.head}, last_stage, train=True)
         label = _scalar("label", loss.label, logits, labels)
         loss_g = loss_g + hyper["lambda_label"] * label
@@ -168,8 +168,8 @@ def train_step(
         labels: the images' classes, where there is a label head.
 
     Returns:
-        (the state after the step; what the step reports, of the state before it, and a 1 as
-        ``steps``, so that sums know how many steps they are of).
+        (the state after the step; what the step reports, computed with the weights before it, and
+        ``steps``, a 1 by which sums count their steps).
     """
     key_flip, key_mask = jax.random.split(jax.random.fold_in(key, state.step))
     pixels = masks.to_float(images)
@@ -182,7 +182,7 @@ def train_step(
     _expect((*pixels.shape[:3], 1), mask, "mask")
     networks = state.generator, state.discriminator, state.head
     params = Params(*(getattr(network, "params", None) for network in networks))
-    with model.products():
+    with model.matmul_precision():
         grads, (stats, logged) = jax.grad(objectives, has_aux=True)(
             params, model, state, pixels, mask, hyper, labels
         )
@@ -233,7 +233,7 @@ def init(
     (`ctxenc.state.matched`).
     """
     key_g, key_d = jax.random.split(key)
-    geometry = model.prediction
+    geometry = model.geometry
 
     def network(part: str, module: nn.Module, key: PRNGKeyArray, *shape: int) -> NetworkState:
         blank = jnp.zeros((1, *shape))
@@ -291,9 +291,9 @@ def fill(
 
     BatchNorm uses its running statistics, so an image's fill does not depend on its batch.
     """
-    real, geometry = masks.to_float(images), model.prediction
+    real, geometry = masks.to_float(images), model.geometry
     given = geometry.generator_input(real, mask, fill_value)
-    with model.products():
+    with model.matmul_precision():
         predicted: Any = model.generator.apply(generator, given, train=False)
     # Onto the masked image: a missing pixel outside of the window would show the fill value.
     composite = geometry.composite(masks.apply(real, mask, fill_value), predicted, mask)

@@ -62,12 +62,12 @@ class TrainedModel:
         runtime.platform()  # or refused
         config = check(saved)
         model = build.model(config)
-        if not model.prediction.hides:
-            model = replace(model, prediction=replace(model.prediction, hides=True))
+        if not model.geometry.hides:
+            model = replace(model, geometry=replace(model.geometry, hides=True))
         if not run.checkpoints.is_dir():
             raise UserError(f"{run.path}: no checkpoint yet ({run.checkpoints})")
         step = _wanted(run.checkpoints, checkpoint)
-        shape = 1, config.image_size, config.image_size, model.prediction.channels
+        shape = 1, config.image_size, config.image_size, model.geometry.channels
         init = partial(model.generator.init, train=False)
         found = jax.eval_shape(init, jax.random.key(0), jax.ShapeDtypeStruct(shape, jnp.float32))
         template = {"params": found["params"], "batch_stats": found.get("batch_stats", {})}

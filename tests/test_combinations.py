@@ -15,7 +15,7 @@ from ctxenc.config.compose import compose
 from ctxenc.config.search_path import choices
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment
-from tests.tiny import hyper
+from tests.tiny import every_term, hyper
 
 # Each model's smallest sizes: image, hole, and the lists of its channels.
 SMALL = {
@@ -70,7 +70,7 @@ def small(mask, loss, model, label_maps):
 def two_steps(config):
     classes = 3 if config.loss.get("label") else 0
     model, size = build.model(config, classes), config.image_size
-    rates = hyper(lambda_adv=0.1, lambda_seam=0.1, lambda_r1=0.1, lambda_label=0.1)
+    rates = hyper(**every_term(0.1))
     labels = jnp.array([0, 2]) if classes else None
 
     @jax.jit
@@ -85,7 +85,7 @@ def two_steps(config):
     assert int(state.step) == 2
     assert bool(step.finite(state))
     missing = logged["masked_fraction"]
-    assert ((missing > 0) & (missing < 1)).all() if model.prediction.hides else (missing == 1).all()
+    assert ((missing > 0) & (missing < 1)).all() if model.geometry.hides else (missing == 1).all()
     for name, values in logged.items():
         assert np.isfinite(values).all(), name
         assert (values != 0).any() or "accuracy" in name, name

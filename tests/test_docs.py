@@ -14,6 +14,8 @@ FETCHED = (
     r"<(?:script|img|iframe|source|video)\b[^>]*?\bsrc=\"([^\"]*)|<link\b[^>]*?\bhref=\"([^\"]*)"
 )
 
+DOTTED = r"\bctxenc(?:\.[A-Za-z_]\w*)+"
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
@@ -50,6 +52,29 @@ def test_the_reference_says_what_the_code_says(site):
         assert f'id="ctxenc.{name}"' in site["api.html"]
         first = getattr(ctxenc, name).__doc__.strip().splitlines()[0].partition("`")[0]
         assert first.rstrip(" .:") in html.unescape(site["api.html"])
+
+
+def test_each_member_that_the_reference_names_is_on_it(site):
+    reference = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    found = re.findall(r"^::: (\S+)\n +options:\s+\{?members: \[([^]]+)", reference, re.MULTILINE)
+    assert len(found) >= 6
+    for module, members in found:
+        for member in members.split(", "):
+            assert f'id="{module}.{member}"' in site["api.html"], f"{module}.{member}"
+
+
+def test_what_texts_call_by_its_dotted_name_is_there():
+    texts = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("ctxenc/**/*.py")]
+    named = {n for t in texts for n in re.findall(DOTTED, t.read_text(encoding="utf-8"))}
+    assert len(named) > 100
+    for name in named - {"ctxenc.NAME", "ctxenc.plugins"}:  # any program; a group of entry points
+        module, _, rest = name.partition(".")
+        found = importlib.import_module(module)
+        for part in filter(None, rest.split(".")):
+            module = f"{module}.{part}"
+            if not hasattr(found, part) and part not in getattr(found, "__annotations__", {}):
+                importlib.import_module(module)
+            found = getattr(found, part, None)
 
 
 def test_every_mask_is_in_the_gallery():

@@ -148,7 +148,7 @@ def grown():
         return total, (stats, {**logged, "weights_norm": jnp.sqrt(_square(params.generator))})
 
     monkeypatch.setattr(step, "objectives", with_one_more)
-    more = schema.key(3, schema.Role.IDLE, "what nobody knew of then", at_least=1)
+    more = schema.key(3, schema.Role.NO_EFFECT, "what nobody knew of then", at_least=1)
     config = dataclasses.make_dataclass("Config", [("patience", int, more)], bases=(schema.Config,))
     monkeypatch.setattr(schema, "Config", config)
     monkeypatch.setattr(checks, "Config", config)

@@ -24,7 +24,7 @@ import numpy as np
 from ctxenc import masks, runtime, step
 from ctxenc.config import build
 from tests.test_combinations import small
-from tests.tiny import hyper
+from tests.tiny import every_term, hyper
 runtime.keep_programs()
 
 def gradients(model, state, hyper, pixels, mask, labels):
@@ -51,7 +51,7 @@ for loss, name in json.loads(sys.argv[2]):
         state = step.init(model, jax.random.key(seed), size)
         exact = lambda x: jnp.asarray(x, float if x.dtype.kind == "f" else x.dtype)
         states.append(jax.tree.map(exact, state))
-        weights.append(hyper(0.5 + seed, 0.1, lambda_seam=0.1, lambda_r1=0.1, lambda_label=0.1))
+        weights.append(hyper(0.5 + seed, **every_term(0.1)))
     pixels = jnp.asarray(np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)))
     mask = masks.frozen(model.mask, jnp.arange(2), size, size).astype(np.float64)
     given = pixels, mask, jnp.array([0, 2]) if classes else None

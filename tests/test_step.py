@@ -16,9 +16,9 @@ import pytest
 
 from ctxenc import losses, masks, optim, step
 from ctxenc.errors import UserError
+from ctxenc.geometry import Geometry
 from ctxenc.masks import boxes
 from ctxenc.models.generator import Generator
-from ctxenc.prediction import Prediction
 from tests import compiling
 from tests.tiny import hyper, tiny_model
 
@@ -35,7 +35,7 @@ def gradients(model, state, images, weights, key):
     pixels = step.random_flip(key_flip, pixels) if model.flip else pixels
     mask = model.mask(key_mask, *pixels.shape[:3])
     params = step.Params(state.generator.params, state.discriminator.params)
-    with model.products():
+    with model.matmul_precision():
         grads, found = jax.grad(step.objectives, has_aux=True)(
             params, model, state, pixels, mask, weights
         )
@@ -91,14 +91,14 @@ def with_loss(model, **terms):
 
 def whole_image(**views):
     generator = Generator(output_size=(16, 16), widths=(4, 8), decoder_widths=(8,))
-    views = Prediction(window=(16, 16), whole=True, box=(8, 8), **views)
-    return dataclasses.replace(tiny_model(), generator=generator, prediction=views)
+    views = Geometry(window=(16, 16), whole=True, box=(8, 8), **views)
+    return dataclasses.replace(tiny_model(), generator=generator, geometry=views)
 
 
 def with_band():
     mask = functools.partial(boxes.random_box, mask_height=8, mask_width=8, overlap=0.25)
-    views = Prediction(window=(8, 8), box=(8, 8), band=2)
-    return dataclasses.replace(tiny_model(), mask=mask, prediction=views)
+    views = Geometry(window=(8, 8), box=(8, 8), band=2)
+    return dataclasses.replace(tiny_model(), mask=mask, geometry=views)
 
 
 VARIANTS = {
@@ -125,12 +125,12 @@ def test_gradients_are_those_of_the_losses_as_written(variant, images, key):
     real = step.random_flip(key_flip, masks.to_float(images))
     mask = model.mask(key_mask, *real.shape[:3])
     context = jnp.where(mask > 0, weights["fill_value"], real)
-    if model.prediction.mask_channel:
+    if model.geometry.mask_channel:
         context = jnp.concatenate([context, mask], -1)
-    target, missing = (model.prediction.window_of(x, mask) for x in (real, mask))
+    target, missing = (model.geometry.window_of(x, mask) for x in (real, mask))
 
     def sees(window):
-        return model.prediction.discriminator_sees(real, window, mask)
+        return model.geometry.discriminator_sees(real, window, mask)
 
     seen_real = sees(target)
 
@@ -231,7 +231,7 @@ def test_batch_norm_statistics_go_through_real_then_filled(model, state, images,
     key_flip, key_mask = jax.random.split(key)
     real = step.random_flip(key_flip, masks.to_float(images))
     mask = model.mask(key_mask, *real.shape[:3])
-    holes = masks.crop(real, masks.corners(mask), model.prediction.window)
+    holes = masks.crop(real, masks.corners(mask), model.geometry.window)
     context = masks.apply(real, mask, jnp.ones(3))
 
     def run(module, variables, x):

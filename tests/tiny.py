@@ -7,10 +7,10 @@ import optax
 
 from ctxenc import losses, optim
 from ctxenc.config import schema
+from ctxenc.geometry import Geometry
 from ctxenc.masks import boxes
 from ctxenc.models.discriminator import Discriminator
 from ctxenc.models.generator import Generator
-from ctxenc.prediction import Prediction
 from ctxenc.state import Model
 
 
@@ -22,19 +22,24 @@ def tiny_model(*, adversarial=True, mask=boxes.random_box, flip=True, dtype=jnp.
         loss=losses.Loss(losses.l2, losses.NonSaturating() if adversarial else None),
         mask=functools.partial(mask, mask_height=8, mask_width=8),
         optimizer=optax.inject_hyperparams(optax.adam)(learning_rate=0.0, eps=1e-7),
-        prediction=Prediction(window=(8, 8), box=(8, 8)),
+        geometry=Geometry(window=(8, 8), box=(8, 8)),
         schedule=optim.constant,
         flip=flip,
     )
 
 
 def hyper(lambda_rec=0.999, lambda_adv=1e-3, learning_rate_g=1e-3, learning_rate_d=1e-3, **others):
-    """The step's numbers; those that are not given are 0."""
-    numbers = dict.fromkeys((*schema.traced(), "total_steps"), 0.0)
-    numbers |= {"lambda_rec": lambda_rec, "lambda_adv": lambda_adv, "context_weight": 1.0}
+    """The step's numbers; those that are not given are the defaults."""
+    numbers = {name: schema.fields()[name].default for name in schema.traced()}
+    numbers |= {"lambda_rec": lambda_rec, "lambda_adv": lambda_adv, "total_steps": 0.0}
     numbers |= {"learning_rate_g": learning_rate_g, "learning_rate_d": learning_rate_d, **others}
     numbers["fill_value"] = [1.0, 1.0, 1.0]
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}
+
+
+def every_term(weight):
+    """This weight for each term of a loss that has one, as `hyper` takes them."""
+    return dict.fromkeys(schema.keys(lambda key: key.term), weight)
 
 
 TINY = (  # overrides for whole runs that take a second or two once compiled

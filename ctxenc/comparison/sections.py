@@ -197,7 +197,7 @@ def _title(split: str, part: Sequence[Record], parts: Sequence[Sequence[Record]]
     title = f"{count:,}" if isinstance(count, int) else "?"
     title += f" {split} images of {data.get('name', 'an unnamed set')}"
     title += f" at {data.get('image_size', '?')} px"
-    tested = schema.keys(lambda key: key.tested)
+    tested = schema.keys(lambda key: key.measured_on)
     differing = settings.differing([run.settings for others in parts for run in others])
     for key in dict.fromkeys(["mask", *differing]):
         values = {run.settings.values.get(key) for run in part}

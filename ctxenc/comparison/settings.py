@@ -63,12 +63,12 @@ def differing(runs: Sequence[Settings]) -> list[str]:
     """
     known = [run for run in runs if run.values]
     keys = dict.fromkeys(key for run in known for key in run.values)
-    return [key for key in keys if _tells_apart(key, known) and _role(key) is not Role.PLACE]
+    return [key for key in keys if _tells_apart(key, known) and _role(key) is not Role.LOCATION]
 
 
 def changes_results(key: str) -> bool:
     """Whether runs that differ in this key alone may end differently."""
-    return _role(key) not in (Role.IDLE, Role.PLACE)
+    return _role(key) not in (Role.NO_EFFECT, Role.LOCATION)
 
 
 def typed(key: str, text: str) -> float | str:
@@ -84,7 +84,7 @@ def _role(key: str) -> Role | None:
     top, _, option = key.partition(".")
     if (known := schema.keys().get(top)) is None:
         return None
-    return Role.PLACE if option in known.places else known.role
+    return Role.LOCATION if option in known.places else known.role
 
 
 def _tells_apart(key: str, runs: Sequence[Settings]) -> bool:

@@ -20,12 +20,12 @@ from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, Images, in_memory
 from ctxenc.data.labels import labels_of
 from ctxenc.errors import UserError
+from ctxenc.geometry import Geometry
 from ctxenc.losses import Adversarial, Loss
 from ctxenc.models.label_head import LabelHead
 from ctxenc.models.residual import ResidualGenerator
 from ctxenc.ops.bfloat16 import has_bfloat16_products
 from ctxenc.parallel import devices
-from ctxenc.prediction import geometry
 from ctxenc.state import Model
 from ctxenc.tracking import Tracker
 
@@ -89,7 +89,7 @@ def _model(static_json: str) -> Model:
     products_alone = arithmetic == "bfloat16" and jax.default_backend() == "cpu"
     dtype = jnp.dtype("float32" if products_alone else arithmetic)
     mask, loss = strategy(static["mask"]), _loss(static["loss"])
-    prediction = geometry(
+    geometry = Geometry.of(
         mask,
         static["image_size"],
         (static["mask_height"], static["mask_width"]),
@@ -106,13 +106,13 @@ def _model(static_json: str) -> Model:
         generator=made(
             _part(networks, "generator", "model"),
             "model.generator",
-            output_size=prediction.window,
+            output_size=geometry.window,
             dtype=dtype,
         ),
         discriminator=discriminator,
         loss=loss,
         mask=mask,
-        prediction=prediction,
+        geometry=geometry,
         optimizer=_optimizer(static["optimizer"]),
         schedule=_schedule(static["schedule"]),
         flip=static["flip"],
@@ -159,12 +159,12 @@ def check_model(model: Model, config: Config) -> None:
     Raises:
         UserError: naming the part, what it gave and what was expected.
     """
-    if config.context_weight != 1 and not (model.prediction.whole or model.prediction.band):
+    if config.context_weight != 1 and not (model.geometry.whole or model.geometry.band):
         raise UserError(
             f"context_weight={config.context_weight:g}: must be 1, as nothing visible is "
             "predicted; overlap=… or predict=image would"
         )
-    shown = not model.prediction.hides and config.weights[0]
+    shown = not model.geometry.hides and config.weights[0]
     if shown and isinstance(model.generator, ResidualGenerator):
         raise UserError(
             "model=residual: adds to what it is given, which mask=whole leaves as it is: there "
@@ -192,7 +192,9 @@ def hyperparameters(
         mean_colour: of the training split, in [-1, 1].
         total_steps: of the whole run.
     """
-    numbers = {name: getattr(config, name) or 0.0 for name in schema.traced()}
+    numbers = {name: getattr(config, name) for name in schema.traced()}
+    # What null means is decided where the step is traced; a number in its place would be obeyed.
+    numbers = {name: np.nan if value is None else value for name, value in numbers.items()}
     numbers["lambda_rec"], numbers["lambda_adv"] = config.weights
     fill = config.fill_value
     numbers["fill_value"] = mean_colour if fill == "mean" else np.full(3, fill)

@@ -10,14 +10,14 @@ from typing import Any
 class Role(enum.Enum):
     """What a key does to a run."""
 
-    STATIC = "decides on the compiled program, as the batch size does"
-    TRACED = "a number that the compiled step is given: another number recompiles nothing"
-    SAMPLING = "decides on the first weights, or on what is seen, in which order and for how long"
-    IDLE = "changes no result"
-    PLACE = "says where something is; runs that differ in it alone are the same"
+    STATIC = "decides on the compiled step: `ctxenc.config.build.model` is given it"
+    TRACED = "a number that the compiled step is given (null as NaN): another recompiles nothing"
+    INPUT = "decides on what goes into it: first weights, which images, in which order, how long"
+    NO_EFFECT = "changes no result"
+    LOCATION = "says where something is; runs that differ in it alone are the same"
 
 
-UNCHANGED = object()  # of `Key.before`: runs did what the default does
+UNCHANGED = object()  # of `Key.before`: the default
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class Key:
     null: str | None = None  # what null does, where null is allowed
     valid: Callable[[Any], bool] | None = None  # where type, range and `one_of` do not say it
     expected: str | None = None  # what is `valid`, in words
-    tested: bool = False  # whether it decides on the images or masks that figures are of
+    measured_on: bool = False  # whether it decides on the images or masks that figures are of
     folder: bool = False  # whether it leads to a folder of the user's
     # `resume` may change it: ``extends`` makes a run longer, ``session`` concerns one process only,
-    # ``kept`` holds from then on (of a group, with its options).
+    # ``saved`` holds from then on (of a group, with its options).
     on_resume: str = ""
     on_evaluate: bool = False  # whether `ctxenc.evaluate` may change it
-    before: Any = UNCHANGED  # what runs did that were saved before it existed; a group's choice
+    before: Any = UNCHANGED  # its value in folders that lack it; of a group, the choice
     term: str = ""  # of a weight: the term of the loss that it weighs, which must be there
     # Of a group, the rest:
     package: str = ""  # of ctxenc whose targets a saved run may name in it

@@ -1,8 +1,8 @@
 """The keys of a run's configuration: all that is known of each of them, in its entry.
 
 Type, default, range and meaning of a top-level key stand here, and so does what it does to a run:
-whether it decides on the compiled program or is a number that this is given, whether it decides on
-what is tested, what `resume` and `ctxenc.evaluate` may do with it, and what runs did before it
+whether it decides on the compiled step or is a number that this is given, whether it decides on
+what figures are of, what `resume` and `ctxenc.evaluate` may do with it, and what runs did before it
 existed. Help, checks, tables and the step's arguments follow: a new key is declared by one entry.
 
 The options inside a group (`dataset`, `mask`, …) are typed by the function or class that the
@@ -48,24 +48,24 @@ class Config:
 
     name: str = key(
         "context_encoder",
-        Role.PLACE,
+        Role.LOCATION,
         "run folders land in experiments/<name>/",
         valid=_is_inside,
         expected="a relative path without ..",
     )
     seed: int = key(
         0,
-        Role.SAMPLING,
+        Role.INPUT,
         "seeds the initial weights, masks, flips and data order",
         at_least=0,
         at_most=2**32 - 1,
     )
     resume: str | None = key(
-        None, Role.PLACE, "run folder to continue, in place", null="start a new run"
+        None, Role.LOCATION, "run folder to continue, in place", null="start a new run"
     )
     resume_step: int | None = key(
         None,
-        Role.PLACE,
+        Role.LOCATION,
         "saved step to resume from; later ones are deleted",
         at_least=1,
         null="the latest",
@@ -73,40 +73,40 @@ class Config:
     )
     init_from: str | None = key(
         None,
-        Role.SAMPLING,
+        Role.INPUT,
         "run folder whose trained weights a new run begins with, where they fit: RUN, which is its "
-        "best saved step (or the latest, where none was tested), or RUN@STEP",
+        "best saved step (or the latest, where none was validated), or RUN@STEP",
         null="weights drawn anew",
         folder=True,
     )
     init_from_parts: tuple[str, ...] = key(
         NETWORKS,
-        Role.SAMPLING,
+        Role.INPUT,
         "the networks whose weights init_from gives",
         valid=_are_networks,
         expected="[generator], [discriminator] or [generator,discriminator]",
     )
     distributed: bool = key(
         False,
-        Role.IDLE,
+        Role.NO_EFFECT,
         "be one of several processes that train one run: those of a Slurm job, or those that "
         "JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID name",
         on_resume="session",
     )
 
     n_epoch: int = key(
-        20, Role.SAMPLING, "passes over the training split", at_least=1, on_resume="extends"
+        20, Role.INPUT, "passes over the training split", at_least=1, on_resume="extends"
     )
     max_steps: int | None = key(
         None,
-        Role.SAMPLING,
+        Role.INPUT,
         "stop after this many steps",
         at_least=1,
         null="n_epoch decides",
         on_resume="extends",
     )
     batch_size: int = key(
-        64, Role.SAMPLING, "images a step, over all devices", at_least=1, on_evaluate=True
+        64, Role.INPUT, "images a step, over all devices", at_least=1, on_evaluate=True
     )
     learning_rate_g: float = key(
         2e-3, Role.TRACED, "learning rate of the generator", at_least=0, before=5e-4
@@ -165,7 +165,7 @@ class Config:
         Role.STATIC,
         "height of the hole in pixels; by default half of image_size, rounded down",
         at_least=1,
-        tested=True,
+        measured_on=True,
         on_evaluate=True,
         before=16,
     )
@@ -174,14 +174,14 @@ class Config:
         Role.STATIC,
         "width of the hole in pixels; by default half of image_size, rounded down",
         at_least=1,
-        tested=True,
+        measured_on=True,
         on_evaluate=True,
         before=16,
     )
     fill_value: float | str = key(
         1.0,
         Role.TRACED,
-        "what fills the hole: a value, or the training split's mean colour",
+        "what the generator is shown in the hole: a value, or the training split's mean colour",
         valid=_is_fill,
         expected="a number from -1 to 1, or mean",
     )
@@ -199,7 +199,7 @@ class Config:
         "1/16 is 4 of 64 pixels",
         at_least=0,
         at_most=0.49,
-        tested=True,
+        measured_on=True,
     )
     context_weight: float = key(
         1.0,
@@ -226,45 +226,46 @@ class Config:
     )
     flip: bool = key(True, Role.STATIC, "flip training images left to right at random")
     num_workers: int = key(
-        2, Role.IDLE, "threads that decode images of sets too large for memory", at_least=1
+        2, Role.NO_EFFECT, "threads that decode images of sets too large for memory", at_least=1
     )
 
-    num_img: int = key(6, Role.IDLE, "validation images in a sample grid", at_least=1)
-    n_update: int = key(50, Role.IDLE, "steps between sample grids", at_least=1)
-    log_every: int = key(10, Role.IDLE, "steps between lines of metrics.jsonl", at_least=1)
+    num_img: int = key(6, Role.NO_EFFECT, "validation images in a sample grid", at_least=1)
+    n_update: int = key(50, Role.NO_EFFECT, "steps between sample grids", at_least=1)
+    log_every: int = key(10, Role.NO_EFFECT, "steps between lines of metrics.jsonl", at_least=1)
     eval_every: int | None = key(
         None,
-        Role.IDLE,
+        Role.NO_EFFECT,
         "steps between validations, each with a checkpoint",
         at_least=1,
         null="an epoch, or several where they are shorter than 100 steps",
     )
     monitor: str = key(
         MAIN,
-        Role.IDLE,
-        "validation metric by which a sweep ranks its runs, and which a search optimises",
+        Role.NO_EFFECT,
+        "validation metric by which a sweep ranks its runs, and which a search optimises (a run's "
+        "best step is by psnr_db)",
         one_of=(*measured_in_training(), LABEL_ACCURACY),
     )
     samples_dir: str = key(
         "samples",
-        Role.PLACE,
+        Role.LOCATION,
         "sample grids land here, inside the run folder unless absolute",
         valid=_is_folder_of_a_run,
         expected="a folder without .., and neither .hydra nor tensorboard",
     )
     save_dir: str = key(
         "checkpoints",
-        Role.PLACE,
+        Role.LOCATION,
         "checkpoints land here, inside the run folder unless absolute",
         valid=_is_folder_of_a_run,
         expected="a folder without .., and neither .hydra nor tensorboard",
     )
 
     dataset: Any = group(
-        Role.SAMPLING,
+        Role.INPUT,
         "where images come from",
         package="ctxenc.data",
-        tested=True,
+        measured_on=True,
         on_evaluate=True,
         folders=("path", "data_dir"),
         places=("data_dir",),
@@ -274,7 +275,7 @@ class Config:
         Role.STATIC,
         "which pixels are missing",
         package="ctxenc.masks",
-        tested=True,
+        measured_on=True,
         on_evaluate=True,
         folders=("folder",),
     )
@@ -297,11 +298,11 @@ class Config:
         before="none",
     )
     tracker: Any = group(
-        Role.PLACE,
+        Role.LOCATION,
         "what is told of a run, beside TensorBoard",
         package="ctxenc.tracking",
         folders=("folder",),
-        on_resume="kept",
+        on_resume="saved",
     )
 
     @property
@@ -312,7 +313,7 @@ class Config:
 
     @property
     def best_by(self) -> str:
-        """The validation metric that decides on the best step: of labels, where no pixel counts."""
+        """The validation metric of a run's best step: of labels where only labels are learnt."""
         return MAIN if any(self.weights) else LABEL_ACCURACY
 
 
@@ -335,9 +336,9 @@ def groups() -> tuple[str, ...]:
 
 
 def before() -> dict[str, Any]:
-    """What runs did that were saved before a key existed; of a group, a choice where one is known.
+    """The value of each key in a folder that lacks it, as it was saved before the key existed.
 
-    A group that is not in it did what its default does.
+    A group's is a choice; one that is not here did what its default does.
     """
     values = {name: f.default for name, f in fields().items() if name not in groups()}
     known = keys(lambda key: key.before is not UNCHANGED)

@@ -19,12 +19,12 @@ from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import Batch, HeldOutSplit, measured
 from ctxenc.evaluation.load import Setup, load
 from ctxenc.evaluation.statistics import sentence, standing
+from ctxenc.geometry import Geometry
 from ctxenc.metrics import registry
 from ctxenc.metrics.bootstrap import Columns
 from ctxenc.metrics.registry import METRICS
 from ctxenc.metrics.sliced_wasserstein import SlicedWasserstein
 from ctxenc.metrics.torchscript import Networks
-from ctxenc.prediction import Prediction
 from ctxenc.report import extremes
 
 Progress = Callable[[str, int, int], None]  # (what, so many done, of how many)
@@ -96,7 +96,7 @@ def evaluate(
         return evaluation
     known = _known(
         *(tested, fingerprint(setup.dataset.train), test.frozen_masks.sha256, slow_images),
-        *(test.model.prediction.box, test.model.prediction.band),
+        *(test.model.geometry.box, test.model.geometry.band),
         *(str(networks.described()), tuple(METRICS)),
     )
     rows, notes = _rows(setup, wanted, against == "all", slow_images, known, progress)
@@ -201,7 +201,7 @@ def _rows(
     return rows, notes
 
 
-_missing_box = jax.jit(Prediction.missing_box, static_argnums=0)
+_missing_box = jax.jit(Geometry.missing_box, static_argnums=0)
 
 
 def _measure(
@@ -213,13 +213,13 @@ def _measure(
     every row that is measured on all images.
     """
     total, start, names = len(test.images), 0, tuple(METRICS)
-    prediction, patches = test.model.prediction, SlicedWasserstein(total)
+    geometry, patches = test.model.geometry, SlicedWasserstein(total)
     columns = {
         row: {column: np.full(total, np.nan) for column in registry.columns(names)} for row in rows
     }
     for batch in test.batches():
         valid, whole = batch.valid, {}
-        hole = _missing_box(prediction, masks.to_float(batch.images), batch.mask)
+        hole = _missing_box(geometry, masks.to_float(batch.images), batch.mask)
         patches.look("real", start, np.asarray(hole)[:valid], valid)
         for name, (fill, images) in rows.items():
             if (count := min(valid, images - start)) <= 0:
@@ -233,7 +233,7 @@ def _measure(
             values = jax.device_get(measured(batch.images, filled, batch.mask, names))
             for column, found in values.items():
                 columns[name][column][start : start + count] = found[:count]
-            hole = _missing_box(prediction, filled, batch.mask)
+            hole = _missing_box(geometry, filled, batch.mask)
             patches.look(name, start, np.asarray(hole)[:valid], count)
         if whole:
             networks.look(batch.own[:valid], whole)

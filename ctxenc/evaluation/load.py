@@ -25,7 +25,6 @@ from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import Batch, HeldOutSplit
 from ctxenc.parallel import devices
-from ctxenc.prediction import of_other_masks
 from ctxenc.trained import TrainedModel
 
 KEYS = tuple(schema.keys(lambda key: key.on_evaluate))  # that an evaluation may change
@@ -62,8 +61,8 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
     model = trained.model
     if config.mask != trained.config.mask:
         mask, box = instantiate.strategy(config.mask), (config.mask_height, config.mask_width)
-        prediction = of_other_masks(model.prediction, mask, box, config.image_size)
-        model = dataclasses.replace(model, mask=mask, prediction=prediction)
+        geometry = model.geometry.with_masks(mask, box, config.image_size)
+        model = dataclasses.replace(model, mask=mask, geometry=geometry)
     size, needed = config.image_size, trained.config.image_size
     blank = np.zeros((1, size, size, 3), np.uint8), np.zeros((1, size, size, 1), np.float32)
     fill = functools.partial(step.fill, model)
@@ -144,7 +143,7 @@ def _with_hole_of(trained: TrainedModel) -> DictConfig:
     """
     saved, before = trained.saved.copy(), trained.config
     for side in ("mask_height", "mask_width"):
-        if trained.model.prediction.whole and getattr(before, side) == before.image_size // 2:
+        if trained.model.geometry.whole and getattr(before, side) == before.image_size // 2:
             saved[side] = schema.HALF
     return saved
 

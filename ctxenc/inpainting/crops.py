@@ -47,20 +47,20 @@ class ModelWindow:
 
         Where these had any shape, it is anywhere, and of half the image's side.
         """
-        size, prediction = trained.config.image_size, trained.model.prediction
-        if prediction.box is None:
+        size, geometry = trained.config.image_size, trained.model.geometry
+        if geometry.box is None:
             anywhere = range(size - size // 2 + 1)
             return cls(size, (size // 2, size // 2), anywhere, anywhere, whole=True)
         drawn = masks.frozen(trained.model.mask, jnp.arange(SAMPLE), size, size)
-        corners, band = np.asarray(masks.corners(drawn)), prediction.band
+        corners, band = np.asarray(masks.corners(drawn)), geometry.band
         tops, lefts = (
             range(int(found[0]), int(found[0]) + 1)
             if (found == found[0]).all()
             else range(band, size - side + band + 1)
-            for found, side in zip(corners.T, prediction.box, strict=True)
+            for found, side in zip(corners.T, geometry.box, strict=True)
         )
-        height, width = (side - 2 * band for side in prediction.box)
-        return cls(size, (height, width), tops, lefts, whole=prediction.whole)
+        height, width = (side - 2 * band for side in geometry.box)
+        return cls(size, (height, width), tops, lefts, whole=geometry.whole)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ctxenc.masks import Mask
 def whole_image(key: PRNGKeyArray, batch: int, height: int, width: int) -> Mask:
     """Every pixel of every image; `key` is not used.
 
-    As nothing would be left to see, `ctxenc.prediction` hides nothing under such masks: what is
+    As nothing would be left to see, `ctxenc.geometry` hides nothing under such masks: what is
     trained is an autoencoder.
     """
     del key

@@ -150,7 +150,7 @@ class _Network(NamedTuple):
         if self.own is not None:
             return f"{self.trained.run.path} {self.trained.described}"
         model = self.trained.model
-        what = model.generator, model.prediction.channels, model.bfloat16_products
+        what = model.generator, model.geometry.channels, model.bfloat16_products
         return f"{RANDOM} {self.trained.config.seed} {what!r}"
 
     def variables(self, images: Labelled) -> Variables:

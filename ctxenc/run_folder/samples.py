@@ -47,7 +47,7 @@ class Samples:
         self._mask, real = mask, masks.to_float(jnp.asarray(images))
         self._rows = {"real": np.asarray(real), "given": np.asarray(real)}
         self._harmonic: tuple[np.ndarray, list[str]] | None = None
-        if self.validation.model.prediction.hides:
+        if self.validation.model.geometry.hides:
             fill_value = jnp.asarray(np.asarray(self.fill_value))
             masked = masks.apply(real, jnp.asarray(mask), fill_value)
             self._rows = {"real": np.asarray(real), "masked": np.asarray(masked)}

@@ -36,7 +36,7 @@ class Trackers(AbstractContextManager["Trackers"]):
         """Begin, with the configuration as it is saved by now."""
         self._begun = True
         config: Any = OmegaConf.to_container(self._run.config, resolve=True)
-        for place in schema.keys(lambda key: key.role is Role.PLACE):
+        for place in schema.keys(lambda key: key.role is Role.LOCATION):
             config.pop(place, None)
         ids = self._run.tracker_ids
         for name, tracker in self._by_name.items():

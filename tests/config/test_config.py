@@ -116,7 +116,7 @@ RECIPES = {
 def test_the_papers_recipes_are_the_papers(experiment):
     config = check(compose([f"+experiment={experiment}", "dataset.path=photographs"]))
     model = build.model(config)
-    views = model.prediction
+    views = model.geometry
     found = {"window": views.window, "band": views.band, "whole": views.whole}
     found |= {"resize": config.dataset["resize"]}
     found |= {key: getattr(config, key) for key in RECIPES[experiment].keys() - found.keys()}
@@ -383,7 +383,7 @@ def test_a_bad_image_size_is_named_and_not_the_hole(size):
 @pytest.mark.parametrize("model", ["cifar", "tf_original", "paper_center"])
 def test_half_of_an_image_that_fits_a_model_fits_it_too(model):
     made = build.model(check(compose([f"model={model}", "image_size=96"])))
-    assert made.prediction.window == (48, 48)
+    assert made.geometry.window == (48, 48)
     init = functools.partial(made.generator.init, train=False)
     jax.eval_shape(init, jax.random.key(0), np.zeros((1, 96, 96, 3), np.float32))
 
@@ -405,6 +405,9 @@ def test_every_key_has_a_role_and_the_traced_ones_are_the_steps_numbers():
     assert set(numbers) == {*schema.traced(), "total_steps"}
     assert float(numbers["lambda_rec"]) == 0.75
     assert numbers["fill_value"].tolist() == pytest.approx([0.1, 0.2, 0.3])
+    assert not np.isnan(numbers["ema_decay"])
+    without = build.hyperparameters(check(compose(["ema_decay=null"])), np.zeros(3), 100)
+    assert np.isnan(without["ema_decay"])  # where the step would use it, it fails
     for key in schema.keys().values():
         assert isinstance(key.role, schema.Role)
         assert key.meaning

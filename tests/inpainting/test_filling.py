@@ -29,9 +29,9 @@ def untrained(kind):
     """One of `KINDS`: made when it is first asked for, as that compiles."""
     mask, changes = KINDS[kind]
     model = tiny_model(mask=mask)
-    prediction = dataclasses.replace(model.prediction, **changes)
-    generator = dataclasses.replace(model.generator, output_size=prediction.window)
-    model = dataclasses.replace(model, generator=generator, prediction=prediction)
+    geometry = dataclasses.replace(model.geometry, **changes)
+    generator = dataclasses.replace(model.generator, output_size=geometry.window)
+    model = dataclasses.replace(model, generator=generator, geometry=geometry)
     variables = step.init(model, jax.random.key(0), 16).generator.variables
     return TrainedModel(
         Run("run"), OmegaConf.create(), Config(image_size=16), model, variables, jnp.zeros(3), 0
@@ -120,7 +120,7 @@ def _without_blending(monkeypatch):
 @pytest.mark.usefixtures("_without_blending")
 def test_a_hole_as_large_as_the_box_is_what_the_model_predicts_before_blending(model):
     photo, missing = noise(16, 16, 3), np.zeros((16, 16), bool)
-    edge = 4 + model.model.prediction.band
+    edge = 4 + model.model.geometry.band
     missing[edge : 16 - edge, edge : 16 - edge] = True
     filled, _ = inpaint(model, photo, missing)
     check_is_the_models(model, photo, missing, filled)
@@ -184,8 +184,8 @@ def test_a_model_that_knows_the_answer_gives_it_back(model, monkeypatch, box, of
     error = np.abs(filled.astype(float) - photo)[missing]
     # Where nothing is predicted beside the hole, blending costs part of a model pixel's slope; at
     # the photo's edge what is mirrored pulls too.
-    prediction = model.model.prediction
-    times = 3 if prediction.whole else 1.5 if prediction.band else 1
+    geometry = model.model.geometry
+    times = 3 if geometry.whole else 1.5 if geometry.band else 1
     times *= 1.5 if top == 0 or top + high == 120 else 1
     assert error.mean() < 2 * times
     assert error.max() < 12 * times

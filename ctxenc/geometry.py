@@ -23,8 +23,8 @@ SAMPLE = 64  # masks, drawn to find out what shapes a strategy's masks have
 
 
 @dataclass(frozen=True)
-class Prediction:
-    """The geometry of a run; all sizes are (height, width) in pixels.
+class Geometry:
+    """Of one run; all sizes are (height, width) in pixels.
 
     Attributes:
         window: What the generator predicts.
@@ -45,6 +45,61 @@ class Prediction:
     discriminator_input: str = "prediction"
     mask_channel: bool = False
     hides: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        mask: MaskStrategy,
+        size: int,
+        box: tuple[int, int],
+        *,
+        predict: str | None,
+        overlap: float,
+        discriminator_input: str,
+        mask_channel: bool,
+    ) -> "Geometry":
+        """What a configuration's keys choose for images of `size` pixels and these masks.
+
+        Raises:
+            UserError: the keys do not fit each other, or the masks.
+        """
+        hole = Geometry(box, False, band(overlap, *box), box, discriminator_input, mask_channel)
+        drawn = _drawn(mask, size)
+        whole = _cover_everything(drawn)
+        for name, value, others in (
+            ("predict", predict, "image"),
+            ("discriminator_input", discriminator_input, "prediction or composite"),
+        ):
+            if whole and value == "hole":
+                raise UserError(
+                    f"{name}=hole: expected {others}, as the mask covers every image: there is no "
+                    "hole"
+                )
+        boxes = not whole and _are_boxes(drawn, hole)
+        if predict == "hole" or discriminator_input == "hole":
+            _check_boxes(boxes, hole)
+        if predict == "hole" or (predict is None and boxes):
+            return hole
+        if hole.band:
+            raise UserError(
+                f"overlap={overlap}: must be 0, as a prediction of the whole image overlaps all of "
+                "its context; context_weight weighs the context"
+            )
+        box_or_none = box if boxes else None
+        return replace(hole, window=(size, size), whole=True, box=box_or_none, hides=not whole)
+
+    def with_masks(self, mask: MaskStrategy, box: tuple[int, int], size: int) -> "Geometry":
+        """A generator's for other masks than those it was trained on.
+
+        Raises:
+            UserError: it fills boxes, and they are not.
+        """
+        drawn = _drawn(mask, size)
+        if self.whole:
+            boxes = _are_boxes(drawn, replace(self, window=box, whole=False))
+            return replace(self, box=box if boxes else None)
+        _check_boxes(_are_boxes(drawn, self), self)
+        return self
 
     @property
     def channels(self) -> int:
@@ -97,65 +152,9 @@ class Prediction:
         return masks.crop(images, masks.corners(mask), inner)
 
 
-def geometry(
-    mask: MaskStrategy,
-    size: int,
-    box: tuple[int, int],
-    *,
-    predict: str | None,
-    overlap: float,
-    discriminator_input: str,
-    mask_channel: bool,
-) -> Prediction:
-    """The geometry that a configuration's keys choose for images of `size` pixels and these masks.
-
-    Raises:
-        UserError: the keys do not fit each other, or the masks.
-    """
-    hole = Prediction(box, False, band(overlap, *box), box, discriminator_input, mask_channel)
-    drawn = _drawn(mask, size)
-    whole = _cover_everything(drawn)
-    for name, value, others in (
-        ("predict", predict, "image"),
-        ("discriminator_input", discriminator_input, "prediction or composite"),
-    ):
-        if whole and value == "hole":
-            raise UserError(
-                f"{name}=hole: expected {others}, as the mask covers every image: there is no hole"
-            )
-    boxes = not whole and _are_boxes(drawn, hole)
-    if predict == "hole" or discriminator_input == "hole":
-        _check_boxes(boxes, hole)
-    if predict == "hole" or (predict is None and boxes):
-        return hole
-    if hole.band:
-        raise UserError(
-            f"overlap={overlap}: must be 0, as a prediction of the whole image overlaps all of "
-            "its context; context_weight weighs the context"
-        )
-    box_or_none = box if boxes else None
-    return replace(hole, window=(size, size), whole=True, box=box_or_none, hides=not whole)
-
-
-def of_other_masks(
-    prediction: Prediction, mask: MaskStrategy, box: tuple[int, int], size: int
-) -> Prediction:
-    """A generator's prediction for other masks than those it was trained on.
-
-    Raises:
-        UserError: it fills boxes, and they are not.
-    """
-    drawn = _drawn(mask, size)
-    if prediction.whole:
-        boxes = _are_boxes(drawn, replace(prediction, window=box, whole=False))
-        return replace(prediction, box=box if boxes else None)
-    _check_boxes(_are_boxes(drawn, prediction), prediction)
-    return prediction
-
-
-def _check_boxes(boxes: bool, prediction: Prediction) -> None:
+def _check_boxes(boxes: bool, geometry: Geometry) -> None:
     if not boxes:
-        height, width = (side - 2 * prediction.band for side in prediction.window)
+        height, width = (side - 2 * geometry.band for side in geometry.window)
         raise UserError(
             f"mask: expected one box of {height} × {width} pixels missing in every image (of "
             "mask_height × mask_width, less the overlap), and these masks are of other shapes or "
@@ -188,9 +187,9 @@ def _cover_everything(drawn: Bool[np.ndarray, "n height width"]) -> bool:
     return False
 
 
-def _are_boxes(drawn: Bool[np.ndarray, "n height width"], prediction: Prediction) -> bool:
+def _are_boxes(drawn: Bool[np.ndarray, "n height width"], geometry: Geometry) -> bool:
     """Whether each mask is one box of the window's size, less its visible band."""
-    height, width = (side - 2 * prediction.band for side in prediction.window)
+    height, width = (side - 2 * geometry.band for side in geometry.window)
     for missing in drawn:
         top, left = missing.any(axis=1).argmax(), missing.any(axis=0).argmax()
         inside = missing[top : top + height, left : left + width]

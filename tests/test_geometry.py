@@ -7,18 +7,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ctxenc import masks, prediction
+from ctxenc import masks
 from ctxenc.errors import UserError
+from ctxenc.geometry import Geometry
 from ctxenc.masks import boxes
-from ctxenc.prediction import Prediction
 
 # A 6 × 6 image whose pixel (row, column) is row · 10 + column, its 4 × 4 box at (1, 2).
 IMAGE = (jnp.arange(6.0)[:, None] * 10 + jnp.arange(6.0))[None, :, :, None].repeat(3, -1)
 BOX = boxes.boxes(jnp.array([1]), jnp.array([2]), 4, 4, 6, 6)
 INNER = boxes.boxes(jnp.array([2]), jnp.array([3]), 2, 2, 6, 6)  # the same with a band of 1
-HOLE = Prediction(window=(4, 4), box=(4, 4))
-BAND = Prediction(window=(4, 4), box=(4, 4), band=1)
-WHOLE = Prediction(window=(6, 6), whole=True, box=(4, 4))
+HOLE = Geometry(window=(4, 4), box=(4, 4))
+BAND = Geometry(window=(4, 4), box=(4, 4), band=1)
+WHOLE = Geometry(window=(6, 6), whole=True, box=(4, 4))
 
 
 def rows(window):
@@ -49,7 +49,7 @@ def test_only_missing_pixels_are_taken_from_the_prediction(views, mask):
 
 def test_the_discriminator_sees_what_it_is_told_to():
     fake = jnp.full((1, 4, 4, 3), -5.0)
-    composite = Prediction(window=(4, 4), box=(4, 4), discriminator_input="composite")
+    composite = Geometry(window=(4, 4), box=(4, 4), discriminator_input="composite")
     np.testing.assert_array_equal(HOLE.discriminator_sees(IMAGE, fake, BOX), fake)
     np.testing.assert_array_equal(
         composite.discriminator_sees(IMAGE, fake, BOX), jnp.where(BOX > 0, -5.0, IMAGE)
@@ -57,7 +57,7 @@ def test_the_discriminator_sees_what_it_is_told_to():
     np.testing.assert_array_equal(
         composite.discriminator_sees(IMAGE, HOLE.window_of(IMAGE, BOX), BOX), IMAGE
     )
-    hole = Prediction(window=(6, 6), whole=True, box=(4, 4), discriminator_input="hole")
+    hole = Geometry(window=(6, 6), whole=True, box=(4, 4), discriminator_input="hole")
     np.testing.assert_array_equal(
         hole.discriminator_sees(IMAGE, IMAGE, BOX), HOLE.window_of(IMAGE, BOX)
     )
@@ -68,7 +68,7 @@ def test_the_discriminator_sees_what_it_is_told_to():
 
 
 def test_the_mask_is_a_fourth_channel_where_asked_for():
-    views = Prediction(window=(4, 4), box=(4, 4), mask_channel=True)
+    views = Geometry(window=(4, 4), box=(4, 4), mask_channel=True)
     given = views.generator_input(IMAGE, BOX, jnp.zeros(3))
     assert given.shape == (1, 6, 6, 4)
     np.testing.assert_array_equal(given[..., 3:], BOX)
@@ -99,7 +99,7 @@ def test_boxes_are_told_from_other_shapes():
             return several[jax.random.randint(key, (batch,), 0, len(several))]
 
         others = {"predict": None, "overlap": 0.0, "discriminator_input": "prediction"}
-        return not prediction.geometry(strategy, 6, size, mask_channel=False, **others).whole
+        return not Geometry.of(strategy, 6, size, mask_channel=False, **others).whole
 
     assert fills_boxes(box, size=(2, 3))
     assert not fills_boxes(box, size=(3, 2))
@@ -116,7 +116,7 @@ def chosen_for(*shares):
         return jnp.ones((1, 1, width, 1)) * drawn[..., None]
 
     others = {"predict": None, "overlap": 0.0, "discriminator_input": "prediction"}
-    return prediction.geometry(strategy, 6, (3, 6), mask_channel=True, **others)
+    return Geometry.of(strategy, 6, (3, 6), mask_channel=True, **others)
 
 
 @pytest.mark.parametrize(
