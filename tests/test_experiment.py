@@ -152,7 +152,7 @@ def test_a_stopped_run_resumes_exactly(
 
 def test_resume_refuses_what_would_start_from_scratch_or_change_the_run(tmp_path):
     run = launch.run(*TINY, "max_steps=2")
-    with pytest.raises(UserError, match=r"lambda_adv=0.*only n_epoch and max_steps"):
+    with pytest.raises(UserError, match=r"lambda_adv=0.*n_epoch, max_steps, tracker can be"):
         launch.run(f"resume={run.path}", "lambda_adv=0")
     newest = run.checkpoints / "2"
     for file in newest.rglob("*"):

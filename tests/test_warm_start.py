@@ -252,7 +252,7 @@ def test_a_run_goes_on_without_its_source_and_ends_as_if_it_never_stopped(source
     assert run.status["step"] == 13
     assert run.config.init_from == f"{copy}@24"
     assert json.loads((run.path / "env.json").read_text())["init_from"]["run"] == str(copy)
-    with pytest.raises(UserError, match="only n_epoch and max_steps"):
+    with pytest.raises(UserError, match="only resume_step, distributed, n_epoch, max_steps"):
         launch.run(f"resume={run.path}", f"init_from={copy}")
     (tmp_path / "gone").rename(copy)  # which makes a template of the state here
     found, expected = final_state(run), final_state(whole)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from ctxenc.comparison.figures import Figures
 from ctxenc.comparison.records import Record, TestedOn, natural
+from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.run_folder.files import is_number
@@ -86,7 +87,9 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
             if is_number(low) and is_number(high):
                 intervals[name] = (float(low), float(high))
     # Before there were overrides in the file, only what was tested during training was known.
-    own = metrics.get("overrides") == [] or record.tested_on == TestedOn("test", masks, images)
+    own = record.tested_on == TestedOn("test", masks, images)
+    if isinstance(overrides := metrics.get("overrides"), list):
+        own |= not any(schema.changes_test(str(text).partition("=")[0]) for text in overrides)
     return Evaluated(
         record=record,
         evaluation=evaluation,

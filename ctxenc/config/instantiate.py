@@ -143,7 +143,8 @@ def check_allowed(values: Any, where: Path) -> None:
     Raises:
         UserError: naming the target, and what would allow it.
     """
-    for path, found in _targets(values, ()):
+    for path, node in _targets(values, ()):
+        found = node["_target_"]
         if not isinstance(found, str) or not _is_allowed(found, path[0]):
             package = str(found).split(".")[0]
             raise UserError(
@@ -159,12 +160,10 @@ def unknown_options(values: dict[str, Any]) -> list[tuple[str, ...]]:
         values: the nodes of groups, by name, as plain containers.
     """
     found = []
-    for path, target_path in _targets(values, ()):
-        above = path[:-1]
-        node: Any = functools.reduce(lambda inside, name: inside[name], above, values)
-        parameters, anything = _options(locate(target_path, ".".join(path)), 0, ())
+    for path, node in _targets(values, ()):
+        parameters, anything = _options(locate(node["_target_"], ".".join(path)), 0, ())
         taken = {"_target_", *parameters}
-        found += [(*above, str(name)) for name in node if not anything and name not in taken]
+        found += [(*path[:-1], str(name)) for name in node if not anything and name not in taken]
     return found
 
 
@@ -177,11 +176,12 @@ def option_type(path: Any, option: str) -> Any:
     return None if found is None else found.annotation
 
 
-def _targets(node: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _targets(node: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
+    """Each ``_target_``: its path, and the mapping that it is in."""
     inside = node.items() if isinstance(node, dict) else enumerate(node)
     for name, value in inside:
         if name == "_target_":
-            yield (*above, "_target_"), value
+            yield (*above, "_target_"), node
         if isinstance(value, dict | list):
             yield from _targets(value, (*above, str(name)))
 

@@ -350,6 +350,18 @@ def traced() -> tuple[str, ...]:
     return tuple(keys(lambda key: key.role is Role.TRACED))
 
 
+def changes_test(key: str) -> bool:
+    """Whether a dotted key, of those that `ctxenc.evaluate` may change, changes what is tested.
+
+    The batch size does not, nor does a place.
+    """
+    top, _, option = key.partition(".")
+    known = keys().get(top)
+    if known is None or option in known.places:
+        return known is None
+    return top in groups() or known.role is Role.STATIC
+
+
 def types(field: dataclasses.Field) -> tuple[Any, ...]:
     """The types that a key's value may have."""
     return get_args(field.type) or (field.type,)

@@ -71,12 +71,11 @@ def evaluate(
     """
     wanted = checked(against, name, slow_images)
     setup = load(path, checkpoint, overrides, raw=raw)
-    test, trained, name = setup.test, setup.trained, name or setup.name
+    test, trained = setup.test, setup.trained
     images, size = len(test.images), test.images.image_size
     networks = Networks(inception, lpips, size)
     tested = fingerprint(test.images)
-    measured_on = {
-        "name": name,
+    measured_on: dict[str, Any] = {
         "checkpoint": {"which": checkpoint, **trained.described},
         "dataset": {
             "name": setup.dataset.name,
@@ -91,12 +90,16 @@ def evaluate(
         "networks": networks.described(),
         "options": {"baselines": sorted(wanted), "slow_images": slow_images},
     }
-    evaluation = Evaluation.of(trained.run, name)
+    if name is None:
+        evaluation = Evaluation.apart(trained.run, setup.name, measured_on)
+    else:
+        evaluation = Evaluation.of(trained.run, name)
+    measured_on = {"name": evaluation.name, **measured_on}
     if evaluation.says(measured_on) and keep(evaluation):
         return evaluation
     known = _known(
         *(tested, fingerprint(setup.dataset.train), test.frozen_masks.sha256, slow_images),
-        *(test.model.geometry.box, test.model.geometry.band),
+        *(test.model.geometry.box, test.model.geometry.band, test.batch_size),
         *(str(networks.described()), tuple(METRICS)),
     )
     rows, notes = _rows(setup, wanted, against == "all", slow_images, known, progress)

@@ -1,6 +1,7 @@
 """The folder of one evaluation, ``RUN/evaluation/<name>/``: the one module that knows its files."""
 
 import contextlib
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,19 @@ class Evaluation:
     def of(cls: type[Own], run: Run, name: str) -> Own:
         """The run's evaluation of that name, there or not; a `UserError` where a link leads out."""
         return cls(run.own(f"{cls.folder}/{name}"))
+
+    @classmethod
+    def apart(cls: type[Own], run: Run, name: str, known: Mapping[str, Any]) -> Own:
+        """The run's evaluation of that name, unless it is of other images or masks than `known`.
+
+        Then it is one beside it, whose name also has a hash of these.
+        """
+        found, wanted = cls.of(run, name), _images_and_masks(known)
+        with contextlib.suppress(UserError, OSError):
+            if _images_and_masks(found.metrics) != wanted:
+                digest = hashlib.sha256(repr(wanted).encode()).hexdigest()[:8]
+                return cls.of(run, f"{name}-{digest}")
+        return found
 
     @classmethod
     def all_of(cls: type[Own], run: Run) -> list[Own]:
@@ -99,3 +113,7 @@ class Evaluation:
         (self.path / "metrics.json").unlink(missing_ok=True)
         files.write_text(self.path / "per_image.csv", "\n".join(lines) + "\n")
         files.write_json(self.path / "metrics.json", metrics)
+
+
+def _images_and_masks(metrics: Mapping[str, Any]) -> tuple[Any, Any]:
+    return (metrics.get("dataset") or {}).get("test_fingerprint"), metrics.get("mask_hash")

@@ -19,7 +19,6 @@ from ctxenc.comparison.settings import Settings
 from ctxenc.config import build, instantiate, schema
 from ctxenc.config.checks import check
 from ctxenc.config.compose import as_typed, compose, parse, with_absolute_paths
-from ctxenc.config.schema import Role
 from ctxenc.config.search_path import choices
 from ctxenc.data.images import Dataset
 from ctxenc.errors import UserError
@@ -178,12 +177,11 @@ def named(composed: DictConfig, overrides: Sequence[str], groups: Sequence[str])
     words = [chosen[name] for name in nodes]
     for override in parse(overrides):
         top, _, option = override.key_or_group.partition(".")
-        key = schema.keys()[top]
-        if override.key_or_group in nodes or option in key.places:
+        if override.key_or_group in nodes or not schema.changes_test(override.key_or_group):
             continue
-        if option in key.folders:
+        if option in schema.keys()[top].folders:
             words.append(Path(str(override.value())).name)
-        elif option or key.role is Role.STATIC:  # the batch size decides on nothing that is tested
+        else:
             words.append(str(override.input_line).removeprefix(f"{top}."))
     name = "-".join(filter(None, words))
     return "".join(c if c.isalnum() or c in "-_=.," else "_" for c in name)[:80].strip(".")

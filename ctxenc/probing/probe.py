@@ -1,9 +1,10 @@
 """A probe: what simple classifiers make of an encoder's features, beside untrained baselines."""
 
 import functools
+import os
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -12,6 +13,7 @@ from ctxenc.errors import UserError, warned
 from ctxenc.evaluation.evaluate import Progress, check_name
 from ctxenc.evaluation.load import check_held_out, which
 from ctxenc.metrics import bootstrap
+from ctxenc.paths import expanded
 from ctxenc.probing import controls, features, labelled, pictures
 from ctxenc.probing import finetune as finetuning
 from ctxenc.probing.features import Encoder
@@ -23,6 +25,7 @@ from ctxenc.state import Variables
 from ctxenc.trained import TrainedModel
 
 OWN, RANDOM = "this encoder", "random weights"  # what the progress says
+OWN_ROWS = ("model", "random", "pixels")
 
 
 def probe(
@@ -70,25 +73,29 @@ def probe(
     trained = TrainedModel.load(path, checkpoint, raw=raw)
     images, own_name, source = labelled.load(trained, overrides)
     _encoder(trained, trained.variables, images, pool).only(wanted)  # or refused
-    others = {_title(run): TrainedModel.load(run, checkpoint, raw=raw) for run in beside}
+    runs = _titled(beside)
+    others = {row: TrainedModel.load(run, checkpoint, raw=raw) for row, run in runs.items()}
     for other in others.values():
         check_held_out(other.config.dataset, source)
         _encoder(other, other.variables, images, pool)
     options = {"stages": stages, "pool": pool, "beside": [str(run) for run in beside]}
     options["joined"] = features.WIDEST_JOINED  # probes without it had no such stage
-    name = name or own_name + _words(stages, pool) + which(trained, checkpoint, raw=raw)
-    measured_on = {
-        "name": name,
+    measured_on: dict[str, Any] = {
         "checkpoint": {"which": checkpoint, **trained.described},
         "dataset": images.described,
         "images": len(images.test.images),
         "overrides": list(overrides),
         "options": options,
     }
-    written = Probe.of(trained.run, name)
+    if name is None:
+        own_name += _words(stages, pool) + which(trained, checkpoint, raw=raw)
+        written = Probe.apart(trained.run, own_name, measured_on)
+    else:
+        written = Probe.of(trained.run, name)
+    measured_on = {"name": written.name, **measured_on}
     if written.says(measured_on) and _has(written, shares) and keep(written):
         return written
-    known = _known(str(images.described), pool, stages)
+    known = _known(str(images.described), images.batch_size, pool, stages)
     networks = {
         "model": _Network(OWN, trained, trained.variables),
         "random": _Network(RANDOM, trained, None),
@@ -215,9 +222,19 @@ def _encoder(trained: TrainedModel, variables: Variables, images: Labelled, pool
     return features.of_network(trained.model, variables, images.image_size, pool)
 
 
-def _title(run: str | Path) -> str:
-    """The name of a row that another run's encoder has, also as a column of a CSV file."""
-    return "".join(c if c.isalnum() or c in "-_=." else "_" for c in Path(run).name)
+def _titled(runs: Sequence[str | Path]) -> dict[str, Path]:
+    """Other runs by the names of their rows, also in columns of a CSV file.
+
+    A row is called as the run's folder is, and with as many of those above it as tell it apart.
+    """
+    found: dict[str, Path] = {}
+    for run in (Path(os.path.normpath(expanded(run).absolute())) for run in runs):
+        if run in found.values():
+            raise UserError(f"--beside {run}: named twice")
+        texts = ("_".join(run.parts[-count:]) for count in range(1, len(run.parts) + 1))
+        rows = ("".join(c if c.isalnum() or c in "-_=." else "_" for c in text) for text in texts)
+        found[next(row for row in rows if row not in (*OWN_ROWS, *found))] = run
+    return found
 
 
 def _words(stages: str, pool: int) -> str:

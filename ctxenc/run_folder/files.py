@@ -10,8 +10,8 @@ import contextlib
 import itertools
 import json
 import os
+import secrets
 import stat
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -64,12 +64,13 @@ def whole(file: Path) -> Iterator[Path]:
     """
     with naming(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-        os.close(descriptor)
-        temporary = Path(name)
+        temporary = file.parent / f".{secrets.token_hex(8)}"
+        try:
+            temporary.touch(exist_ok=False)  # for whom the umask says, unlike those of `tempfile`
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(file)) from error
         try:
             yield temporary
-            temporary.chmod(0o644)
             temporary.replace(file)
         except BaseException:
             temporary.unlink(missing_ok=True)

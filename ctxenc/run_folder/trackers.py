@@ -42,7 +42,7 @@ class Trackers(AbstractContextManager["Trackers"]):
         for name, tracker in self._by_name.items():
             with self._warned(name):
                 found = tracker.begin(self._run, _flat(config, "."), self._start, ids.get(name))
-                if found != ids.get(name):
+                if found is not None and found != ids.get(name):
                     ids[name] = str(found)
                     self._run.write_tracker_ids(ids)
 

@@ -51,8 +51,12 @@ class Masks:
         for name, value in given.items():
             if name not in known:
                 raise UserError(f"mask.{name}: no such option; expected {', '.join(known)}")
-            text = isinstance(known[name], str | None)
-            shown = quoted(value) if text else _number(f"mask.{name}", value)
+            if isinstance(known[name], str | None):
+                shown = quoted(value)
+            elif isinstance(known[name], bool) and value in ("true", "false"):
+                shown = value
+            else:
+                shown = _number(f"mask.{name}", value)
             overrides.append(f"mask.{name}={shown}")
         out = io.BytesIO()
         with LOCK:

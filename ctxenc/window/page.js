@@ -85,10 +85,12 @@ function option([name, value]) {
   }
   const whole = Number.isInteger(value) && !name.startsWith("weights.");
   const most = whole ? Math.max(8, 4 * value) : value <= 1 ? 1 : 4 * value;
-  const slider = made("input", { type: "range", name, min: 0, max: most, step: whole ? 1 : 0.01 });
+  const slider = made("input", { type: "range", name, min: 0, max: most, step: whole ? 1 : "any" });
   slider.defaultValue = value;
-  const shown = made("output", { textContent: Number(value.toPrecision(3)) });
-  slider.addEventListener("input", () => (shown.textContent = slider.value));
+  const shown = made("output");
+  const show = () => (shown.textContent = Number(slider.valueAsNumber.toPrecision(3)));
+  slider.addEventListener("input", show);
+  show();
   return made("label", {}, `${name} `, shown, slider);
 }
 

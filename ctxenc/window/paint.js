@@ -174,8 +174,8 @@ const boxes = new Map(); // by run, its label in the list
 
 /** Offer these runs; where there are none, say why. */
 export function choose(runs, why) {
-  if (!runs.length && why && !boxes.size) {
-    $("choose").textContent = `${why} (to train one: python -m ctxenc.train)`;
+  if (!runs.length && why) {  // or the list is not known just now, and stays
+    if (!boxes.size) $("choose").textContent = `${why} (to train one: python -m ctxenc.train)`;
     return;
   }
   const first = !boxes.size;
@@ -217,8 +217,8 @@ async function fill() {
   $("fill").disabled = true;
   $("fill").textContent = "Filling …";
   try {
-    const chosen = [...boxes.values()].filter((label) => label.firstChild.checked);
-    const by = new Map(chosen.map((label) => [label.firstChild.name, label.children[1].textContent]));
+    const chosen = [...$("choose").querySelectorAll("input:checked")];
+    const by = new Map(chosen.map((box) => [box.name, box.nextSibling.textContent]));
     for (const [key, title] of Object.entries(CLASSICAL)) by.set(key, title);
     const grow = `grow=${encodeURIComponent($("grow").value)}`;
     const body = await mask();

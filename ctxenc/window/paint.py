@@ -23,6 +23,7 @@ from ctxenc.errors import UserError
 from ctxenc.inpainting import PixelMask, holes, mask_files, photographs
 from ctxenc.inpainting.files import fill_file
 from ctxenc.inpainting.photographs import Photograph
+from ctxenc.run_folder.folder import Run
 from ctxenc.trained import TrainedModel
 from ctxenc.window import LOCK
 from ctxenc.window.runs import Query, Runs
@@ -141,7 +142,7 @@ def _told_of(folder: Path) -> Iterator[None]:
 
 def _loaded(run: Path) -> TrainedModel:
     """The run's best checkpoint by now."""
-    folder = run / "checkpoints"
+    folder = Run(run).checkpoints
     return _model(run, folder.stat().st_mtime_ns if folder.is_dir() else 0)
 
 

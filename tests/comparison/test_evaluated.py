@@ -94,6 +94,24 @@ def test_only_evaluations_of_the_own_split_and_masks_count(tmp_path):
     assert "test.psnr_db" not in table.values()[0]
 
 
+@pytest.mark.parametrize(
+    ("override", "own"),
+    [
+        ("batch_size=16", True),
+        ("dataset.data_dir=/elsewhere", True),
+        ("image_size=64", False),
+        ("mask.max_area=0.5", False),
+        ("a_key_of_later=1", False),
+    ],
+)
+def test_what_changes_neither_images_nor_masks_leaves_an_evaluation_the_runs_own(
+    tmp_path, override, own
+):
+    fake_evaluation(fake_run(tmp_path / "a"), [12, 14], overrides=[override])
+    ((table,), _) = shown(tmp_path)
+    assert ("test.psnr_db" in table.values()[0]) is own
+
+
 def test_other_test_images_than_most_are_blank_and_said(tmp_path):
     for name in "abc":
         fake_evaluation(fake_run(tmp_path / name), [12, 14])

@@ -34,6 +34,22 @@ def test_a_table_of_one_image_and_a_row_that_it_does_not_have(tmp_path):
     assert evaluation.per_image("ridge") == {}
 
 
+def test_one_of_other_images_or_masks_is_put_beside_it(tmp_path):
+    def known(images, masks):
+        return {"dataset": {"test_fingerprint": images}, "mask_hash": masks}
+
+    run, names = Run(tmp_path), {}
+    for of in [("a", "m"), ("b", "m"), ("a", "n"), ("a", "m"), ("b", "m")]:
+        evaluation = Evaluation.apart(run, "folder-center-val", known(*of))
+        evaluation.write(known(*of), VALUES)
+        assert names.setdefault(of, evaluation.name) == evaluation.name
+    assert names["a", "m"] == "folder-center-val"
+    assert len(set(names.values())) == 3
+    assert all(name.startswith("folder-center-val") for name in names.values())
+    (evaluation.path / "metrics.json").write_text("{")  # a damaged one is replaced
+    assert Evaluation.apart(run, evaluation.name, known("c", "o")).name == evaluation.name
+
+
 @pytest.mark.parametrize("text", ["", "index,model.psnr\n0,high\n", "\x00\x01", "a,b\n1,2\n3\n"])
 @pytest.mark.filterwarnings("error")
 def test_a_damaged_table_is_named(tmp_path, text):

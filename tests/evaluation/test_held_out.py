@@ -5,6 +5,7 @@ import functools
 import os
 import subprocess
 import sys
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from ctxenc import masks, metrics
 from ctxenc.baselines import BASELINES, prepared
 from ctxenc.baselines.contract import to_float
 from ctxenc.data.images import MemoryImages
+from ctxenc.evaluation import held_out
 from ctxenc.evaluation.held_out import HeldOutSplit
 from ctxenc.masks import boxes
 from ctxenc.parallel import devices
@@ -90,6 +92,16 @@ def test_what_is_known_of_the_masks():
     assert fixed.frozen_masks.missing == {"least": 12.5, "mean": 12.5, "most": 12.5}
     assert len({fixed.frozen_masks.sha256, moving.frozen_masks.sha256}) == 2
     assert split(batch_size=3).frozen_masks.sha256 == moving.frozen_masks.sha256
+
+
+def test_how_many_masks_are_drawn_at_once_changes_nothing_that_is_known_of_them(monkeypatch):
+    at_once = split().frozen_masks
+    held_out._frozen_masks.cache_clear()
+    monkeypatch.setattr(held_out, "MOST_DRAWN", 16 * 16 * 8)
+    drawn = mock.Mock(wraps=masks.frozen)
+    monkeypatch.setattr(held_out.masks, "frozen", drawn)
+    assert split().frozen_masks == at_once
+    assert [len(call.args[1]) for call in drawn.call_args_list] == [8, 8, 6]
 
 
 def test_four_devices_measure_what_one_does():

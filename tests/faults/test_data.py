@@ -81,9 +81,8 @@ def test_folders_that_have_moved_are_given_with_resume_and_fingerprints_decide(p
     pictures.rename(tmp_path / "2024_01_15")
     maps.rename(tmp_path / "other maps")
     build._dataset.cache_clear()
-    with pytest.raises(
-        UserError, match=r"only n_epoch and max_steps, tracker, and where dataset\.path and "
-    ):
+    folders = r"and the folders of dataset\.path and mask\.folder, can be changed"
+    with pytest.raises(UserError, match=rf"max_steps, tracker, {folders}"):
         launch.run(f"resume={run.path}", "dataset.test_fraction=0.5")
     with pytest.raises(UserError, match=r"dataset\.path=: empty; expected a folder"):
         launch.run(f"resume={run.path}", "dataset.path=")

@@ -14,6 +14,7 @@ from ctxenc import launch, probe
 from ctxenc.comparison import records
 from ctxenc.data.images import Dataset, MemoryImages
 from ctxenc.data.labels import Labels
+from ctxenc.errors import UserError
 from ctxenc.probing import finetune, labelled, several
 from ctxenc.probing import probe as probing
 from ctxenc.probing.folder import Probe
@@ -222,6 +223,15 @@ def test_another_runs_encoder_stands_beside(sweep):
     assert list(found["rows"]) == ["model", "random", "1", "pixels"]
     assert found["rows"]["1"]["linear"]["mean"] > 50
     assert "1" in found["model_minus"]
+
+
+def test_runs_beside_are_called_by_as_much_of_their_paths_as_tells_them_apart(tmp_path):
+    runs = [tmp_path / "a" / "0-seed=0", tmp_path / "b" / "0-seed=0", tmp_path / "random"]
+    titled = probing._titled(runs)
+    assert list(titled) == ["0-seed=0", "b_0-seed=0", f"{tmp_path.name}_random".replace(",", "_")]
+    assert list(titled.values()) == runs
+    with pytest.raises(UserError, match=r"--beside .*random: named twice"):
+        probing._titled([tmp_path / "random", tmp_path / "a" / ".." / "random"])
 
 
 def test_fine_tuning_trains_the_encoder_and_learns(sweep, monkeypatch):

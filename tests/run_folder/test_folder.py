@@ -1,5 +1,7 @@
 import contextlib
 import json
+import os
+import stat
 
 import pytest
 from hypothesis import given
@@ -70,6 +72,17 @@ def test_a_whole_file_or_none_of_it(tmp_path, monkeypatch):
         files.write_text(file, "after")
     assert file.read_text() == "before"
     assert [p.name for p in tmp_path.iterdir()] == ["status.json"]
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o077, 0o600), (0o022, 0o644), (0o002, 0o664)])
+def test_who_may_read_a_whole_file_is_said_by_the_umask(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        files.write_text(tmp_path / ("x" * 250), "text")  # of nearly the longest name there can be
+    finally:
+        os.umask(before)
+    (file,) = tmp_path.iterdir()
+    assert stat.S_IMODE(file.stat().st_mode) == mode
 
 
 def test_the_configuration_is_read_back_as_written(tmp_path):

@@ -6,7 +6,7 @@ told = []  # (method, arguments)
 
 
 class Recorder(Tracker):
-    def __init__(self, known_as: str = "id-1"):
+    def __init__(self, known_as: str | None = "id-1"):
         self.known_as = known_as
 
     def begin(self, run, config, start, known):

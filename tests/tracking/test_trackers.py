@@ -157,6 +157,13 @@ def test_what_cannot_track_is_refused_before_anything_is_written(
     assert not (tmp_path / "experiments").exists()
 
 
+def test_a_tracker_that_names_no_run_any_more_is_given_the_name_that_it_had():
+    run = launch.run(*TINY, RECORDER, "max_steps=2", "eval_every=2")
+    launch.run(f"resume={run.path}", "max_steps=3", RECORDER, "+tracker.known_as=null")
+    launch.run(f"resume={run.path}", "max_steps=4")
+    assert [known for *_, known in calls("begin")] == [None, "id-1", "id-1"]
+
+
 def test_resume_may_choose_another_tracker_and_keeps_it():
     run = launch.run(*TINY, "max_steps=2", "eval_every=2")
     assert not (run.path / "trackers.json").exists()
@@ -171,7 +178,7 @@ def test_resume_may_choose_another_tracker_and_keeps_it():
     for change, message in [
         ("tracker=aim", "expected mlflow, none, wandb"),
         ("tracker=null", "expected tracker=CHOICE"),
-        ("~tracker", "only n_epoch and max_steps, tracker can be changed"),
+        ("~tracker", "only resume_step, distributed, n_epoch, max_steps, tracker can be changed"),
         ("tracker.nothing=1", "no such option"),
     ]:
         with pytest.raises(UserError, match=message):

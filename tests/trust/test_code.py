@@ -118,6 +118,12 @@ def test_a_saved_folder_names_no_code_but_what_is_allowed(tmp_path, group, targe
             instantiate.check_allowed({group: node}, tmp_path)
 
 
+def test_what_is_allowed_may_stand_anywhere_and_say_what_it_does_not_take():
+    saved = {"optimizer": {"b1": [{"_target_": "optax.adam", "b2": 0.9, "gone": 1}]}}
+    instantiate.check_allowed(saved, Path("run"))
+    assert instantiate.unknown_options(saved) == [("optimizer", "b1", "0", "gone")]
+
+
 def test_a_saved_folder_may_name_announced_packages(tmp_path, monkeypatch):
     package = tmp_path / "their_masks"
     package.mkdir()

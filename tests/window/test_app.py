@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import os
 import socket
 import threading
 import urllib.error
@@ -11,9 +12,11 @@ import zlib
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
 from ctxenc import launch
+from ctxenc.errors import UserError
 from tests.browser import asked_for, chromium
 from tests.comparison.page.runs import HOSTILE
 from tests.fake_runs import fake_run, fake_samples
@@ -111,6 +114,9 @@ def test_a_hole_is_painted_and_filled_as_the_command_fills_it(browser, address, 
         browser.get_log(log)  # of its start
     browser.get(address)
     wait_until(browser, "return document.querySelectorAll('#choose input').length == 4")
+    gone = "import('./paint.js').then((paint) => paint.choose([], 'no answer')).then(arguments[0])"
+    browser.execute_async_script(gone)
+    assert len(browser.find_elements("css selector", "#choose input")) == 4
     browser.find_element("id", "file").send_keys(str(folder / "photo.png"))
     wait_until(browser, "return document.querySelector('#hole').width == 90")
     drag(browser, (70, 30))  # a dot of the brush
@@ -187,6 +193,8 @@ def test_masks_are_shown_on_any_screen_and_a_bad_option_is_one_line(
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     browser.get(f"{address}/?{width}#masks")
     wait_until(browser, "return !sheet.hidden && sheet.naturalWidth > 100")
+    (first,) = (url for url in asked_for(browser) if "/masks/region/sheet" in url)
+    assert first.partition("?")[2] == f"columns={4 if width < 500 else 8}&image_size=32"
     shown = browser.execute_script("return sheet.naturalWidth")
     columns = 4 if width < 500 else 8
     assert shown == columns * (32 + 2) * 3 + 2 * 3 + 16
@@ -252,6 +260,36 @@ def test_uploads_are_bounded_and_what_is_wrong_is_one_line(address, folder, temp
         refused(f"{fill}telea", b"") == "mask.png: 90×50 pixels; expected 90×60, as the photo has"
     )
     assert sorted(folder.rglob("*")) == before  # nothing is written but in the temporary folder
+
+
+def test_a_run_that_has_trained_on_fills_by_its_new_best_wherever_its_checkpoints_are(
+    tmp_path, monkeypatch
+):
+    from ctxenc.window import paint
+
+    run = fake_run(tmp_path / "run")
+    run.write_config(OmegaConf.create({"save_dir": "models"}))
+    loaded = []
+    model = object.__new__(paint.TrainedModel)
+    monkeypatch.setattr(paint, "_model", lambda *key: loaded.append(key) or model)
+    (run.path / "models").mkdir()
+    paint._loaded(run.path)
+    os.utime(run.path / "models", (1, 1))
+    paint._loaded(run.path)
+    assert len(set(loaded)) == 2
+
+
+def test_an_option_that_is_true_or_false_can_be_set(monkeypatch):
+    from ctxenc.window import masks
+
+    tab, drawn = masks.Masks([]), []
+    monkeypatch.setattr(masks.Masks, "options", lambda *_: {"thick": True})
+    monkeypatch.setattr(masks.contact_sheet, "draw", lambda given, *_: drawn.append(given))
+    with pytest.raises(AttributeError):  # there is no sheet to save
+        tab.sheet([("columns", "8"), ("thick", "false")], "strokes")
+    assert drawn[0][-1] == "mask.thick=false"
+    with pytest.raises(UserError, match=r"mask\.thick=no: expected a number"):
+        tab.sheet([("columns", "8"), ("thick", "no")], "strokes")
 
 
 @pytest.mark.parametrize("path", ["/photos/../../photo.png", "/photos//etc/passwd", "/../app.py"])
