@@ -19,7 +19,6 @@ from ctxenc.report import grids
 
 MEASURED, AT_ONCE = 1000, 100  # masks
 COLUMNS = 8
-MARGIN, LINE = 8, 22  # pixels
 
 
 class Drawing(NamedTuple):
@@ -104,8 +103,9 @@ def sheet(
     ]
     picture = Image.fromarray(grids.grid(rows))
     lines = grids.wrapped(title, max(140, picture.width))
-    border = MARGIN, MARGIN + LINE * len(lines), MARGIN, MARGIN
+    border = grids.MARGIN, grids.MARGIN + grids.LINE * len(lines), grids.MARGIN, grids.MARGIN
     made = ImageOps.expand(picture, border, "white")
     font = ImageFont.load_default(14)
-    ImageDraw.Draw(made).multiline_text((MARGIN + 2, MARGIN), "\n".join(lines), "black", font)
+    at = grids.MARGIN + 2, grids.MARGIN
+    ImageDraw.Draw(made).multiline_text(at, "\n".join(lines), "black", font)
     return made

@@ -1,16 +1,12 @@
 """``python -m ctxenc.evaluate RUN [OVERRIDE] …``: a run's test figures beside baselines."""
 
 import argparse
-import os
 
 from ctxenc import cli
 from ctxenc.baselines import BASELINES
-from ctxenc.config import schema, search_path
-from ctxenc.errors import UserError
+from ctxenc.config import schema
 from ctxenc.evaluation.evaluate import evaluate
-from ctxenc.evaluation.several import evaluate_all, split
-from ctxenc.paths import expanded
-from ctxenc.report.progress import Counting
+from ctxenc.evaluation.several import evaluate_all, of_runs
 from ctxenc.report.scores import show
 
 DESCRIPTION = """\
@@ -33,10 +29,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("path", metavar="RUN", nargs="?", help="a run folder, a sweep, or a folder of runs")
     keys = ", ".join(schema.keys(lambda key: key.on_evaluate))
-    overrides = f"more of them; or KEY=VALUE of {keys}, or their options"
-    add("others", metavar="RUN|OVERRIDE", nargs="*", help=overrides)
+    given = f"run folders, sweeps, folders of runs; KEY=VALUE of {keys}, or their options"
+    add("given", metavar="RUN|OVERRIDE", nargs="*", help=given)
     add("--force", action="store_true", help="of several runs, also those evaluated")
     add("-cd", "--config-dir", metavar="DIR", help="of masks and datasets of yours")
     add("--checkpoint", default="best", metavar="best|latest|STEP")
@@ -62,19 +57,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Read the command line, evaluate, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
-    path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
-    if path is None:
-        raise UserError(f"no run is named; expected {cli.called('evaluate')} RUN (see --help)")
-    others, asked["overrides"] = split(asked.pop("others"))
     if (batch_size := asked.pop("batch_size")) is not None:
-        asked["overrides"].append(f"batch_size={batch_size}")
-    search_path.add(config_dir)
-    if others or not os.path.lexists(expanded(path) / ".hydra" / "config.yaml"):
-        raise SystemExit(not evaluate_all([path, *others], force=force, **asked))
-    with Counting() as counting:
-        done = evaluate(path, **asked, progress=counting)
-    show(done.metrics)
-    print(done.path)
+        asked["given"].append(f"batch_size={batch_size}")
+    of_runs("evaluate", asked, evaluate, evaluate_all, show)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,14 @@
 """``python -m ctxenc.probe RUN [OVERRIDE] …``: what a run's encoder has learned of classes."""
 
 import argparse
-import os
 
 from ctxenc import cli
-from ctxenc.config import search_path
-from ctxenc.errors import UserError
-from ctxenc.evaluation.several import split
-from ctxenc.paths import expanded
+from ctxenc.evaluation.several import of_runs
 from ctxenc.probing import features
 from ctxenc.probing.labelled import KEYS
 from ctxenc.probing.probe import probe
 from ctxenc.probing.several import probe_all
 from ctxenc.report.probes import show
-from ctxenc.report.progress import Counting
 
 DESCRIPTION = """\
 Judges the features of a run's encoder on labelled images: by a linear probe (ridge regression) and
@@ -36,9 +31,8 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = made.add_argument
-    add("path", metavar="RUN", nargs="?", help="a run folder, a sweep, or a folder of runs")
-    overrides = f"more of them; or KEY=VALUE of {', '.join(KEYS)}, or its options"
-    add("others", metavar="RUN|OVERRIDE", nargs="*", help=overrides)
+    given = f"run folders, sweeps, folders of runs; KEY=VALUE of {', '.join(KEYS)}, or its options"
+    add("given", metavar="RUN|OVERRIDE", nargs="*", help=given)
     add("--force", action="store_true", help="of several runs, also those probed")
     add("-cd", "--config-dir", metavar="DIR", help="of datasets of yours")
     add("--stages", default="all", metavar="all|A,B", help="of the encoder, by their names")
@@ -58,19 +52,9 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     """Read the command line, probe, print the table and the folder."""
     asked = vars(parser().parse_intermixed_args())
-    path, force, config_dir = (asked.pop(name) for name in ("path", "force", "config_dir"))
-    if path is None:
-        raise UserError(f"no run is named; expected {cli.called('probe')} RUN (see --help)")
-    others, asked["overrides"] = split(asked.pop("others"))
     labels = asked.pop("labels")
     asked["finetune"] = labels.split(",") if asked["finetune"] else []
-    search_path.add(config_dir)
-    if others or not os.path.lexists(expanded(path) / ".hydra" / "config.yaml"):
-        raise SystemExit(not probe_all([path, *others], force=force, **asked))
-    with Counting() as counting:
-        done = probe(path, **asked, progress=counting)
-    show(done.metrics)
-    print(done.path)
+    of_runs("probe", asked, probe, probe_all, show)
 
 
 if __name__ == "__main__":

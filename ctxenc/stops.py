@@ -13,12 +13,12 @@ from typing import Any
 
 from ctxenc.errors import Interrupted
 
-STOPS = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def handle(handler: Callable[[int, Any], None]) -> dict[int, Any]:
     """Have a handler for all that are not ignored; the handlers that were there before."""
-    before = {number: signal.getsignal(number) for number in STOPS}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in STOPS}
     before = {number: had for number, had in before.items() if had != signal.SIG_IGN}
     for number in before:
         signal.signal(number, handler)

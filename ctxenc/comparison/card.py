@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from markupsafe import Markup, escape
 
 from ctxenc.baselines import title
-from ctxenc.comparison import records
+from ctxenc.comparison import figures, records
 from ctxenc.comparison.page import samples
 from ctxenc.config import schema
 from ctxenc.errors import UserError, printable
@@ -46,23 +46,19 @@ def _figures(record: records.Record) -> Markup:
     """A table: the metrics of the last and the best step, and of the fills beside them."""
     at = f"best: step {record.best_step:,}" if record.best_step is not None else "best"
     rows: dict[str, Mapping[str, float]] = {"last": record.last, at: record.best}
-    rows |= {title(name): figures for name, figures in record.baselines.items()}
+    rows |= {title(name): of for name, of in record.baselines.items()}
     names = [n for n in METRICS if not METRICS[n].minor and n in record.last]
     if not names:
         return Markup("")
     of = record.tested_on.split if record.tested_on else ""
-    table = [Markup("").join(map(Markup("<th>{}</th>").format, [of, *map(_heading, names)]))]
-    for name, figures in rows.items():
-        shown = [METRICS[n].shown(figures[n]) if n in figures else "" for n in names]
+    table = [Markup("").join(map(Markup("<th>{}</th>").format, [of, *map(figures.heading, names)]))]
+    for name, of_row in rows.items():
+        shown = [METRICS[n].shown(of_row[n]) if n in of_row else "" for n in names]
         if any(shown):
             cells = map(Markup("<td>{}</td>").format, shown)
             table.append(Markup("<th>{}</th>{}").format(_text(name), Markup("").join(cells)))
     lines = Markup("").join(map(Markup("<tr>{}</tr>").format, table))
     return Markup("<table>{}</table>").format(lines)
-
-
-def _heading(name: str) -> str:
-    return METRICS[name].heading
 
 
 def _picture(record: records.Record) -> Markup:

@@ -63,6 +63,6 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d}"
 
 
-def badness(found: Figures, name: str = MAIN) -> float:
-    """A key to sort by: the best first by one metric, those without it last."""
-    return METRICS[name].badness(found[name]) if name in found else math.inf
+def badness(found: Figures) -> float:
+    """A key to sort by: the best PSNR first, those without it last."""
+    return METRICS[MAIN].badness(found[MAIN]) if MAIN in found else math.inf

@@ -53,6 +53,11 @@ class Job:
     takes: float | None = None
 
 
+def telling(job: Job) -> tuple[int, float]:
+    """A key to sort jobs by: by their states the most telling first, of each the latest."""
+    return STATES.index(job.state) if job.state in STATES else 1, -job.since
+
+
 class Watcher:
     """All jobs below some folders, as they stood when `look` was called last; `active`, if some do.
 
@@ -117,8 +122,7 @@ class Watcher:
 
     def fitting(self) -> str:
         """The tables of as many jobs as the terminal has room for, the most telling first."""
-        ranks = {state: rank for rank, state in enumerate(STATES)}
-        jobs = sorted(self.jobs, key=lambda job: (ranks.get(job.state, 1), -job.since))
+        jobs = sorted(self.jobs, key=telling)
         lines = shutil.get_terminal_size().lines - 1
         jobs = jobs[:lines]
         while (over := (text := self.text(jobs)).count("\n") + 1 - lines) > 0 and len(jobs) > 1:

@@ -1,19 +1,23 @@
 """Many runs with one command: each evaluated once, and a failure never stopping the others."""
 
 import functools
+import os
 import re
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from ctxenc import cli
 from ctxenc.comparison import records
 from ctxenc.comparison.records import Record
+from ctxenc.config import search_path
 from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.evaluate import checked, evaluate
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.load import changed
+from ctxenc.paths import expanded
 from ctxenc.report.progress import Counting
 from ctxenc.report.scores import show_runs
 
@@ -26,6 +30,38 @@ def split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """(the folders among a command line's arguments, the overrides)."""
     folders = [text for text in arguments if not OVERRIDE.match(text)]
     return folders, [text for text in arguments if OVERRIDE.match(text)]
+
+
+def of_runs(
+    program: str,
+    asked: dict[str, Any],
+    one: Callable[..., Evaluation],
+    several: Callable[..., bool],
+    show: Callable[[dict[str, Any]], None],
+) -> None:
+    """What a program does with its command line: of one run, show the figures and their folder.
+
+    Of several runs, or of a folder of runs, it exits with 0 where `several` says that all are done.
+
+    Args:
+        program: its name.
+        asked: the options: `given` are folders and overrides in any order, the others are arguments
+            of `one` and `several`, but for `force` and `config_dir`.
+        one: `ctxenc.evaluation.evaluate.evaluate`, or what takes as much.
+        several: `evaluate_all`, likewise.
+        show: prints the figures.
+    """
+    folders, asked["overrides"] = split(asked.pop("given"))
+    if not folders:
+        raise UserError(f"no run is named; expected {cli.called(program)} RUN (see --help)")
+    search_path.add(asked.pop("config_dir"))
+    force, first = asked.pop("force"), expanded(folders[0])
+    if len(folders) > 1 or not os.path.lexists(first / ".hydra" / "config.yaml"):
+        raise SystemExit(not several(folders, force=force, **asked))
+    with Counting() as counting:
+        done = one(folders[0], **asked, progress=counting)
+    show(done.metrics)
+    print(done.path)
 
 
 def evaluate_all(folders: Sequence[str], *, force: bool = False, **asked: Any) -> bool:

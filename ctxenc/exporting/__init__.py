@@ -4,9 +4,10 @@ The program is StableHLO, as `jax.export` keeps it, for any batch size and for C
 TPU; the weights are beside it and are its first argument.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,13 +45,9 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder is there and not empty.
     """
-    check_free(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     by_path = flax.traverse_util.flatten_dict(trained.variables, sep="/")
     weights: Weights = {path: np.asarray(value) for path, value in sorted(by_path.items())}
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        new = Path(temporary, folder.name)
-        new.mkdir()
+    with _new(folder) as new:
         (new / PROGRAM).write_bytes(_program(trained, weights).serialize())
         np.savez(new / WEIGHTS, **weights)
         contract = _contract(trained, weights, new)
@@ -62,7 +59,6 @@ def export_generator(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         }
         for name, text in texts.items():
             (new / name).write_text(text, encoding="utf-8")
-        new.replace(folder)
     return contract
 
 
@@ -75,7 +71,6 @@ def export_encoder(trained: TrainedModel, folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder is there and not empty, or the network names no stages.
     """
-    check_free(folder)
     model, size = trained.model, trained.config.image_size
     names = features.names(model, trained.variables, size)
     own = features.encoder(model, trained.variables, size, names)
@@ -91,17 +86,9 @@ def export_encoder(trained: TrainedModel, folder: Path) -> dict[str, Any]:
         maps = features.stages(model, variables, masks.to_float(images))
         return {name: found.astype(jnp.float32) for name, found in maps.items()}
 
-    (batch,) = export.symbolic_shape("batch")
-    exported = _exported(
-        program,
-        {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()},
-        jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
-    )
-    shapes = jax.tree.unflatten(exported.out_tree, exported.out_avals)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        new = Path(temporary, folder.name)
-        new.mkdir()
+    with _new(folder) as new:
+        exported = _exported(program, weights, ((size, size, 3), jnp.uint8))
+        shapes = jax.tree.unflatten(exported.out_tree, exported.out_avals)
         (new / ENCODER).write_bytes(exported.serialize())
         np.savez(new / WEIGHTS, **weights)
         contract = {
@@ -118,7 +105,6 @@ def export_encoder(trained: TrainedModel, folder: Path) -> dict[str, Any]:
             **_made_of(trained, weights, new, (ENCODER, WEIGHTS)),
         }
         (new / CONTRACT).write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
-        new.replace(folder)
     return contract
 
 
@@ -127,6 +113,18 @@ def check_free(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         what = "not empty" if folder.is_dir() else "a file"
         raise UserError(f"{folder}: {what}; expected a new or empty folder")
+
+
+@contextlib.contextmanager
+def _new(folder: Path) -> Iterator[Path]:
+    """A folder to write to, which becomes `folder` at the end of the ``with`` block, or is gone."""
+    check_free(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary, folder.name)
+        new.mkdir()
+        yield new
+        new.replace(folder)
 
 
 def _program(trained: TrainedModel, weights: Weights) -> export.Exported:
@@ -140,17 +138,22 @@ def _program(trained: TrainedModel, weights: Weights) -> export.Exported:
         variables = flax.traverse_util.unflatten_dict(weights, sep="/")
         return step.fill(model, variables, images, mask, fill_value)
 
+    arrays = ((size, size, 3), jnp.uint8), ((size, size, 1), jnp.float32)
+    return _exported(fill, weights, *arrays)
+
+
+def _exported(
+    function: Callable[..., Any], weights: Weights, *arrays: tuple[tuple[int, ...], Any]
+) -> export.Exported:
+    """The program of (weights, arrays …), for each of `PLATFORMS` as it is fast there.
+
+    The arrays, of these shapes and types, are of a batch, whose size is left open.
+    """
     (batch,) = export.symbolic_shape("batch")
-    return _exported(
-        fill,
-        {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()},
-        jax.ShapeDtypeStruct((batch, size, size, 3), jnp.uint8),
-        jax.ShapeDtypeStruct((batch, size, size, 1), jnp.float32),
-    )
-
-
-def _exported(function: Callable[..., Any], *shapes: Any) -> export.Exported:
-    """The function's program, for each of `PLATFORMS` as it is fast there."""
+    shapes: list[Any] = [
+        {path: jax.ShapeDtypeStruct(w.shape, w.dtype) for path, w in weights.items()}
+    ]
+    shapes += [jax.ShapeDtypeStruct((batch, *shape), dtype) for shape, dtype in arrays]
     with written_for(EVERY):
         exported = export.export(jax.jit(function), platforms=PLATFORMS, disabled_checks=[LAYOUT])
         return exported(*shapes)

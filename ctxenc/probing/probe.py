@@ -13,6 +13,7 @@ from ctxenc.errors import UserError, warned
 from ctxenc.evaluation.evaluate import Progress, check_name
 from ctxenc.evaluation.load import check_held_out, which
 from ctxenc.metrics import bootstrap
+from ctxenc.metrics.registry import METRICS
 from ctxenc.paths import expanded
 from ctxenc.probing import controls, features, labelled, pictures
 from ctxenc.probing import finetune as finetuning
@@ -200,10 +201,10 @@ def _judged(
 
 def _save_pictures(probe: Probe, model: Judged, images: Labelled) -> None:
     titles = {
-        method: f"{title} at {model.chosen[method]['stage']}, "
+        method: f"{METRICS[f'probe.{method}'].title} at {model.chosen[method]['stage']}, "
         f"{percent(model.predicted[method], images.test.numbers):.1f} % of "
         f"{len(images.test.images):,} test images right"
-        for method, title in (("linear", "linear probe"), ("knn", "k-NN"))
+        for method in ("linear", "knn")
     }
     predicted = model.predicted["linear"]
     pictures.save_confusion(probe.confusion, predicted, images, titles["linear"])

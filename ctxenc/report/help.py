@@ -3,7 +3,7 @@
 import argparse
 import functools
 
-from omegaconf import OmegaConf
+from omegaconf import OmegaConf, open_dict
 
 from ctxenc.cli import called
 from ctxenc.config import schema
@@ -43,13 +43,15 @@ def help_text(config_name: str = PRIMARY) -> str:
     parser = argparse.ArgumentParser(
         called("train"), usage=USAGE, epilog=FOOTER, add_help=False, formatter_class=layout
     )
-    chosen = compose(with_hydra=True, config_name=config_name).hydra.runtime.choices
+    composed = compose(with_hydra=True, config_name=config_name)
+    with open_dict(composed):
+        chosen = composed.pop("hydra").runtime.choices
     section = parser.add_argument_group("groups (* is the default)")
     for group in (*schema.groups(), "experiment"):
         for choice, description in choices(group).items():
             sign, star = "+" * (group == "experiment"), " *" * (choice == chosen.get(group))
             _row(section, f"{sign}{group}={choice}{star}", description)
-    defaults = OmegaConf.to_container(compose(config_name=config_name), resolve=True)
+    defaults = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(defaults, dict)
     section = parser.add_argument_group("keys")
     for name, field in schema.fields().items():

@@ -1,35 +1,33 @@
 """The tables of a probe in the terminal: an encoder a row, and the model's stages."""
 
-import textwrap
-from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Mapping
+from typing import Any
 
 from rich.markup import escape
 
 from ctxenc.metrics.bootstrap import FEWEST_SEEDS, LEVEL, Figure
-from ctxenc.report.scores import WIDEST_RUN, console_of, table_of
+from ctxenc.metrics.registry import METRICS
+from ctxenc.report.scores import checkpoint, in_tables, output, table_of, wrapped
 
-METHODS = {"linear": "linear probe", "knn": "k-NN"}
+METHODS = {name: METRICS[f"probe.{name}"].title for name in ("linear", "knn")}
 PUBLISHED = {  # of (dataset, classes), what a reader should hold beside any figure of ours
     ("cifar10", 10): "features of one layer, by k-means, have 79.6 % (Coates, Lee and Ng, 2011)"
 }
 ROWS = {"model": "> this encoder", "random": "  random weights", "pixels": "  pixels"}
 
 
-def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
+def show(metrics: dict[str, Any]) -> None:
     """Print a probe's ``metrics.json``: what was measured on, the rows, what they say."""
-    console, dataset, rows = console_of(file), metrics["dataset"], metrics["rows"]
+    console, dataset, rows = output(), metrics["dataset"], metrics["rows"]
     console.print(escape(described(metrics)))
-    checkpoint = metrics["checkpoint"]
-    averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
-    console.print(f"checkpoint {checkpoint['which']}, step {checkpoint['step']}{averaged}")
+    console.print(escape(checkpoint(metrics)))
     by_method = {
         method: [_cell(found.get(method)) for found in rows.values()] for method in methods(rows)
     }
     columns = [[title(method), *cells] for method, cells in by_method.items()]
     names = [ROWS.get(name, f"  {name}") for name in rows]
-    for part in in_tables(names, columns, console.width):
-        console.print(table_of(names, part))
+    for table in in_tables(names, columns, console.width):
+        console.print(table)
     stages = metrics["stages"]["model"]
     heads = ("features", "linear", "knn")
     shown = [
@@ -81,22 +79,6 @@ def title(method: str) -> str:
     return f"fine-tuned, {share.replace('_', '.')} % labels" if share else METHODS[kind]
 
 
-def in_tables(
-    names: Sequence[str], columns: Sequence[list[str]], width: int
-) -> list[list[list[str]]]:
-    """The columns in as many tables as fit the width."""
-    room = 0
-    parts: list[list[list[str]]] = []
-    for column in columns:
-        needs = 2 + max(len(line) for text in column for line in text.split("\n"))
-        if needs > room:
-            parts.append([])
-            room = width - max(map(len, names))
-        parts[-1].append(column)
-        room -= needs
-    return parts
-
-
 def _cell(figure: Figure | None) -> str:
     if figure is None:
         return ""
@@ -120,7 +102,6 @@ def show_runs(
     heading: str,
     settings: Mapping[str, Mapping[str, Mapping[str, Figure]]],
     seeds: Mapping[str, int],
-    file: TextIO | None = None,
 ) -> None:
     """Print a table of settings, the best linear probe first, and the controls below.
 
@@ -128,9 +109,8 @@ def show_runs(
         heading: what all of it was measured on.
         settings: by the settings' names, the figures of ``model``, ``random`` and ``pixels``.
         seeds: of how many runs each is the mean.
-        file: where to; None: standard output.
     """
-    console = console_of(file)
+    console = output()
     ordered = sorted(settings, key=lambda name: -settings[name]["model"]["linear"]["mean"])
     rows = [(name, str(seeds[name]), settings[name]["model"]) for name in ordered]
     for control in ("random", "pixels"):  # alike of settings with the same network and seeds
@@ -140,17 +120,14 @@ def show_runs(
         }
         rows += [(ROWS[control].strip(), *found) for found in different.values()]
     console.print(escape(heading))
-    texts = [
-        "\n".join(textwrap.wrap(name, WIDEST_RUN, break_on_hyphens=False)) for name, *_ in rows
-    ]
     found = {str(n): of for n, (_, _, of) in enumerate(rows)}
     columns = [["n", *(count for _, count, _ in rows)]]
     columns += [
         [f"{title(method)} %", *(_interval(of.get(method)) for of in found.values())]
         for method in methods(found)
     ]
-    for part in in_tables(texts, columns, console.width):
-        console.print(table_of(texts, part))
+    for table in in_tables([wrapped(name) for name, *_ in rows], columns, console.width):
+        console.print(table)
     console.print(
         f"With {LEVEL} % intervals over test images, and over seeds where there are "
         f"{FEWEST_SEEDS} or more."

@@ -3,7 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -21,12 +21,10 @@ WIDEST_RUN = 28  # characters of a line of a run's name
 Figures = dict[str, Figure]
 
 
-def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
+def show(metrics: dict[str, Any]) -> None:
     """Print an evaluation's ``metrics.json`` as tables, the verdict and the notes."""
-    console, checkpoint = console_of(file), metrics["checkpoint"]
-    averaged = ", averaged" if checkpoint["weights"] == "averaged" else ""
-    which = f"checkpoint {checkpoint['which']}, step {checkpoint['step']}{averaged}"
-    console.print(escape(f"{_tested_on(metrics)}; {which}"))
+    console = output()
+    console.print(escape(f"{_tested_on(metrics)}; {checkpoint(metrics)}"))
     for table in tables(metrics, console.width):
         console.print(table)
     verdict = metrics["verdict"]
@@ -36,21 +34,19 @@ def show(metrics: dict[str, Any], file: TextIO | None = None) -> None:
         console.print(escape(f"- {note}"))
 
 
-def show_runs(evaluations: Mapping[str, dict[str, Any]], file: TextIO | None = None) -> None:
+def show_runs(evaluations: Mapping[str, dict[str, Any]]) -> None:
     """Print how the models of several runs stand: a table for each test, the best PSNR first.
 
     The tables have as many metrics as fit the width; then come the notes of all.
 
     Args:
         evaluations: by the runs' names, their ``metrics.json``.
-        file: where to; None: standard output.
     """
-    console, tests = console_of(file), dict[tuple[str, str], list[tuple[str, Figures]]]()
+    console, tests = output(), dict[tuple[str, str], list[tuple[str, Figures]]]()
     titles = {}
     for run, metrics in evaluations.items():
         test = metrics["mask_hash"], metrics["dataset"]["test_fingerprint"]
-        name = "\n".join(textwrap.wrap(run, WIDEST_RUN, break_on_hyphens=False))
-        tests.setdefault(test, []).append((name, metrics["rows"]["model"]))
+        tests.setdefault(test, []).append((wrapped(run), metrics["rows"]["model"]))
         missing = f"{metrics['missing']['mean']:.1f} % missing"
         titles[test] = f"{metrics['name']}: {_tested_on(metrics)}, {missing}"
     for test, rows in tests.items():
@@ -60,12 +56,24 @@ def show_runs(evaluations: Mapping[str, dict[str, Any]], file: TextIO | None = N
         console.print(escape(f"- {note}"))
 
 
-def console_of(file: TextIO | None) -> Console:
-    """Where tables are printed, as wide as it is, and where that is no terminal wide enough."""
-    console = Console(file=file, highlight=False)
+def output() -> Console:
+    """Standard output, as wide as it is, and where that is no terminal wide enough."""
+    console = Console(highlight=False)
     if not console.is_terminal:
         console.width = max(console.width, NARROWEST)
     return console
+
+
+def wrapped(run: str) -> str:
+    """A run's name in lines that leave room for figures."""
+    return "\n".join(textwrap.wrap(run, WIDEST_RUN, break_on_hyphens=False))
+
+
+def checkpoint(metrics: dict[str, Any]) -> str:
+    """Which weights an evaluation or a probe is of."""
+    of = metrics["checkpoint"]
+    averaged = ", averaged" if of["weights"] == "averaged" else ""
+    return f"checkpoint {of['which']}, step {of['step']}{averaged}"
 
 
 def _tested_on(metrics: dict[str, Any]) -> str:
@@ -88,18 +96,25 @@ def _tables(rows: Sequence[tuple[str, Figures]], width: int) -> list[Table]:
         return METRICS[MAIN].badness(row[1].get(MAIN, {}).get("mean", -math.inf))
 
     rows = sorted(rows, key=badness)
-    names = [name for name, _ in rows]
+    columns = [
+        [_heading(metric), *(_cell(metric, found.get(name)) for _, found in rows)]
+        for name, metric in METRICS.items()
+    ]
+    filled = [column for column in columns if any(column[1:])]
+    return in_tables([name for name, _ in rows], filled, width)
+
+
+def in_tables(names: Sequence[str], columns: Sequence[list[str]], width: int) -> list[Table]:
+    """The columns, each of which begins with its heading, in as many tables as fit the width."""
     groups: list[list[list[str]]] = []
     room = 0
-    for metric_name, metric in METRICS.items():
-        column = [_heading(metric), *(_cell(metric, found.get(metric_name)) for _, found in rows)]
-        if any(column[1:]):
-            needs = 1 + _width(column)
-            if needs > room:
-                groups.append([])
-                room = width - _width(names)
-            groups[-1].append(column)
-            room -= needs
+    for column in columns:
+        needs = 1 + _width(column)
+        if needs > room:
+            groups.append([])
+            room = width - _width(names)
+        groups[-1].append(column)
+        room -= needs
     return [table_of(names, group) for group in groups]
 
 

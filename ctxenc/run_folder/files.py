@@ -131,7 +131,7 @@ def append_line(file: Path, line: str) -> None:
 
 def _opened(file: Path, how: int) -> int:
     """A descriptor of a regular file; a link in somebody else's run folder could lead anywhere."""
-    how |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    how |= os.O_NOFOLLOW | os.O_NONBLOCK
     return _regular(file, os.open(file, how, 0o666))
 
 
@@ -175,7 +175,7 @@ def read_text(file: Path, at_most: int) -> str:
 
 @contextlib.contextmanager
 def _reading(file: Path, at_most: int) -> Iterator[BinaryIO]:
-    descriptor = _regular(file, os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)))
+    descriptor = _regular(file, os.open(file, os.O_RDONLY | os.O_NONBLOCK))
     with os.fdopen(descriptor, "rb") as opened:
         if os.fstat(descriptor).st_size > at_most:
             raise UserError(f"{file}: expected at most {at_most} bytes")

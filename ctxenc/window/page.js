@@ -131,17 +131,16 @@ $("options").addEventListener("submit", (event) => event.preventDefault());
 
 // Runs
 
-const COLUMNS = { run: "run", state: "status", step: "step", seconds: "time", left: "left" };
 const rows = new Map(); // by run, its checkbox and its row
 let opened = null;
 
 async function look() {
   const began = performance.now();
   try {
-    const { title, figure, runs } = await (await ask("runs")).json();
+    const { title, heads: titles, runs } = await (await ask("runs")).json();
     $("runs-title").textContent = title;
     $("runs-error").textContent = "";
-    heads([...Object.values(COLUMNS), figure]);
+    heads(titles);
     list(runs);
     choose(runs);
     const now = runs.find((run) => run.id === opened?.id);

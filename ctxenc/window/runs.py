@@ -17,7 +17,7 @@ from ctxenc.comparison import (
     records,
     sections,
 )
-from ctxenc.comparison.watch import STATES, Watcher
+from ctxenc.comparison.watch import COLUMNS, Watcher, telling
 from ctxenc.errors import UserError, printable
 from ctxenc.metrics.registry import MAIN
 from ctxenc.report.curves import DPI
@@ -39,11 +39,8 @@ class Runs:
         """A `title`, and the texts of each run, the most telling and the latest first."""
         with self._lock:
             self._watcher.look()
-            ranks = {state: rank for rank, state in enumerate(STATES)}
-            jobs = sorted(
-                zip(self._watcher.jobs, self._watcher.paths, strict=True),
-                key=lambda pair: (ranks.get(pair[0].state, 1), -pair[0].since),
-            )
+            pairs = zip(self._watcher.jobs, self._watcher.paths, strict=True)
+            jobs = sorted(pairs, key=lambda pair: telling(pair[0]))
             hidden = len(jobs) - MOST_SHOWN
             shown = []
             for job, path in jobs[:MOST_SHOWN]:
@@ -53,7 +50,7 @@ class Runs:
             more = f"; {hidden:,} more not shown" if hidden > 0 else ""
             return {
                 "title": self._watcher.title + more,
-                "figure": f"last {figures.heading(MAIN)}",
+                "heads": [*COLUMNS.values(), f"last {figures.heading(MAIN)}"],
                 "runs": shown,
             }
 

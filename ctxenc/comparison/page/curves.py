@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from markupsafe import escape
 
 from ctxenc.comparison import figures
-from ctxenc.comparison.page.relations import COLOURS
+from ctxenc.comparison.page.relations import COLOURS, html
 from ctxenc.comparison.records import Record
-from ctxenc.errors import printable
 
 NUMBERS = 80_000  # of all curves of one page
 FEWEST, MOST = 20, 400  # points of one curve
@@ -113,10 +111,7 @@ def drawn(
         x, mean, spread = _over_runs(runs, name)
         if not len(x):
             continue
-        own: Figure = {
-            "name": str(escape(printable(title))),
-            "meta": row,
-        }  # Plotly takes text for HTML
+        own: Figure = {"name": html(title), "meta": row}
         line = {"color": f"--c{place % COLOURS}", "width": 1.8}
         line["dash"] = DASHES[place // COLOURS % len(DASHES)]
         last = max(last, float(x[-1]))
@@ -127,7 +122,7 @@ def drawn(
         lines.append(own | curve | {"line": line, "hovertemplate": HOVER})
     for number, (title, value) in enumerate(baselines.items()):
         title = title.replace("_", " ")
-        lines.append(_reference(str(escape(printable(title))), value, last, at_end=number % 2 == 0))
+        lines.append(_reference(html(title), value, last, at_end=number % 2 == 0))
     unified = len(lines) <= UNIFIED
     layout: Figure = {"hovermode": "x unified" if unified else "closest"}
     layout |= {"xaxis": {"title": {"text": "step", "standoff": 8}, "showgrid": False}}

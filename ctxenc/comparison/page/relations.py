@@ -71,7 +71,7 @@ def _dimension(column: Column, table: Table, split: str) -> Dimension | None:
     spread = [row.get(f"{column.key}.sd", Cell()).value for row in table.rows]
     if len({value for value in values if value is not None}) < 2:
         return None
-    label = str(escape(printable(label)))  # Plotly takes text for HTML
+    label = html(label)
     return Dimension(column.key, label, values, spread, column.metric)
 
 
@@ -103,7 +103,7 @@ def scatter(
     points: dict[str, Any] = {
         "mode": "markers",
         "marker": marks,
-        "text": [_html(name) for name in names],
+        "text": [html(name) for name in names],
     }
     points |= {"error_x": error, "error_y": error, "cliponaxis": False}
     points["hovertemplate"] = "%{text}<br>%{x:.4~g}, %{y:.4~g}<extra></extra>"
@@ -150,8 +150,8 @@ def parallel(found: Sequence[Dimension], names: Sequence[str]) -> dict[str, Any]
         {
             "x": list(range(len(axes))),
             "y": [height[i] for height in heights],
-            "name": _html(name),
-            "text": [f"{d.label}: {_html(_text(d, d.values[i]))}" for d in axes],
+            "name": html(name),
+            "text": [f"{d.label}: {html(_text(d, d.values[i]))}" for d in axes],
             "hovertemplate": "%{text}<extra>%{fullData.name}</extra>",
             "line": {"color": shades[i], "width": 1.8},
             "mode": "lines+markers",
@@ -209,7 +209,7 @@ def _shades(dimension: Dimension) -> list[str]:
 def _ticks(axis: int, ticks: Mapping[float, str]) -> list[dict[str, Any]]:
     note = {"x": axis, "xanchor": "right", "xshift": -6, "showarrow": False}
     note |= {"font": {"size": 11, "color": "--quiet"}, "bgcolor": "--ground", "borderpad": 1}
-    return [note | {"y": height, "text": _html(text)} for height, text in ticks.items()]
+    return [note | {"y": height, "text": html(text)} for height, text in ticks.items()]
 
 
 def _ordered(dimension: Dimension) -> list[str]:
@@ -221,7 +221,7 @@ def _ordered(dimension: Dimension) -> list[str]:
 
 
 def _texts(dimension: Dimension) -> list[str]:
-    return [_html(_text(dimension, value)) for value in dimension.values]
+    return [html(_text(dimension, value)) for value in dimension.values]
 
 
 def _text(dimension: Dimension, value: Value) -> str:
@@ -230,7 +230,8 @@ def _text(dimension: Dimension, value: Value) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _html(text: str) -> str:
+def html(text: str) -> str:
+    """A text as Plotly takes it, for HTML."""
     return str(escape(printable(text)))
 
 
