@@ -50,10 +50,11 @@ def draw(overrides: Sequence[str], count: int, columns: int = COLUMNS) -> Drawin
         names = composed.pop("hydra").runtime.choices
     config = check(composed)
     strategy, size = instantiate.strategy(config.mask), config.image_size
+    at_once = _at_once(size)
     shares = np.concatenate(
         [
-            _drawn(strategy, np.arange(start, start + AT_ONCE), size).mean((1, 2, 3))
-            for start in range(0, MEASURED, AT_ONCE)
+            _drawn(strategy, np.arange(start, start + at_once), size).mean((1, 2, 3))
+            for start in range(0, MEASURED, at_once)
         ]
     )
     missing = (
@@ -75,10 +76,16 @@ def draw(overrides: Sequence[str], count: int, columns: int = COLUMNS) -> Drawin
 def _drawn(
     strategy: masks.MaskStrategy, indices: Int[np.ndarray, " n"], size: int
 ) -> Float[np.ndarray, "n size size 1"]:
-    """The validation masks of those indices, `AT_ONCE` at a time: one program, compiled once."""
-    batches = np.resize(indices, (-(-len(indices) // AT_ONCE), AT_ONCE))  # repeats them
+    """The validation masks of those indices, some at a time: one program, compiled once."""
+    at_once = _at_once(size)
+    batches = np.resize(indices, (-(-len(indices) // at_once), at_once))  # repeats them
     found = [masks.frozen(strategy, jnp.asarray(batch), size, size) for batch in batches]
     return np.concatenate(found)[: len(indices)]
+
+
+def _at_once(size: int) -> int:
+    """How many masks are drawn at once: a divisor of `MEASURED`."""
+    return AT_ONCE if size**2 * AT_ONCE <= masks.MOST_DRAWN else 4
 
 
 def sheet(

@@ -164,14 +164,18 @@ def _check_boxes(boxes: bool, geometry: Geometry) -> None:
 
 def _drawn(mask: MaskStrategy, size: int) -> Bool[np.ndarray, "n height width"]:
     """Some masks, and of a mixture as many of each part, whose weight may be small."""
-    drawn = masks.frozen(mask, jnp.arange(SAMPLE), size, size)
+    at_once = max(1, min(SAMPLE, masks.MOST_DRAWN // size**2))
+    starts = range(0, SAMPLE, at_once)
+    indices = [jnp.arange(start, min(start + at_once, SAMPLE)) for start in starts]
+    parts = [np.asarray(masks.frozen(mask, some, size, size)) > 0 for some in indices]
+    drawn = np.concatenate(parts)
     if drawn.shape != (SAMPLE, size, size, 1):
         raise UserError(
             f"mask: returned {drawn.shape[1:]} for an image of {size} × {size}; expected "
             f"(batch, {size}, {size}, 1), 1 where a pixel is missing"
         )
-    parts = [_drawn(part, size) for part in getattr(mask, "parts_used", ())]
-    return np.concatenate([np.asarray(drawn)[..., 0] > 0, *parts])
+    of_parts = [_drawn(part, size) for part in getattr(mask, "parts_used", ())]
+    return np.concatenate([drawn[..., 0], *of_parts])
 
 
 def _cover_everything(drawn: Bool[np.ndarray, "n height width"]) -> bool:

@@ -122,7 +122,8 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
         if of_lasting or name in (*extends, *movable):
             OmegaConf.update(saved, name, new, merge=False)
         longer = longer or name in extends
-        if name == "n_epoch" and resumed.max_steps is not None:
+    for override in given:
+        if override.key_or_group == "n_epoch" and resumed.max_steps is not None:
             raise UserError(f"{override.input_line}: max_steps={resumed.max_steps} decides here")
     ready = prepare(resumed)
     if longer and ready.model.schedule is not optim.constant:

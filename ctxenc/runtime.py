@@ -23,6 +23,7 @@ EXPECTED = {
     "jax_default_prng_impl": "threefry2x32",
     "jax_threefry_partitionable": True,
     "jax_random_seed_offset": 0,
+    "jax_default_matmul_precision": None,  # `precision` says it
     "jax_numpy_dtype_promotion": "standard",
     "jax_numpy_rank_promotion": "allow",
     "jax_transfer_guard": None,

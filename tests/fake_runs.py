@@ -99,11 +99,13 @@ def fake_evaluation(
     which="best",
     step=None,
     overrides=(),
+    own=None,
     **columns,
 ):
     """An evaluation with these per-image PSNRs, other columns made from them, or given, or None.
 
-    It is of the run's own test split and masks, unless there are overrides; None: not said.
+    It is of the run's own test split and masks, unless there are overrides; None: not said. `own`
+    says whether it is in so many words.
     """
     psnr = np.asarray(psnr, float)
     made = {"psnr": psnr, "ssim": psnr / 100, "l1": 1 / psnr, "l2": 0.1 / psnr}
@@ -122,6 +124,7 @@ def fake_evaluation(
         },
     }
     metrics |= {} if overrides is None else {"overrides": list(overrides)}
+    metrics |= {} if own is None else {"own": own}
     Evaluation.of(run, name).write(metrics, {f"model.{c}": v for c, v in kept.items()})
 
 

@@ -7,6 +7,7 @@ import functools
 import json
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -22,9 +23,10 @@ from ctxenc.config import build
 from ctxenc.config.checks import check
 from ctxenc.data.images import MemoryImages, fingerprint
 from ctxenc.errors import UserError
+from ctxenc.evaluation import load
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.evaluation.held_out import HeldOutSplit
-from ctxenc.evaluation.load import _check_missing, changed, check_held_out
+from ctxenc.evaluation.load import _check_missing, check_held_out
 from ctxenc.masks import boxes
 from ctxenc.metrics.registry import METRICS, Metric, columns, measured_in_training
 from ctxenc.parallel import devices
@@ -249,6 +251,7 @@ def test_of_the_folder_that_it_was_trained_on_the_test_split_is_measured(tmp_pat
     node = OmegaConf.load("conf/dataset/folder.yaml")
     node.path = str(tmp_path)
     saved = OmegaConf.create({"dataset": node})
+    changed = functools.partial(load.changed, is_moved=lambda config: False)
     same = [f"dataset.path={tmp_path}"]
     assert changed(saved, same).dataset.test_fraction == 0.1
     for override in ("dataset=folder", "dataset.resize=300"):
@@ -261,6 +264,47 @@ def test_of_the_folder_that_it_was_trained_on_the_test_split_is_measured(tmp_pat
         "path": "/b",
         "test_fraction": 0.2,
     }
+
+
+def test_a_folder_that_has_moved_is_the_runs_own_and_its_training_images_are_not_tested(
+    program, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    pictures, rng = tmp_path / "pictures", np.random.default_rng(0)
+    pictures.mkdir()
+    for i in range(80):
+        picture = rng.integers(0, 256, (16, 16, 3), np.uint8)
+        Image.fromarray(picture).save(pictures / f"{i}.png")
+    data = ["dataset=folder", "dataset.path=pictures", "dataset.test_fraction=0.3"]
+    run = launch.run(*TINY, *data, "batch_size=8", "max_steps=2")
+    build._dataset.cache_clear()
+    pictures.rename("elsewhere")
+    _, out, _ = program(run.path, "--baselines=none", "dataset.path=elsewhere")
+    moved = Evaluation(out.splitlines()[-1])
+    assert moved.name == "folder-center"
+    assert moved.metrics["own"] is True
+    assert 10 < moved.metrics["images"] < 40
+    Path("elsewhere", "0.png").rename("elsewhere/new.png")
+    for i in range(40):
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(f"elsewhere/{i}.png")
+    build._dataset.cache_clear()
+    _, out, _ = program(run.path, "--baselines=none", "dataset.path=elsewhere")
+    other = Evaluation(out.splitlines()[-1])
+    assert (other.name, other.metrics["own"]) == ("folder-center-elsewhere", False)
+    assert other.metrics["images"] > 80
+
+
+def test_an_override_of_what_the_run_has_anyway_leaves_the_evaluation_its_own(run, program):
+    _, out, _ = program(run.path, "--baselines=none")
+    own = Evaluation(out.splitlines()[-1])
+    written = (own.path / "metrics.json").read_text()
+    for override in ("mask=center", "mask_height=8", "batch_size=16"):
+        _, out, _ = program(run.path, "--baselines=none", override)
+        assert Evaluation(out.splitlines()[-1]).path == own.path
+        assert own.metrics["own"] is True
+    _, out, _ = program(run.path, "--baselines=none", "mask=random")
+    assert Evaluation(out.splitlines()[-1]).metrics["own"] is False
+    assert json.loads(written)["rows"].keys() == own.metrics["rows"].keys()
 
 
 def test_another_split_of_the_images_it_was_trained_on_is_refused():
@@ -386,11 +430,12 @@ def test_a_best_that_was_chosen_on_the_test_split_is_told(run, evaluation, progr
 
 
 def test_a_newly_chosen_mask_reads_the_runs_own_sizes(run):
-    config = changed(run.config, ["mask=random"])
+    config = load.overridden(run.config, ["mask=random"], load.KEYS)
     assert config.mask["_target_"] == "ctxenc.masks.boxes.random_box"
     assert (config.mask.mask_height, config.mask.mask_width) == (8, 8)
     assert run.config.mask["_target_"] == "ctxenc.masks.boxes.center_box"
-    other = changed(run.config, ["dataset=cifar10", "dataset.classes=[cat]", "batch_size=4"])
+    chosen = ["dataset=cifar10", "dataset.classes=[cat]", "batch_size=4"]
+    other = load.overridden(run.config, chosen, load.KEYS)
     assert (other.dataset.classes, other.batch_size) == (["cat"], 4)
 
 

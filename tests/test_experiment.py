@@ -184,6 +184,9 @@ def test_a_run_that_went_further_is_the_run_that_was_always_to_go_so_far(undistu
     with pytest.raises(UserError, match="max_steps=24 decides"):
         launch.run(f"resume={run.path}", "n_epoch=500")
     assert run.config.max_steps == 24
+    for order in (["n_epoch=0", "max_steps=null"], ["max_steps=null", "n_epoch=0"]):
+        with pytest.raises(UserError, match=r"^n_epoch=0: expected a whole number of at least 1"):
+            launch.run(f"resume={run.path}", *order)
 
 
 def test_a_run_killed_as_it_is_made_longer_loses_nothing(undisturbed, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from ctxenc import masks
 from ctxenc.errors import UserError
-from ctxenc.geometry import Geometry
+from ctxenc.geometry import Geometry, _drawn
 from ctxenc.masks import boxes
 
 # A 6 × 6 image whose pixel (row, column) is row · 10 + column, its 4 × 4 box at (1, 2).
@@ -38,6 +38,14 @@ def test_a_band_is_visible_and_the_rest_of_the_window_is_not():
     given = BAND.generator_input(IMAGE, INNER, jnp.full(3, -1.0))
     assert rows(given)[1] == [10, 11, 12, 13, 14, 15]
     assert rows(given)[2] == [20, 21, 22, -1, -1, 25]
+
+
+def test_how_many_masks_are_looked_at_at_once_changes_nothing(monkeypatch):
+    strategy = functools.partial(boxes.random_box, mask_height=2, mask_width=2)
+    at_once = _drawn(strategy, 6)
+    monkeypatch.setattr(masks, "MOST_DRAWN", 6 * 6 * 10)
+    np.testing.assert_array_equal(_drawn(strategy, 6), at_once)
+    assert at_once.shape == (64, 6, 6)
 
 
 @pytest.mark.parametrize(("views", "mask"), [(HOLE, BOX), (BAND, INNER), (WHOLE, INNER)])

@@ -33,6 +33,7 @@ TO_BEAT = ("context_mean", "harmonic")  # those that are named beside a model th
 RADIUS = 3  # pixels: OpenCV's own example and most papers take this
 
 _KEPT = 2**17  # missing pixels of the factorised systems that are kept: some 100 MB
+_MOST_OF_MATRIX = 2**24  # values of a system solved for all boundaries: 128 MB
 _AT_ONCE = 24  # columns: SuperLU takes a hundred times as long for 192 of them at once
 
 
@@ -137,7 +138,8 @@ class Laplace:
         """The missing pixels, in reading order; those of `pixels` are not read."""
         rim = pixels[self._rim].astype(float)
         self._columns += rim.shape[1]
-        if self._columns > len(rim):  # more than the matrix has, which answers all others
+        # More than the matrix has, which answers all others, unless it is huge.
+        if self._columns > len(rim) and self._onto.shape[0] * len(rim) <= _MOST_OF_MATRIX:
             return self._matrix @ rim
         return self._solved(self._onto @ rim)
 
@@ -185,6 +187,7 @@ def to_beat(figures: Mapping[str, Any], metric: str = MAIN) -> dict[str, float]:
     for name in TO_BEAT:
         own = figures.get(name) or {}
         of = f" (first {own['images']} images)" if own.get("images") else ""
-        if math.isfinite(figure := own.get(metric, math.nan)):  # no thin hole has a sharpness
+        # No thin hole has a sharpness.
+        if (figure := own.get(metric)) is not None and math.isfinite(figure):
             found[f"{title(name)} {METRICS[metric].shown(figure)}{of}"] = figure
     return found

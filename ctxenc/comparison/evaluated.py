@@ -86,9 +86,9 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
             figures[name] = float(mean)
             if is_number(low) and is_number(high):
                 intervals[name] = (float(low), float(high))
-    # Before there were overrides in the file, only what was tested during training was known.
-    own = record.tested_on == TestedOn("test", masks, images)
-    if isinstance(overrides := metrics.get("overrides"), list):
+    # Earlier files say nothing of it, or have the overrides alone.
+    own = metrics.get("own") is True or record.tested_on == TestedOn("test", masks, images)
+    if "own" not in metrics and isinstance(overrides := metrics.get("overrides"), list):
         own |= not any(schema.changes_test(str(text).partition("=")[0]) for text in overrides)
     return Evaluated(
         record=record,

@@ -41,8 +41,8 @@ def compose(
     """The configuration of ``conf/train.yaml``, or another file, with Hydra overrides applied.
 
     Raises:
-        UserError: an unknown key or choice (with the near names), or an override that Hydra
-            cannot read.
+        UserError: an unknown key or choice (with the near names), an override that Hydra cannot
+            read, or one that would do nothing.
     """
     overrides = as_typed(overrides, config_name=config_name)
     for override in parse(overrides):
@@ -64,6 +64,12 @@ def compose(
         raise UserError(_refused(error)) from None
     finally:
         GlobalHydra.instance().hydra = around
+    given = [text for text in overrides if text.startswith("n_epoch=")]
+    if given and composed.get("max_steps") is not None:
+        raise UserError(
+            f"{given[-1]}: max_steps={composed.max_steps} decides here; expected max_steps=null "
+            "with it"
+        )
     return with_absolute_paths(composed)
 
 

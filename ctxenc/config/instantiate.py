@@ -24,7 +24,7 @@ from types import NoneType
 from typing import Any, get_args
 
 from omegaconf import MISSING, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException, ValidationError
 
 from ctxenc.config import schema
 from ctxenc.config.search_path import VARIABLE, announced
@@ -231,8 +231,12 @@ def converted(value: Any, annotation: Any) -> Any:
     """A configuration whose ``value`` is this one, as OmegaConf converts it to its type.
 
     Raises:
-        OmegaConfBaseException: it cannot.
+        OmegaConfBaseException: it cannot; also for true or false where a number is neither 0 nor 1.
     """
+    kinds = {*(get_args(annotation) or (annotation,))}
+    numbers = bool not in kinds or kinds & {int, float}
+    if not numbers and type(value) in (int, float) and value not in (0, 1):
+        raise ValidationError(f"{value} is neither true nor false")
     return OmegaConf.structured(_cell(annotation)(value))
 
 

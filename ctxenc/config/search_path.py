@@ -58,7 +58,12 @@ def folders() -> list[Path]:
     """Every folder that is searched, ctxenc's own first."""
     found = [config_dir(), *_extra]
     for package in announced():
-        spec = importlib.util.find_spec(package)
+        try:
+            spec = importlib.util.find_spec(package)
+        except (ImportError, ValueError) as error:
+            raise UserError(
+                f"{VARIABLE}={package}: {error}; expected packages, with commas between"
+            ) from None
         for place in (spec.submodule_search_locations or ()) if spec else ():
             found += [conf] if (conf := Path(place, "conf")).is_dir() else []
     return found
@@ -72,8 +77,8 @@ def choices(group: str) -> dict[str, str]:
 
 def _description(file: Path) -> str:
     lines = file.read_text(encoding="utf-8").splitlines()
-    comments = (line[2:] for line in lines if line.startswith("# ") and line[2] != "@")
-    return next(comments, "")
+    comments = (line[2:].strip() for line in lines if line.startswith("# "))
+    return next((text for text in comments if text and not text.startswith("@")), "")
 
 
 class _SearchPath(SearchPathPlugin):

@@ -26,7 +26,7 @@ from ctxenc.paths import expanded
 log = logging.getLogger(__name__)
 
 KINDS = "JPEG, PNG or WebP"
-VALIDATION_FOLDERS = ("val", "validation")
+VALIDATION_FOLDERS = ("val", "valid", "validation")
 RECENT = 2.0  # seconds: a file changed so lately may change again within a tick of its clock
 MOST_KINDS = 5  # of other files that the log lists
 MANY = 1000  # files that take so long to read that the log says so

@@ -4,6 +4,8 @@ Image sets hold the same photograph twice, cropped or compressed another way: 3 
 images have such a copy in its training split (Barz & Denzler, "Do we train on test data?", 2020).
 """
 
+import math
+
 import numpy as np
 from jaxtyping import Float, UInt8
 
@@ -12,7 +14,7 @@ from ctxenc.data.images import Images, MemoryImages, fingerprint
 
 GRID = 8  # cells a side of the thumbnails by which the most similar image is found
 ALIKE = 0.95  # correlation of two images' pixels from which they are near copies
-AT_ONCE = 1000  # images
+AT_ONCE = 3_072_000  # values of images: a thousand of CIFAR-10
 
 
 def near_copies(images: Images, others: Images) -> int | None:
@@ -29,8 +31,9 @@ def near_copies(images: Images, others: Images) -> int | None:
     if isinstance(kept := cache.load(key), int):
         return kept
     found, thumbnails = 0, _standardised(_thumbnails(others.array))
-    for start in range(0, len(images), AT_ONCE):
-        part = images.array[start : start + AT_ONCE]
+    at_once = max(1, AT_ONCE // math.prod(images.array.shape[1:]))
+    for start in range(0, len(images), at_once):
+        part = images.array[start : start + at_once]
         nearest = (_standardised(_thumbnails(part)) @ thumbnails.T).argmax(axis=1)
         pairs = _standardised(part) * _standardised(others.array[nearest])
         found += int((pairs.sum(axis=1) >= ALIKE).sum())

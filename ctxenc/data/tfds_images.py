@@ -26,7 +26,7 @@ from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 from ctxenc.run_folder.files import check_regular
 
-BLOCK = 10_000  # records read at once where only their labels are wanted
+BLOCK = 1000  # records read at once where only their labels are wanted
 TEST_SPLITS = ("test", "validation")  # where none is named: the first that there is
 MOST_JSON = 2**26  # bytes of a description
 
@@ -63,8 +63,9 @@ class Records:
     @property
     def labels(self) -> Callable[[], Labels] | None:
         """What reads the label of each image; None where the dataset has none."""
-        return self._labels if self.class_names else None
+        return (lambda: self._labels) if self.class_names else None
 
+    @functools.cached_property
     def _labels(self) -> Labels:
         numbers = self._numbers(self.chosen)
         if self.wanted is None:
@@ -98,7 +99,8 @@ class Records:
 
     def name(self, index: int) -> bytes:
         """Name, version, split and position: prepared sets do not change under one version."""
-        return f"{self.origin} {self.chosen[index]}".encode()
+        which = "" if self.key == "image" else f" {self.key}"
+        return f"{self.origin}{which} {self.chosen[index]}".encode()
 
 
 def tfds_images(

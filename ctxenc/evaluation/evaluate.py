@@ -86,7 +86,6 @@ def evaluate(
         "mask_hash": test.frozen_masks.sha256,
         "missing": test.frozen_masks.missing,
         "images": images,
-        "overrides": list(overrides),
         "networks": networks.described(),
         "options": {"baselines": sorted(wanted), "slow_images": slow_images},
     }
@@ -99,7 +98,7 @@ def evaluate(
         return evaluation
     known = _known(
         *(tested, fingerprint(setup.dataset.train), test.frozen_masks.sha256, slow_images),
-        *(test.model.geometry.box, test.model.geometry.band, test.batch_size),
+        *(test.model.geometry.box, test.model.geometry.band),
         *(str(networks.described()), tuple(METRICS)),
     )
     rows, notes = _rows(setup, wanted, against == "all", slow_images, known, progress)
@@ -112,7 +111,7 @@ def evaluate(
     before = trained.run.dataset.get("test_fingerprint")
     if before == tested and checkpoint == "best":  # of format 1, which had no validation split
         notes.append("the best checkpoint was chosen on this test split: it flatters the model")
-    others = any(override.startswith("dataset") for override in overrides)
+    others = not setup.own and any(override.startswith("dataset") for override in overrides)
     copies = None if others else near_copies(test.images, setup.dataset.train)
     if copies:
         notes.append(f"{copies} of the {images} test images are near copies of training images")
@@ -121,6 +120,8 @@ def evaluate(
     written = {
         "run": str(trained.run.path),
         **measured_on,
+        "overrides": list(overrides),
+        "own": setup.own,
         "near_copies": copies,
         "rows": {row: {**figures[row], **together} for row, (_, together) in found.items()},
         "best_baseline": best,

@@ -20,8 +20,6 @@ from ctxenc.metrics.bootstrap import Columns
 from ctxenc.parallel import devices
 from ctxenc.state import Model, Variables
 
-MOST_DRAWN = 2**26  # pixels of masks that are in memory at once, for their hash
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -132,7 +130,9 @@ def measured(
 def _frozen_masks(strategy: masks.MaskStrategy, count: int, size: int) -> FrozenMasks:
     digest, shares = hashlib.sha256(f"{count} {size}".encode()), []
     always, ever = np.ones((size, size), bool), np.zeros((size, size), bool)
-    at_once = max(8, min(1024, MOST_DRAWN // size**2 // 8 * 8))  # whole bytes: the same digest
+    at_once = max(
+        8, min(1024, masks.MOST_DRAWN // size**2 // 8 * 8)
+    )  # whole bytes: the same digest
     for start in range(0, count, at_once):
         indices = jnp.arange(start, min(start + at_once, count))
         missing = np.asarray(masks.frozen(strategy, indices, size, size))[..., 0] > 0

@@ -1,8 +1,9 @@
 """A trained generator and what it is tested on: its run's own images and masks, or others."""
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 from flax.errors import FlaxError
+from flax.traverse_util import flatten_dict
 from hydra.core.override_parser.types import OverrideType
 from jaxtyping import Array, Float
 from omegaconf import DictConfig, OmegaConf
@@ -19,8 +21,9 @@ from ctxenc.comparison.settings import Settings
 from ctxenc.config import build, instantiate, schema
 from ctxenc.config.checks import check
 from ctxenc.config.compose import as_typed, compose, parse, with_absolute_paths
+from ctxenc.config.schema import Config
 from ctxenc.config.search_path import choices
-from ctxenc.data.images import Dataset
+from ctxenc.data.images import Dataset, fingerprint
 from ctxenc.errors import UserError
 from ctxenc.evaluation.held_out import Batch, HeldOutSplit
 from ctxenc.parallel import devices
@@ -31,12 +34,16 @@ KEYS = tuple(schema.keys(lambda key: key.on_evaluate))  # that an evaluation may
 
 @dataclass(frozen=True)
 class Setup:
-    """A trained generator and the test split with its masks; `name` says which they are."""
+    """A trained generator and the test split with its masks.
+
+    `name` says which they are, and `own` whether they are the run's own.
+    """
 
     trained: TrainedModel
     dataset: Dataset
     test: HeldOutSplit
     name: str
+    own: bool
 
     def fill(self, batch: Batch) -> Float[Array, "batch height width 3"]:
         """The generator's composites, in [-1, 1]."""
@@ -54,7 +61,8 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
     """
     trained = TrainedModel.load(path, checkpoint, raw=raw)
     overrides = as_typed(overrides, trained.saved)
-    composed = changed(_with_hole_of(trained), overrides)
+    before, moved = _with_hole_of(trained), functools.partial(_is_moved, trained)
+    composed = changed(before, overrides, moved)
     config = check(composed)
     devices.check_batch(config.batch_size)
     model = trained.model
@@ -76,8 +84,27 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
     check_held_out(trained.config.dataset, config.dataset)
     test = HeldOutSplit(dataset.test, model, config.batch_size, devices.shardings()[1])
     _check_missing(test)
-    name = named(composed, overrides, _groups(KEYS)) + which(trained, checkpoint, raw=raw)
-    return Setup(trained, dataset, test, name)
+    own = _tested(config) == _tested(check(before)) or (
+        _tested(config, "dataset") == _tested(trained.config, "dataset")
+        and fingerprint(dataset.train) == trained.run.dataset.get("train_fingerprint")
+    )
+    name = named(composed, [] if own else overrides, _groups(KEYS))
+    return Setup(trained, dataset, test, name + which(trained, checkpoint, raw=raw), own)
+
+
+def _tested(config: Config, *without: str) -> dict[str, Any]:
+    """All that decides on the images and masks that are tested, by dotted keys."""
+    nodes = {name: getattr(config, name) for name in KEYS if name not in without}
+    flat = flatten_dict(nodes, sep=".")
+    return {key: value for key, value in flat.items() if schema.changes_test(key)}
+
+
+def _is_moved(trained: TrainedModel, composed: DictConfig) -> bool:
+    """Whether a run was trained on these images, wherever they were then."""
+    with contextlib.suppress(UserError):  # too few to be split as the run's own were
+        train = build.dataset(check(composed), "test").train
+        return fingerprint(train) == trained.run.dataset.get("train_fingerprint")
+    return False
 
 
 def which(trained: TrainedModel, checkpoint: str, *, raw: bool) -> str:
@@ -92,16 +119,19 @@ def _groups(keys: Sequence[str]) -> list[str]:
     return [name for name in schema.groups() if name in keys]
 
 
-def changed(saved: DictConfig, overrides: Sequence[str]) -> DictConfig:
+def changed(
+    saved: DictConfig, overrides: Sequence[str], is_moved: Callable[[DictConfig], bool]
+) -> DictConfig:
     """A run's configuration as `overridden`, to be evaluated.
 
     All images of another folder are tested, where neither its subfolders nor an override say which:
-    none was trained on.
+    none was trained on. Where it `is_moved`, the run's own, its test split is.
     """
     config = overridden(saved, overrides, KEYS)
     another = config.dataset.get("path") != saved.dataset.get("path")
     given = {override.key_or_group for override in parse(overrides)}
-    if another and "test_fraction" in config.dataset and "dataset.test_fraction" not in given:
+    whole = "test_fraction" in config.dataset and "dataset.test_fraction" not in given
+    if another and whole and not is_moved(config):
         config.dataset.test_fraction = 1.0
     return config
 

@@ -16,7 +16,7 @@ from ctxenc.config.compose import compose
 from ctxenc.errors import UserError, printable
 from ctxenc.evaluation.evaluate import checked, evaluate
 from ctxenc.evaluation.folder import Evaluation
-from ctxenc.evaluation.load import changed
+from ctxenc.evaluation.load import KEYS, overridden
 from ctxenc.paths import expanded
 from ctxenc.report.progress import Counting
 from ctxenc.report.scores import show_runs
@@ -83,7 +83,7 @@ def evaluate_all(folders: Sequence[str], *, force: bool = False, **asked: Any) -
         UserError: bad input that is no single run's.
     """
     checked(asked["against"], asked["name"], asked["slow_images"])
-    changed(compose(), asked["overrides"])
+    overridden(compose(), asked["overrides"], KEYS)
     runs = records.load(folders)
     once = functools.partial(evaluate, **asked)
     done = each(runs, once, "evaluated", lambda metrics: metrics["verdict"], force=force)

@@ -26,6 +26,8 @@ MaskStrategy = Callable[[PRNGKeyArray, int, int, int], Mask]
 Images = Float[Array, "batch height width 3"]
 Corners = Int[Array, "batch 2"]
 
+MOST_DRAWN = 2**26  # pixels of masks that are in memory at once, where many are looked at
+
 
 @functools.partial(jax.jit, static_argnums=(0, 2, 3))  # eagerly it would take a second
 def frozen(strategy: MaskStrategy, indices: Int[Array, " batch"], height: int, width: int) -> Mask:

@@ -4,12 +4,13 @@ It sees blur and false colours, and does not know whether the right thing is in 
 ``docs/metrics.md`` says more.
 """
 
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 PATCH = 7  # pixels, as in Karras et al.; smaller where the hole is
 DIRECTIONS = 256
@@ -17,9 +18,11 @@ PATCHES = 40_000  # a level, or a few more
 MOST_IMAGES = 10_000  # evenly spread
 
 _AT_ONCE = 64  # directions
+_BLOCK = 64  # images whose places are drawn together, whatever the batch size
 
 Images = Float[np.ndarray, "n height width 3"]
 Points = Float[np.ndarray, "patches pixels 3"]
+Places = tuple[Int[np.ndarray, "n per_image"], Int[np.ndarray, "n per_image"]]  # rows, columns
 
 
 def pyramid(images: Images) -> list[Float[np.ndarray, "n _ _ 3"]]:
@@ -38,15 +41,26 @@ def pyramid(images: Images) -> list[Float[np.ndarray, "n _ _ 3"]]:
     return [*levels, images]
 
 
-def patches(level: Images, per_image: int, rng: np.random.Generator) -> Points:
-    """`per_image` square patches of each image, at random places that may repeat."""
-    count, height, width, _ = level.shape
+def patches(level: Images, places: Places) -> Points:
+    """The square patches of each image that begin at some places."""
+    (count, height, width, _), (top, left) = level.shape, places
     size = min(PATCH, height, width)
     windows = np.lib.stride_tricks.sliding_window_view(level, (size, size), axis=(1, 2))
-    top = rng.integers(0, height - size + 1, (count, per_image))
-    left = rng.integers(0, width - size + 1, (count, per_image))
     picked = windows[np.arange(count)[:, None], top, left]  # (n, per_image, 3, size, size)
-    return np.moveaxis(picked.reshape(count * per_image, 3, size * size), 1, 2)
+    return np.moveaxis(picked.reshape(top.size, 3, size * size), 1, 2)
+
+
+@functools.lru_cache(maxsize=8)
+def _places(
+    seed: int, count: int, per_image: int, sizes: tuple[tuple[int, int], ...]
+) -> list[Places]:
+    """Random places in images of some heights and widths, which may repeat; by size."""
+    rng, found = np.random.default_rng(seed), []
+    for size in sizes:
+        most = [side - min(PATCH, *size) + 1 for side in size]
+        top, left = (rng.integers(0, side, (count, per_image)) for side in most)
+        found.append((top, left))
+    return found
 
 
 def distances(real: Points, fakes: Sequence[Points]) -> list[float]:
@@ -79,7 +93,7 @@ class SlicedWasserstein:
     """The distance of several methods' fills to the real pixels, gathered batch by batch."""
 
     def __init__(self, images: int):
-        self._apart = math.ceil(images / MOST_IMAGES)
+        self._images, self._apart = images, math.ceil(images / MOST_IMAGES)
         self._per_image = math.ceil(PATCHES / math.ceil(images / self._apart))
         self._levels: dict[str, list[list[Points]]] = {}
 
@@ -88,12 +102,31 @@ class SlicedWasserstein:
 
         The first has the index `start`; the row, a method or ``real``, is of `count` of them.
         """
-        used = np.flatnonzero(np.arange(start, start + len(images)) % self._apart == 0)
+        indices = np.arange(start, start + len(images))
+        used = indices[indices % self._apart == 0]
         if not len(used):
             return
-        rng, kept = np.random.default_rng(start), self._per_image * int((used < count).sum())
-        cut = [patches(level, self._per_image, rng)[:kept] for level in pyramid(images[used])]
+        levels = pyramid(images[used - start])
+        places = self._places_in(used, tuple(level.shape[1:3] for level in levels))
+        kept = self._per_image * int((used < start + count).sum())
+        cut = [patches(level, at)[:kept] for level, at in zip(levels, places, strict=True)]
         self._levels.setdefault(row, []).append(cut)
+
+    def _places_in(
+        self, used: Int[np.ndarray, " n"], sizes: tuple[tuple[int, int], ...]
+    ) -> list[Places]:
+        """The places of some images, by level; an image's are the same in batches of any size."""
+        blocks = range(int(used[0]) // _BLOCK * _BLOCK, int(used[-1]) + 1, _BLOCK)
+        drawn, owners = [], []
+        for first in blocks:
+            whole = np.arange(first, min(first + _BLOCK, self._images))
+            owners.append(whole[whole % self._apart == 0])
+            drawn.append(_places(first, len(owners[-1]), self._per_image, sizes))
+        wanted = np.isin(np.concatenate(owners), used)
+        by_level = (zip(*of_blocks, strict=True) for of_blocks in zip(*drawn, strict=True))
+        return [
+            (np.concatenate(top)[wanted], np.concatenate(left)[wanted]) for top, left in by_level
+        ]
 
     def figures(self) -> dict[str, dict[str, Any]]:
         """By row `swd`: `mean`, of the distances on all `levels`, finest first; and `images`."""

@@ -39,14 +39,15 @@ def join() -> None:
     import jax
 
     global _index, _count
-    if jax.distributed.is_initialized():
+    if _count > 1:
         return
     try:
-        jax.distributed.initialize(
-            num_processes=_number("JAX_NUM_PROCESSES"),
-            process_id=_number("JAX_PROCESS_ID"),
-            heartbeat_timeout_seconds=HEARTBEAT,
-        )
+        if not jax.distributed.is_initialized():  # else by the user's own program
+            jax.distributed.initialize(
+                num_processes=_number("JAX_NUM_PROCESSES"),
+                process_id=_number("JAX_PROCESS_ID"),
+                heartbeat_timeout_seconds=HEARTBEAT,
+            )
     except (ValueError, RuntimeError) as error:
         reason = (str(error).splitlines() or [""])[0][:200]
         raise UserError(

@@ -139,6 +139,16 @@ def test_once_a_hole_has_come_often_it_is_filled_by_a_matrix_and_the_same(photos
     np.testing.assert_allclose(filled[-1], first, atol=1e-6)
 
 
+def test_a_matrix_that_would_be_huge_is_not_made(photos, holes, monkeypatch):
+    expected = Harmonic()(photos[:1], holes[:1])
+    monkeypatch.setattr(fills, "_MOST_OF_MATRIX", 10)
+    fill = Harmonic()
+    filled = [fill(photos[:1], holes[:1]) for _ in range(20)]
+    (system,) = fill._systems.values()
+    assert "_matrix" not in vars(system)
+    np.testing.assert_array_equal(filled[-1], expected)
+
+
 def test_more_holes_than_are_kept_are_filled_the_same(photos, holes, monkeypatch):
     expected = Harmonic()(photos, holes)
     monkeypatch.setattr(fills, "_KEPT", 100)

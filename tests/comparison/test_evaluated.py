@@ -112,6 +112,13 @@ def test_what_changes_neither_images_nor_masks_leaves_an_evaluation_the_runs_own
     assert ("test.psnr_db" in table.values()[0]) is own
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_what_an_evaluation_says_of_itself_counts_whatever_its_overrides(tmp_path, own):
+    fake_evaluation(fake_run(tmp_path / "a"), [12, 14], overrides=["mask=center"], own=own)
+    ((table,), _) = shown(tmp_path)
+    assert ("test.psnr_db" in table.values()[0]) is own
+
+
 def test_other_test_images_than_most_are_blank_and_said(tmp_path):
     for name in "abc":
         fake_evaluation(fake_run(tmp_path / name), [12, 14])

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from ctxenc import launch, step
-from ctxenc.config import build, schema
+from ctxenc.config import build, schema, search_path
 from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import as_typed, compose, folder_name
 from ctxenc.config.search_path import choices, config_dir
@@ -235,6 +236,47 @@ def test_a_sweep_is_tried_one_value_at_a_time():
         ("mask=random", "n_epoch=2", "seed=1"),
     ]
     assert single_runs(["seed=range(0,2)"]) == [["seed=0"], ["seed=1"]]
+
+
+@pytest.mark.parametrize("chosen", ["+experiment=cifar10_center", "max_steps=6000"])
+def test_epochs_where_steps_decide_are_refused(chosen):
+    with pytest.raises(UserError, match=r"^n_epoch=2: max_steps=6000 decides here; expected max"):
+        compose([chosen, "n_epoch=2"])
+    assert compose([chosen, "n_epoch=2", "max_steps=null"]).n_epoch == 2
+
+
+@pytest.mark.parametrize("override", ["flip=2", "mask_channel=-1", "flip=0.5"])
+def test_a_number_is_neither_true_nor_false(override):
+    name, _, value = override.partition("=")
+    with pytest.raises(UserError, match=rf"^{name}={value}: expected true or false"):
+        check(compose([override]))
+    assert check(compose(["flip=0", "mask_channel=1"])).flip is False
+
+
+def test_a_number_is_neither_true_nor_false_to_an_option():
+    with pytest.raises(UserError, match=r"batch_norm=5: expected bool"):
+        build.model(check(compose(["model=cifar", "model.discriminator.batch_norm=5"])))
+
+
+def test_parts_of_a_run_that_nothing_begins_with_are_refused():
+    with pytest.raises(UserError, match=r"init_from_parts=\[generator\]: expected init_from=RUN"):
+        check(compose(["init_from_parts=[generator]"]))
+
+
+@pytest.mark.parametrize("named", ["my_parts.py", "nosuch.sub", "./here", ".."])
+def test_plugins_that_are_no_packages_are_one_line(monkeypatch, named):
+    monkeypatch.setenv("CTXENC_PLUGINS", named)
+    with pytest.raises(
+        UserError, match=rf"^CTXENC_PLUGINS={re.escape(named)}: .*expected packages"
+    ):
+        compose()
+
+
+def test_a_choice_is_described_by_its_first_comment_with_words(tmp_path, monkeypatch):
+    (tmp_path / "mask").mkdir()
+    (tmp_path / "mask" / "mine.yaml").write_text("# @package _global_\n# \n#\n# My own.\na: 1\n")
+    monkeypatch.setattr(search_path, "_extra", [tmp_path])
+    assert choices("mask")["mine"] == "My own."
 
 
 def test_help_explains_every_key_and_lists_every_choice():

@@ -112,6 +112,7 @@ def test_unreadable_files_are_named_skipped_and_counted(tmp_path, caplog):
         ("train", "val", "test"),
         ("train", "validation", "test"),
         ("Train", "Val", "Test"),
+        ("train", "valid", "test"),
         ("train", "validation", "val"),  # as if val were another's test
     ],
 )
@@ -127,7 +128,7 @@ def test_subfolders_are_the_splits(tmp_path, train, validation, test):
     ]
 
 
-@pytest.mark.parametrize("test", ["test", "val", "validation", "VAL"])
+@pytest.mark.parametrize("test", ["test", "val", "valid", "validation", "VAL"])
 def test_of_two_subfolders_one_is_the_test_split_and_training_images_are_held_out(tmp_path, test):
     fill(tmp_path / "train", 60)
     for number in range(3):

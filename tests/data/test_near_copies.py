@@ -72,7 +72,7 @@ def test_images_are_counted_once_each_however_many_they_are_at_once(monkeypatch)
     others = pictures(0, 20)
     held_out = np.concatenate([others, others[:3], pictures(1, 4)])
     for at_once in (1, 5, 1000):
-        monkeypatch.setattr(module, "AT_ONCE", at_once)
+        monkeypatch.setattr(module, "AT_ONCE", at_once * SIZE * SIZE * 3)
         monkeypatch.setattr(module.cache, "load", lambda key: None)
         assert counted(held_out, others) == 23
         assert counted(held_out[::-1], np.concatenate([others, others])) == 23

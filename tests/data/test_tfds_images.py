@@ -195,6 +195,25 @@ def test_labels_may_be_read_in_several_blocks(folder, monkeypatch):
     )
 
 
+def test_labels_are_read_once(folder, monkeypatch):
+    pictures, read = opened(folder).train.pictures, []
+    numbers = module.Records._numbers
+
+    def counted(self, positions):
+        read.append(positions)
+        return numbers(self, positions)
+
+    monkeypatch.setattr(module.Records, "_numbers", counted)
+    assert pictures.labels() is pictures.labels()
+    assert len(read) == 1
+
+
+def test_images_of_another_key_are_other_images(folder):
+    pictures = opened(folder).train.pictures
+    assert pictures.name(0) == b"shades/1.0.0 train 0"
+    assert dataclasses.replace(pictures, key="mask").name(0) != pictures.name(0)
+
+
 @pytest.mark.parametrize("classes", [["four"], ["one", "four"], []])
 def test_unknown_classes_are_refused_with_the_known(folder, classes):
     with pytest.raises(UserError, match=r"^dataset.classes=\[.*\]: .* zero, one, two, three"):

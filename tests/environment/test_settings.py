@@ -25,6 +25,7 @@ OTHERS = {
     "jax_default_prng_impl": "rbg",
     "jax_threefry_partitionable": False,
     "jax_random_seed_offset": 1,
+    "jax_default_matmul_precision": "bfloat16",
     "jax_numpy_dtype_promotion": "strict",
     "jax_numpy_rank_promotion": "raise",
     "jax_transfer_guard": "disallow",

@@ -97,7 +97,7 @@ def test_what_is_known_of_the_masks():
 def test_how_many_masks_are_drawn_at_once_changes_nothing_that_is_known_of_them(monkeypatch):
     at_once = split().frozen_masks
     held_out._frozen_masks.cache_clear()
-    monkeypatch.setattr(held_out, "MOST_DRAWN", 16 * 16 * 8)
+    monkeypatch.setattr(masks, "MOST_DRAWN", 16 * 16 * 8)
     drawn = mock.Mock(wraps=masks.frozen)
     monkeypatch.setattr(held_out.masks, "frozen", drawn)
     assert split().frozen_masks == at_once

@@ -29,6 +29,11 @@ def test_the_pyramid_is_burt_and_adelsons(texture):
     np.testing.assert_allclose(fine, texture - back, atol=1e-5)
 
 
+def cut_at_random(level, per_image):
+    (places,) = sliced_wasserstein._places(0, len(level), per_image, (level.shape[1:3],))
+    return patches(level, places)
+
+
 @pytest.mark.parametrize(
     ("size", "levels"), [((5, 9), 1), ((8, 8), 1), ((16, 16), 2), ((64, 30), 3), ((15, 40), 2)]
 )
@@ -36,13 +41,13 @@ def test_a_pyramid_has_as_many_levels_as_fit(size, levels):
     images = np.random.default_rng(0).normal(size=(3, *size, 3)).astype(np.float32)
     found = pyramid(images)
     assert len(found) == levels
-    cut = patches(found[-1], 2, np.random.default_rng(0))
+    cut = cut_at_random(found[-1], 2)
     assert cut.shape == (6, min(7, *found[-1].shape[1:3]) ** 2, 3)
 
 
 def test_patches_are_pieces_of_their_own_image(texture):
     number = np.arange(40 * 16 * 16 * 3, dtype=np.float32).reshape(40, 16, 16, 3)
-    cut = patches(number, 5, np.random.default_rng(0)).reshape(40, 5, 7, 7, 3)
+    cut = cut_at_random(number, 5).reshape(40, 5, 7, 7, 3)
     for image in range(40):
         for patch in cut[image]:
             y, x = np.argwhere(number[image, ..., 0] == patch[0, 0, 0])[0]
@@ -85,7 +90,7 @@ def test_the_distance_tells_what_it_should():
 
 def test_blur_is_further_from_the_real_holes_than_another_real_image(texture):
     def finest(images):
-        return patches(pyramid(images)[0], 8, np.random.default_rng(0))
+        return cut_at_random(pyramid(images)[0], 8)
 
     other, blurry, blurrier = texture[::-1], blurred(texture, 0.5), blurred(texture)
     found = distances(finest(texture), [finest(other), finest(blurry), finest(blurrier)])
@@ -113,6 +118,16 @@ def test_rows_are_measured_at_the_same_places_and_of_as_many_images_as_they_have
     assert found["flat"]["images"] == 40
     assert found["flat"]["mean"] == pytest.approx(np.mean(found["flat"]["levels"]))
     assert found["flat"]["mean"] > 100
+
+
+@pytest.mark.parametrize("most", [10_000, 50])
+def test_the_batch_size_changes_nothing(monkeypatch, most):
+    monkeypatch.setattr(sliced_wasserstein, "MOST_IMAGES", most)
+    monkeypatch.setattr(sliced_wasserstein, "PATCHES", 1000)
+    real = np.random.default_rng(0).normal(size=(150, 16, 16, 3)).astype(np.float32)
+    rows = {"blurred": blurred(real), "few": blurred(real)[:70]}
+    found = {batch: gathered(real, rows, batch) for batch in (7, 64, 100, 150)}
+    assert all(figures == found[64] for figures in found.values())
 
 
 def test_of_many_images_evenly_spread_ones_are_used(texture, monkeypatch):

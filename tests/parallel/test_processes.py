@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -128,6 +129,26 @@ def test_a_job_that_nothing_names_is_refused(monkeypatch):
     run = [sys.executable, "-c", "from ctxenc.parallel import processes; processes.join()"]
     done = subprocess.run(run, capture_output=True, text=True, check=False)
     assert "distributed=true: coordinator_address should be defined" in done.stderr
+
+
+def test_processes_that_the_users_program_has_joined_are_those_of_the_run(monkeypatch):
+    import jax
+
+    begun = []
+    monkeypatch.setattr(jax.distributed, "is_initialized", lambda: True)
+    monkeypatch.setattr(jax.distributed, "initialize", lambda **_: begun.append("anew"))
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(processes, "_client", lambda: None)
+    monkeypatch.setattr(processes.threading, "Thread", mock.Mock)
+    monkeypatch.setattr(processes.atexit, "register", lambda *given: begun.append(given))
+    for name in ("_index", "_count"):
+        monkeypatch.setattr(processes, name, getattr(processes, name))
+    processes.join()
+    processes.join()  # of a second run
+    assert not processes.is_main()
+    assert len(begun) == 1
+    assert begun[0][0] is processes._end
 
 
 def test_alone_everything_is_ones_own(capsys):
