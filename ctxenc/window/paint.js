@@ -181,6 +181,7 @@ export function choose(runs, why) {
   const first = !boxes.size;
   const found = runs.map((run) => {
     const label = boxes.get(run.id) ?? offer(run);
+    label.children[1].textContent = run.run; // another run may make it longer, or shorter
     label.lastChild.textContent = run.figure ? ` ${run.figure}` : ` ${run.state}`;
     boxes.set(run.id, label);
     return label;
@@ -197,7 +198,7 @@ export function choose(runs, why) {
 function offer(run) {
   const box = made("input", { type: "checkbox", name: run.id });
   const figure = made("small", { className: "quiet", title: "its last validation" });
-  return made("label", {}, box, made("span", { textContent: run.run }), figure);
+  return made("label", {}, box, made("span"), figure);
 }
 
 $("find").addEventListener("input", () => {

@@ -114,6 +114,11 @@ def test_a_hole_is_painted_and_filled_as_the_command_fills_it(browser, address, 
         browser.get_log(log)  # of its start
     browser.get(address)
     wait_until(browser, "return document.querySelectorAll('#choose input').length == 4")
+    renamed = """import('./paint.js').then((paint) => fetch('runs').then((a) => a.json()).then(
+        ({ runs }) => { paint.choose(runs.map((run) => ({ ...run, run: `all/${run.run}` })));
+            const first = document.querySelector('#choose label').textContent;
+            paint.choose(runs); return first })).then(arguments[0])"""
+    assert browser.execute_async_script(renamed).startswith("all/")
     gone = "import('./paint.js').then((paint) => paint.choose([], 'no answer')).then(arguments[0])"
     browser.execute_async_script(gone)
     assert len(browser.find_elements("css selector", "#choose input")) == 4
