@@ -49,7 +49,8 @@ for (const [number, tab] of tabs.entries()) {
 
 // Masks
 
-let drawing = null; // the request for the sheet that was asked for last
+let asking = null; // the request for the options that were asked for last
+let drawing = null; // that for the sheet
 let waiting;
 
 async function masks() {
@@ -68,13 +69,18 @@ async function masks() {
 }
 
 async function options() {
+  asking?.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  const mask = encodeURIComponent($("strategy").value);
   $("meaning").textContent = $("strategy").selectedOptions[0].title;
   try {
-    const found = await (await ask(`masks/${encodeURIComponent($("strategy").value)}/options`)).json();
+    const found = await (await ask(`masks/${mask}/options`, { signal })).json();
+    if (signal.aborted) return;
     $("options").replaceChildren(...Object.entries(found).map(option));
     draw();
   } catch (error) {
-    $("masks-error").textContent = error.message;
+    if (!signal.aborted) $("masks-error").textContent = error.message;
   }
 }
 
@@ -200,11 +206,12 @@ async function open(run) {
   opened = run;
   try {
     const card = await (await ask(`runs/${run.id}/card`)).text();
+    if (opened !== run) return; // closed meanwhile, or another is opened
     $("card").innerHTML = card; // escaped by the server, and no script in it would run
     $("curves").src = `runs/${run.id}/curves?${encodeURIComponent(run.step)}`;
     if (!$("one").open) $("one").showModal();
   } catch (error) {
-    $("runs-error").textContent = error.message;
+    if (opened === run) $("runs-error").textContent = error.message;
   }
 }
 

@@ -217,6 +217,44 @@ def test_masks_are_shown_on_any_screen_and_a_bad_option_is_one_line(
     assert asked_for(browser)
 
 
+HOLD = """const asked = window.fetch; window.held = [];
+    window.fetch = (address, options) => /card|options|sheet/.test(address)
+        ? new Promise((go) => held.push([address, (text) => go(new Response(text))]))
+        : asked(address, options)"""
+
+
+def answer(driver, number, text):
+    """Answer the request of that number, of those that are held, and see what the page does."""
+    script = "held[arguments[0]][1](arguments[1]); setTimeout(arguments[2], 200)"
+    driver.execute_async_script(script, number, text)
+
+
+def test_a_late_answer_opens_no_run_that_was_closed_and_none_beside_another(browser, address):
+    browser.get(f"{address}/?late#runs")
+    wait_until(browser, "return document.querySelectorAll('#list tbody tr').length == 4")
+    browser.execute_script(HOLD)
+    name = "document.querySelectorAll('#list td button')[{}].click()"
+    browser.execute_script(name.format(0) + ";" + name.format(1))
+    answer(browser, 1, "the second")
+    answer(browser, 0, "the first")
+    assert browser.execute_script("return [one.open, card.textContent]") == [True, "the second"]
+    browser.execute_script(name.format(1) + ";one.close()")
+    answer(browser, 2, "too late")
+    assert not browser.execute_script("return one.open")
+
+
+def test_a_mask_is_not_shown_with_the_options_of_the_one_chosen_before(browser, address):
+    browser.get(f"{address}/?options#masks")
+    wait_until(browser, "return !sheet.hidden && sheet.naturalWidth > 100")
+    browser.execute_script(HOLD)
+    choose = "strategy.value = '{}'; strategy.dispatchEvent(new Event('change'));"
+    browser.execute_script(choose.format("center") + choose.format("random"))
+    answer(browser, 1, '{"its_own": 1}')
+    answer(browser, 0, '{"anothers": 1}')
+    names = "return [...document.querySelectorAll('#options input')].map(input => input.name)"
+    assert browser.execute_script(names) == ["its_own"]
+
+
 def bomb(width, height):
     """A PNG of a few bytes that says it is that large."""
 
