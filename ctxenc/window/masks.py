@@ -28,14 +28,16 @@ class Masks:
         """Each strategy with what is said of it, and the `size` of images."""
         return {"size": self._size, "masks": choices("mask")}
 
-    def options(self, _: Query, mask: str) -> dict[str, float | str | None]:
-        """The options of a strategy with their defaults; None where there is none."""
+    def options(self, query: Query, mask: str) -> dict[str, float | str | None]:
+        """The options of a strategy with their defaults at `image_size`; None where there is none.
+
+        Without `image_size`, it is that of the data set.
+        """
         if mask not in choices("mask"):
             raise UserError(f"mask={mask}: expected {', '.join(choices('mask'))}")
+        overrides = self._overrides(dict(query), mask)
         with LOCK:
-            node: Any = OmegaConf.to_container(
-                compose([*self._data, f"mask={mask}"]).mask, resolve=True
-            )
+            node: Any = OmegaConf.to_container(compose(overrides).mask, resolve=True)
         return _leaves(node)
 
     def sheet(self, query: Query, mask: str) -> bytes:
@@ -44,10 +46,9 @@ class Masks:
         columns = given.pop("columns", "")
         if columns not in map(str, range(1, MOST_COLUMNS + 1)):
             raise UserError(f"columns={columns}: expected 1 to {MOST_COLUMNS}")
-        overrides = [*self._data, f"mask={mask}"]
-        if "image_size" in given:
-            overrides.append(f"image_size={_number('image_size', given.pop('image_size'))}")
-        known = self.options([], mask)
+        known = self.options(query, mask)
+        overrides = self._overrides(given, mask)
+        given.pop("image_size", None)
         for name, value in given.items():
             if name not in known:
                 raise UserError(f"mask.{name}: no such option; expected {', '.join(known)}")
@@ -62,6 +63,13 @@ class Masks:
         with LOCK:
             contact_sheet.draw(overrides, COUNT, int(columns)).sheet.save(out, format="PNG")
         return out.getvalue()
+
+    def _overrides(self, given: dict[str, str], mask: str) -> list[str]:
+        """Those of the data set, the strategy and, where it is given, the `image_size`."""
+        overrides = [*self._data, f"mask={mask}"]
+        if "image_size" in given:
+            overrides.append(f"image_size={_number('image_size', given['image_size'])}")
+        return overrides
 
 
 def _number(key: str, value: str) -> str:

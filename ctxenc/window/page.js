@@ -73,16 +73,26 @@ async function options() {
   asking = new AbortController();
   const { signal } = asking;
   const mask = encodeURIComponent($("strategy").value);
+  const query = new URLSearchParams({ image_size: $("image_size").value });
   $("meaning").textContent = $("strategy").selectedOptions[0].title;
   try {
-    const found = await (await ask(`masks/${mask}/options`, { signal })).json();
+    const found = await (await ask(`masks/${mask}/options?${query}`, { signal })).json();
     if (signal.aborted) return;
+    const kept = moved();
     $("options").replaceChildren(...Object.entries(found).map(option));
+    for (const { name, value } of kept) {
+      const input = $("options").elements.namedItem(name);
+      input.value = value;
+      input.dispatchEvent(new Event("input"));
+    }
     draw();
   } catch (error) {
     if (!signal.aborted) $("masks-error").textContent = error.message;
   }
 }
+
+/** The options that are not as they were found. */
+const moved = () => [...$("options").elements].filter((input) => input.value !== input.defaultValue);
 
 function option([name, value]) {
   if (typeof value !== "number") {
@@ -106,9 +116,7 @@ async function draw() {
   const { signal } = drawing;
   const columns = $("sheet").parentElement.clientWidth < 600 ? 4 : 8;
   const query = new URLSearchParams({ columns, image_size: $("image_size").value });
-  for (const input of $("options").querySelectorAll("input")) {
-    if (input.value !== input.defaultValue) query.set(input.name, input.value);
-  }
+  for (const { name, value } of moved()) query.set(name, value);
   $("sheet").classList.add("busy");
   try {
     const mask = encodeURIComponent($("strategy").value);
@@ -130,8 +138,11 @@ function later() {
   waiting = setTimeout(draw, 300);
 }
 
-$("strategy").addEventListener("change", options);
-$("image_size").addEventListener("change", later);
+$("strategy").addEventListener("change", () => {
+  $("options").replaceChildren(); // else those that were moved would be kept
+  options();
+});
+$("image_size").addEventListener("change", options);
 $("options").addEventListener("input", later);
 $("options").addEventListener("submit", (event) => event.preventDefault());
 

@@ -255,6 +255,25 @@ def test_a_mask_is_not_shown_with_the_options_of_the_one_chosen_before(browser, 
     assert browser.execute_script(names) == ["its_own"]
 
 
+def test_options_are_those_of_the_chosen_size_and_a_moved_one_stays(browser, address):
+    browser.get(f"{address}/?size#masks")
+    wait_until(browser, "return !sheet.hidden && sheet.naturalWidth > 100")
+    found = "return document.querySelector('#options [name=mask_{}]')?.value"
+    set_to = "{0}.value = '{1}'; {0}.dispatchEvent(new Event('{2}', {{bubbles: true}}));"
+    browser.execute_script(set_to.format("strategy", "center", "change"))
+    wait_until(browser, f"{found.format('height')} == 16")
+    width = "document.querySelector('[name=mask_width]')"
+    browser.execute_script(set_to.format(width, 10, "input"))
+    browser.execute_script(set_to.format("image_size", 64, "change"))
+    wait_until(browser, f"{found.format('height')} == 32")
+    assert browser.execute_script(found.format("width")) == "10"
+    assert "10" in browser.execute_script(f"return {width}.parentElement.textContent")
+    wait_until(browser, f"return sheet.naturalWidth >= 4 * {64 * 3}")
+    sheets = [url.partition("?")[2] for url in asked_for(browser) if "/center/sheet" in url]
+    assert sheets[-1].endswith("image_size=64&mask_width=10")
+    assert "image_size=x: expected" in refused(f"{address}/masks/center/options?image_size=x")
+
+
 def bomb(width, height):
     """A PNG of a few bytes that says it is that large."""
 
