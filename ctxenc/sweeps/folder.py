@@ -78,10 +78,11 @@ class Sweep:
         with filelock.FileLock(self.path / ".writing.lock"):
             places = self.path.iterdir()
             numbers = {p.name: int(m[1]) for p in places if (m := JOB.match(p.name)) and p.is_dir()}
-            for name in numbers:  # where Hydra is about to write
-                Run(self.path).own(f"{name}/.hydra")
             names = sorted(numbers, key=lambda name: numbers[name])
-            jobs = [records.read(self.path / n, n) for n in ([only.path.name] if only else names)]
+            changed = [only.path.name] if only else names
+            for name in changed:  # where Hydra writes
+                Run(self.path).own(f"{name}/.hydra")
+            jobs = [records.read(self.path / name, name) for name in changed]
             before = self._saved if self.exists else {}
             old = before["jobs"] if isinstance(before.get("jobs"), list) else []
             rows = {str(row.get("folder")): row for row in old if isinstance(row, dict)}

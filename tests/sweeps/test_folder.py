@@ -47,6 +47,14 @@ def test_rows_are_replaced_and_ordered_by_number(sweep):
     ]
 
 
+def test_a_jobs_row_costs_no_look_into_the_other_jobs(sweep, monkeypatch):
+    runs = [fake_run(sweep.path / f"{number}-a") for number in range(3)]
+    own, looked = Run.own, []
+    monkeypatch.setattr(Run, "own", lambda run, name: looked.append(name) or own(run, name))
+    sweep.update(runs[1])
+    assert looked == ["1-a/.hydra"]
+
+
 def test_jobs_that_end_together_lose_no_row(sweep):
     runs = [fake_run(sweep.path / f"{number}-a") for number in range(8)]
     with ThreadPoolExecutor(8) as pool:

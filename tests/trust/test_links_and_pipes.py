@@ -11,6 +11,7 @@ from ctxenc.errors import UserError
 from ctxenc.evaluation.folder import Evaluation
 from ctxenc.run_folder.checkpoints import Checkpoints, best_step, restore
 from ctxenc.run_folder.files import append_line, check_regular
+from ctxenc.run_folder.folder import Run
 from ctxenc.run_folder.session import log_to
 from ctxenc.sweeps.folder import Sweep
 from tests.fake_runs import fake_run
@@ -98,6 +99,8 @@ def test_no_job_of_a_sweep_is_written_through_a_link(tmp_path, linked):
     (sweep.path / linked).symlink_to(tmp_path / "away")
     with pytest.raises(UserError, match="a link out of"):
         sweep.update(command=["seed=0"])
+    with pytest.raises(UserError, match="a link out of"):
+        sweep.update(Run(sweep.path / "0-a"))
 
 
 def test_a_configuration_that_links_to_itself_is_said_to_be_so_and_is_no_sweep(tmp_path):
