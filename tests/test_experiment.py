@@ -26,6 +26,7 @@ from ctxenc.parallel import devices
 from ctxenc.report import curves, grids
 from ctxenc.report.progress import Bar
 from ctxenc.run_folder import run_log
+from ctxenc.run_folder.checkpoints import Checkpoints, best_step
 from ctxenc.run_folder.session import Background, Session
 from ctxenc.run_folder.tensorboard import TensorBoard
 from ctxenc.run_folder.trackers import Trackers
@@ -33,6 +34,7 @@ from ctxenc.tracking import Tracker
 from ctxenc.trained import TrainedModel
 from tests.faults.ends import assert_same, final_state, without_times
 from tests.faults.programs import SHORT
+from tests.small_state import small_state
 from tests.tiny import TINY
 
 
@@ -386,6 +388,18 @@ def test_a_discriminator_that_cannot_tell_real_from_filled_is_told_of(caplog, tm
         for at in range(101, 301):
             writer.step(at, stuck)
     assert caplog.text.count("stayed at 0.693") == 1
+
+
+def test_of_equally_good_validations_the_last_is_the_best_as_its_checkpoint_is(tmp_path):
+    run = launch.Run(tmp_path)
+    with Background() as background, run_log_of(run, background) as writer:
+        for at, psnr in ((10, 3.0), (20, 5.0), (30, 5.0), (40, 4.0)):
+            writer.validation(at, {"psnr_db": psnr})
+        writer.summarise()
+    with Checkpoints(tmp_path / "saved") as checkpoints:
+        for line in run.lines("validation"):
+            checkpoints.save(line["step"], small_state(0), None, {"psnr_db": line["psnr_db"]})
+    assert run.summary["best"]["step"] == best_step(tmp_path / "saved") == 30
 
 
 def test_the_loss_falls_on_real_crops():

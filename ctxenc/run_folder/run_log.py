@@ -177,7 +177,8 @@ class RunLog(AbstractContextManager["RunLog"]):
         figures = [{n: v for n, v in line.items() if n in kept and is_number(v)} for line in lines]
         if not figures:
             return
-        best = max(figures, key=lambda line: line[self.best_by])
+        # Of equals the last: that of which the checkpoint is kept.
+        best = max(figures, key=lambda line: (line[self.best_by], line["step"]))
         summary = {"split": "validation", "step": figures[-1]["step"]}
         summary |= {"last": figures[-1], "best": best}
         summary |= {"baselines": self.baselines, "chance_loss": self.chance_loss}
