@@ -183,12 +183,27 @@ def test_bad_input_is_one_line_and_nothing_written(run, tmp_path, monkeypatch, c
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_failure_half_way_leaves_nothing(run, tmp_path, monkeypatch):
+def test_an_empty_folder_that_is_there_gets_the_files_and_stays_what_it_is(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    before = tmp_path.stat().st_ino  # a mount point cannot be replaced
+    monkeypatch.setattr(sys, "argv", ["export", str(run), "-o", ".", "--encoder"])
+    export.main()
+    assert tmp_path.stat().st_ino == before
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"contract.json", "encoder.stablehlo", "weights.npz"}
+
+
+@pytest.mark.parametrize("output", ["out", "."])
+def test_a_failure_half_way_leaves_nothing(run, tmp_path, monkeypatch, output):
+    monkeypatch.chdir(tmp_path)
+
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    monkeypatch.setattr(sys, "argv", ["export", str(run), "-o", str(tmp_path / "out")])
+    monkeypatch.setattr(sys, "argv", ["export", str(run), "-o", output])
     with pytest.raises(SystemExit):
         export.main()
     assert list(tmp_path.iterdir()) == []

@@ -117,14 +117,25 @@ def check_free(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _new(folder: Path) -> Iterator[Path]:
-    """A folder to write to, which becomes `folder` at the end of the ``with`` block, or is gone."""
+    """A folder to write to, which becomes `folder` at the end of the ``with`` block, or is gone.
+
+    A `folder` that is there gets the files: it may be a mount point, or where the shell is.
+    """
     check_free(folder)
+    folder = folder.resolve()
+    there = folder.is_dir()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        new = Path(temporary, folder.name)
+    place = folder if there else folder.parent
+    with TemporaryDirectory(dir=place, prefix=f".{folder.name}.") as temporary:
+        new = Path(temporary, "new")
         new.mkdir()
         yield new
-        new.replace(folder)
+        if there:
+            # The contract comes last: with it, the folder is whole.
+            for file in sorted(new.iterdir(), key=lambda file: file.name == CONTRACT):
+                file.replace(folder / file.name)
+        else:
+            new.replace(folder)
 
 
 def _program(trained: TrainedModel, weights: Weights) -> export.Exported:
