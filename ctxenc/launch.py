@@ -60,11 +60,11 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
 
     new_run = Run(processes.first(lambda: reserve_for(ready.config, wanted)))
     try:
-        processes.first(lambda: new_run.write_config(composed, rest))
+        processes.first(lambda: new_run.write_config(composed, rest, config_name))
         train(ready, new_run)
     except KeyboardInterrupt as stop:
         if new_run.state is None:  # before its session, which says so by itself
-            new_run.write_config(composed, rest)
+            new_run.write_config(composed, rest, config_name)
             new_run.write_status("interrupted", step=0, seconds=0.0, error=str(stop) or "SIGINT")
             stop.add_note(to_go_on(new_run.path))
         raise

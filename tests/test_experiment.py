@@ -390,6 +390,14 @@ def test_a_discriminator_that_cannot_tell_real_from_filled_is_told_of(caplog, tm
     assert caplog.text.count("stayed at 0.693") == 1
 
 
+def test_a_run_knows_which_file_it_began_with(tmp_path):
+    (tmp_path / "own.yaml").write_text("defaults: [train, _self_]\nseed: 7\n")
+    run = launch.run(*TINY, "max_steps=1", config_dir=tmp_path, config_name="own")
+    assert (run.config.seed, run.config_name) == (7, "own")
+    launch.run(f"resume={run.path}", "max_steps=2")
+    assert run.config_name == "own"
+
+
 def test_of_equally_good_validations_the_last_is_the_best_as_its_checkpoint_is(tmp_path):
     run = launch.Run(tmp_path)
     with Background() as background, run_log_of(run, background) as writer:

@@ -140,6 +140,7 @@ def test_a_sweep_in_ones_own_yaml_runs_and_resumes_like_a_typed_one(home):
         *("0-mask=center,seed=1", "1-mask=own,seed=1", "2-mask=center,seed=2", "3-mask=own,seed=2")
     ]
     assert {(job.config.lambda_adv, job.config.batch_size) for job in jobs} == {(0, 32)}
+    assert {job.config_name for job in jobs} == {"tiny"}
     assert "4 of 4 jobs finished" in done.stderr
 
     shutil.rmtree(jobs[3].path)

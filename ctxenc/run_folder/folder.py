@@ -46,6 +46,7 @@ COLOUR = files.Kind(
 DATASET = dict.fromkeys(
     [f"{split}_fingerprint" for split in ("train", "validation", "test")] + ["mask_hash"], TEXT
 ) | {"mean_colour": COLOUR}
+BEGUN = {"hydra": {"job": {"config_name": TEXT}}}  # what is read of hydra.yaml
 LINE = {"step": COUNT, "split": TEXT}  # of the metrics, beside its figures
 
 
@@ -101,6 +102,15 @@ class Run:
             raise UserError(f"{file}: {error}") from None
         assert isinstance(config, DictConfig)
         return config
+
+    @property
+    def config_name(self) -> str | None:
+        """The configuration file that it began with; None where that was not saved."""
+        with contextlib.suppress(UserError, KeyError, TypeError):
+            found = files.read_yaml(self.path / ".hydra" / "hydra.yaml", BEGUN)
+            name: str | None = found["hydra"]["job"]["config_name"]
+            return name
+        return None
 
     @property
     def status(self) -> dict[str, Any]:
@@ -248,12 +258,20 @@ class Run:
 
     # Writers
 
-    def write_config(self, config: DictConfig, overrides: list[str] | None = None) -> None:
-        """The configuration and the overrides, where Hydra puts those of the jobs it starts."""
+    def write_config(
+        self,
+        config: DictConfig,
+        overrides: list[str] | None = None,
+        config_name: str | None = None,
+    ) -> None:
+        """The configuration, and the overrides and the file it began with: where Hydra has them."""
         folder = self.own(".hydra")
         files.write_text(folder / "config.yaml", OmegaConf.to_yaml(config))
         if overrides is not None:
             files.write_text(folder / "overrides.yaml", OmegaConf.to_yaml(overrides))
+        if config_name is not None:
+            begun = {"hydra": {"job": {"config_name": config_name}}}
+            files.write_text(folder / "hydra.yaml", OmegaConf.to_yaml(begun))
 
     def write_status(
         self, state: str, *, step: int, seconds: float, error: str | None = None

@@ -45,7 +45,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
         with silence if beside_others else contextlib.nullcontext():
             try:
                 with run.lock():  # from the first file that is written to the last
-                    _begin_or_resume(composed, run, sweep, list(hydra.overrides.task))
+                    _begin_or_resume(composed, run, sweep, hydra)
             except LockedError as error:  # a process of the killed sweep still trains this job
                 print(error, file=sys.stderr)
             finally:
@@ -62,7 +62,7 @@ def job(composed: DictConfig, hydra: Any) -> float | None:
     return metric.badness(value)
 
 
-def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: list[str]) -> None:
+def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, hydra: Any) -> None:
     """Train; status and log say what went wrong, also where it went wrong before training."""
     print(printable(run.path.name), file=sys.stderr)
     try:
@@ -72,7 +72,7 @@ def _begin_or_resume(composed: DictConfig, run: Run, sweep: Sweep, overrides: li
             launch.resume(str(run.path))
             return
         composed = with_absolute_paths(composed)
-        run.write_config(composed, overrides)
+        run.write_config(composed, list(hydra.overrides.task), hydra.job.config_name)
         run.write_status("running", step=0, seconds=0.0)
         sweep.update(run)
         if run.lines():

@@ -57,6 +57,7 @@ def do(run, sweeper="basic", monitor="psnr_db"):
         "runtime": {"output_dir": str(run.path)},
         "sweep": {"dir": str(run.path.parent)},
         "overrides": {"task": ["seed=1"]},
+        "job": {"config_name": "rates"},
         "sweeper": {"_target_": TARGETS[sweeper]},
         "launcher": {"_target_": "hydra._internal.core_plugins.basic_launcher.BasicLauncher"},
     }
@@ -73,6 +74,7 @@ def test_a_new_job_is_begun_and_gives_the_monitored_metric(run, trained):
     assert list(run.config.keys()) == ["seed", "monitor", "save_dir", "dataset"]
     row = rows(run.path.parent)[run.path.name]
     assert (row["state"], row["overrides"]) == ("finished", ["seed=1"])
+    assert run.config_name == "rates"
 
 
 @pytest.mark.parametrize("state", ["running", "interrupted", "failed"])

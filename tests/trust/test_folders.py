@@ -91,13 +91,15 @@ SMALL = (
     "metrics.jsonl",
     "evaluation/test/metrics.json",
 )
-PLACES = (*SMALL, "evaluation/test/per_image.csv", ".hydra/config.yaml", ".hydra/overrides.yaml")
+HYDRAS = tuple(f".hydra/{name}.yaml" for name in ("config", "overrides", "hydra"))
+PLACES = (*SMALL, "evaluation/test/per_image.csv", *HYDRAS)
 
 
 def _whole(folder):
     """Two runs, one to damage."""
     for name in ("a", "b"):
-        fake_evaluation(fake_run(folder / name), [15.0, 16.0])
+        fake_evaluation(run := fake_run(folder / name), [15.0, 16.0])
+        run.write_config(run.config, None, "rates")
     return Run(folder / "a")
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ctxenc.comparison.records import Record
 from ctxenc.config import schema
+from ctxenc.config.compose import PRIMARY
 from ctxenc.evaluation.folder import Evaluation
 
 FILES = ("", "train.log", "curves.png")  # of a run folder, itself first
@@ -32,7 +33,10 @@ def of(run: Record, place: Path | None) -> Links:
 
 
 def command(run: Record) -> str | None:
-    """The command line that trains such a run; None where its overrides were not saved."""
+    """The command line that trains such a run; None where its overrides were not saved.
+
+    Where the file it began with is not ctxenc's own, DIR stands for its folder, which is not saved.
+    """
     if run.overrides is None:
         return None
     overrides = list(run.overrides)
@@ -41,7 +45,9 @@ def command(run: Record) -> str | None:
         given = [o for o in overrides if o.startswith(f"{name}=")]
         if given and value is not None and given[-1] != f"{name}={value}":
             overrides = [o for o in overrides if o not in given] + [f"{name}={value}"]
-    return shlex.join(["python", "-m", "ctxenc.train", *overrides])
+    name = run.run.config_name or PRIMARY
+    begun = ["--config-dir", "DIR", "--config-name", name] if name != PRIMARY else []
+    return shlex.join(["python", "-m", "ctxenc.train", *begun, *overrides])
 
 
 def _address(path: Path, place: Path) -> str:

@@ -101,6 +101,18 @@ def test_a_command_names_the_step_of_the_weights_that_the_run_began_with(tmp_pat
     assert links.command(read(run.path, "run")) == "python -m ctxenc.train init_from=null"
 
 
+def test_a_command_begins_with_the_file_that_the_run_began_with(tmp_path):
+    run = fake_run(tmp_path, overrides=["seed=1"])
+    run.write_config(run.config, ["seed=1"], "train")
+    assert links.command(read(run.path, "run")) == "python -m ctxenc.train seed=1"
+    run.write_config(run.config, ["seed=1"], "rates")
+    expected = "python -m ctxenc.train --config-dir DIR --config-name rates seed=1"
+    assert links.command(read(run.path, "run")) == expected
+    for damaged in ("{", "[1]", "hydra:", "hydra: {job: {config_name: [x]}}", "hydra: {}"):
+        damage(run, ".hydra/hydra.yaml", damaged)
+        assert links.command(read(run.path, "run")) == "python -m ctxenc.train seed=1"
+
+
 class Links(HTMLParser):
     """What a page's elements refer to, and how many scripts would run."""
 
