@@ -75,11 +75,12 @@ def fake_run(
     return run
 
 
-def fake_samples(run, shade=0.0, step=100, captioned=True):
+def fake_samples(run, shade=0.0, step=100, captioned=True, hidden=True):
     """Three test images, the same in every run, and their fills of one shade."""
     real = np.random.default_rng(0).uniform(-1, 1, (3, 32, 32, 3))
     masked, filled = real.copy(), real.copy()
-    masked[:, 8:24, 8:24] = 1.0
+    if hidden:
+        masked[:, 8:24, 8:24] = 1.0
     filled[:, 8:24, 8:24] = shade
     rows = {"real": real, "masked": masked, "filled": filled}
     if captioned:

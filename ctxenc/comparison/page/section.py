@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from markupsafe import Markup
 
 from ctxenc.comparison import figures
@@ -31,6 +32,11 @@ class Block:
     real: samples.Strip
     masked: samples.Strip
     rows: list[Filled]
+
+    @property
+    def hides(self) -> bool:
+        """Whether the masks hide anything: those of ``mask=whole`` do not."""
+        return not np.array_equal(self.real, self.masked)
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,16 @@ def test_the_split_is_said_above_columns_curves_and_samples(folder, tmp_path):
     assert "there was a validation split" in html
 
 
+def test_what_hides_nothing_is_not_called_masked(tmp_path):
+    fake_samples(fake_run(tmp_path / "whole"), hidden=False)
+    html = made(tmp_path)
+    assert "The same validation images for all rows" in html
+    assert "<div>given</div>" in html
+    assert "<div>masked</div>" not in html
+    fake_samples(fake_run(tmp_path / "whole"))
+    assert "<div>masked</div>" in made(tmp_path)
+
+
 def test_groups_have_a_page_too(folder):
     html = made(folder, group_by=["seed"])
     assert "Mean ± standard deviation over seed" in html
