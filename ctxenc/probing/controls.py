@@ -1,4 +1,4 @@
-"""What a trained encoder is held against: the pixels, and the same network before training."""
+"""What a trained encoder is held against: the pixels, and the same network before any training."""
 
 import functools
 
@@ -18,7 +18,7 @@ PIXELS = 32  # cells a side: of larger images, a linear probe of all pixels woul
 def random_weights(
     model: Model, seed: int, images: Images, image_size: int, batch_size: int
 ) -> Variables:
-    """The weights that a run of this seed began with, once BatchNorm knows the images.
+    """The weights that a run's seed draws, whatever `init_from`, once BatchNorm knows the images.
 
     Its running statistics are of `ADAPTING` batches of the training images: with fresh
     ones, which assume maps of mean 0 and variance 1, the control would be unfairly weak.

@@ -45,9 +45,10 @@ def probe(
 ) -> Probe:
     """Judge a run's encoder by its features, and write it to the run's `probe/` folder.
 
-    Beside it are the pixels, and the network with the weights that the run began with; what this
-    process has judged on the same images is not judged again. The test images are looked at once,
-    at the stage and with the penalty that are best on validation images.
+    Beside it are the pixels, and the network with the weights that the run's seed draws, whatever
+    `init_from` it began with; what this process has judged on the same images is not judged again.
+    The test images are looked at once, at the stage and with the penalty that are best on
+    validation images.
 
     Args:
         path: the run folder.
@@ -162,7 +163,7 @@ class _Network(NamedTuple):
         return f"{RANDOM} {self.trained.config.seed} {what!r}"
 
     def variables(self, images: Labelled) -> Variables:
-        """Its weights: random ones are those that the run began with."""
+        """Its weights: random ones are those that the run's seed draws."""
         if self.own is not None:
             return self.own
         return controls.random_weights(
