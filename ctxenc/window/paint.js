@@ -34,6 +34,10 @@ async function open(file, name) {
     const side = Math.max(photo.width, photo.height);
     $("brush").max = Math.max(2, Math.round(side / 4));
     $("brush").value = Math.max(1, Math.round(side / 18));
+    const { width, height } = photo;
+    for (const [name, most] of Object.entries({ left: width - 1, top: height - 1, width, height })) {
+      Object.assign($("box").elements.namedItem(name), { max: most, value: Math.ceil(most / 3) });
+    }
     $("size").textContent = `${photo.width} × ${photo.height} pixels`;
     operations = [];
     document.querySelector("#paint .work").hidden = false;
@@ -145,6 +149,14 @@ document.addEventListener("keydown", (event) => {
   if (!(event.ctrlKey || event.metaKey) || event.key !== "z" || typing || $("paint").hidden) return;
   event.preventDefault();
   if (operations.length) undo();
+});
+$("box").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const names = ["left", "top", "width", "height"];
+  const numbers = names.map((name) => $("box").elements.namedItem(name).valueAsNumber);
+  const [left, top, width, height] = numbers;
+  operations.push({ tool: "box", points: [[left, top], [left + width, top + height]] });
+  redraw();
 });
 for (const button of document.querySelectorAll("[data-tool]")) {
   button.addEventListener("click", () => {

@@ -274,6 +274,38 @@ def test_options_are_those_of_the_chosen_size_and_a_moved_one_stays(browser, add
     assert "image_size=x: expected" in refused(f"{address}/masks/center/options?image_size=x")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_hole_is_made_by_the_keyboard_alone(browser, address, folder, width):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.get(f"{address}/?{width}#paint")
+    browser.find_element("id", "file").send_keys(str(folder / "photo.png"))
+    wait_until(browser, "return document.querySelector('#hole').width == 90")
+    fill = browser.find_element("id", "fill")
+    assert not fill.is_enabled()
+    browser.execute_script("document.querySelector('summary').focus()")
+    pressed = ActionChains(browser, duration=0).send_keys(Keys.ENTER)
+    for number in (20, 10, 16, 12):
+        pressed.send_keys(Keys.TAB).key_down(Keys.CONTROL).send_keys("a").key_up(Keys.CONTROL)
+        pressed.send_keys(str(number))
+    pressed.send_keys(Keys.TAB, Keys.ENTER).perform()
+    assert fill.is_enabled()
+    found = """const { data } = hole.getContext('2d').getImageData(0, 0, 90, 60);
+        return [...data].filter((_, at) => at % 4 == 3)"""
+    painted = np.reshape(browser.execute_script(found), (60, 90)) > 0
+    expected = np.zeros((60, 90), bool)
+    expected[10:22, 20:36] = True
+    np.testing.assert_array_equal(painted, expected)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    pressed = ActionChains(browser, duration=0).key_down(Keys.SHIFT)
+    pressed.send_keys(Keys.TAB).key_up(Keys.SHIFT).send_keys("99", Keys.ENTER).perform()
+    browser.find_element("id", "undo").click()  # the height of 1299 was refused
+    assert not fill.is_enabled()
+
+
 def bomb(width, height):
     """A PNG of a few bytes that says it is that large."""
 
