@@ -108,7 +108,6 @@ def compare(
     check_key(sort.removeprefix("-"), records, "--sort")
     if top is not None and top < 1:
         raise UserError(f"--top={top}: expected a whole number of at least 1")
-    records = probed.alike(records)
     against = None if baseline is None else _named(baseline, records)
     wanted = [Filter.of(text) for text in filters]
     for each in wanted:
@@ -120,10 +119,12 @@ def compare(
     for record in kept:
         if record.tested_on is not None and record.ranked:
             parts.setdefault(record.tested_on, []).append(record)
-    ordered = sorted(parts.items(), key=lambda item: len(item[1]), reverse=True)
+    alike = {tested_on: probed.alike(part) for tested_on, part in parts.items()}
+    ordered = sorted(alike.items(), key=lambda item: len(item[1]), reverse=True)
     sections = []
     for tested_on, part in ordered:
-        first = against or part[0]
+        named = (run for run in part if against and run.run is against.run)
+        first = next(named, against or part[0])
         by = groups.usual(part) if group_by is None else tuple(group_by)
         section = Section(
             title=_title(tested_on.split, part, [others for _, others in ordered]),

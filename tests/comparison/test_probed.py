@@ -1,0 +1,48 @@
+"""Figures of probes in a comparison: of which images and checkpoint they are, never mixed."""
+
+from ctxenc.comparison import comparison_table, sections
+from ctxenc.comparison.records import load
+from ctxenc.probing.folder import Probe
+from tests.fake_runs import fake_run
+
+
+def fake_probe(run, percent, name="probe", images="train images", **checkpoint):
+    """A probe of these training images, and of the checkpoint best unless another is given."""
+    metrics = {
+        "images": 10,
+        "dataset": {"train_fingerprint": images, "test_fingerprint": f"{images}, test"},
+        "options": {"stages": "all", "pool": 2},
+        "checkpoint": {"which": "best", "step": 50, "weights": "raw"} | checkpoint,
+        "rows": {"model": {"linear": {"mean": percent}}},
+    }
+    Probe.of(run, name).write(metrics, {})
+
+
+def shown(folder, **options):
+    return comparison_table.tables(sections.compare(load([folder]), **options))
+
+
+def column(table, key):
+    return {row["run"]: row[key] for row in table.values() if row.get(key) is not None}
+
+
+def test_most_probes_are_those_of_a_table_and_not_of_all_runs(tmp_path):
+    for name in "abc":
+        fake_probe(fake_run(tmp_path / name), 50.0)
+    for name in "de":
+        fake_probe(fake_run(tmp_path / name, images="photos"), 30.0, images="photos")
+    first, second = shown(tmp_path, baseline="e")
+    assert column(first, "probe.linear") == dict.fromkeys("abc", 50.0)
+    assert column(second, "probe.linear") == dict.fromkeys("de", 30.0)
+    assert "validation.change.psnr_db" in second.values()[0]
+
+
+def test_runs_that_a_filter_leaves_out_do_not_decide_which_probes_are_shown(tmp_path):
+    for name in "abc":
+        fake_probe(fake_run(tmp_path / name, lambda_adv=0.5), 50.0)
+    fake_probe(fake_run(tmp_path / "d"), 30.0, images="others")
+    (all_of_them,) = shown(tmp_path, baseline="d")
+    assert column(all_of_them, "probe.linear") == dict.fromkeys("abc", 50.0)
+    assert column(all_of_them, "validation.change.psnr_db") == dict.fromkeys("abc", 0.0)
+    (filtered,) = shown(tmp_path, filters=["run=d"])
+    assert column(filtered, "probe.linear") == {"d": 30.0}
