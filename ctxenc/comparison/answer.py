@@ -1,6 +1,7 @@
 """A section's answer in a sentence: which setting is best, and whether another seed may differ."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,8 +17,10 @@ MOST_SEEDS = 30  # that anyone would train to tell two settings apart
 def sentence(section: Section, name: str) -> str:
     """By one metric of the last validation, as that is what choices are made by.
 
-    Empty where there are no two settings with a finished run, or where the runs of one are apart.
+    The best may be among what ``top`` cut off of another order. Empty where there are no two
+    settings with a finished run, or where the runs of one are apart.
     """
+    section = replace(section, groups=(*section.groups, *section.cut), cut=())
     if not section.by and groups.usual(section.runs):
         return ""
     ranked = sorted(

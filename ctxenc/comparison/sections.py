@@ -28,8 +28,8 @@ class Section:
 
     `title` says what they were tested on while they trained, which was `split`; `notes` why they
     stand apart. `groups` are those that are the same but for the keys `by`, or each run alone where
-    there are none. `tests` has the figures of the test split. `hidden` counts the groups that
-    ``top`` cut off.
+    there are none. `tests` has the figures of the test split. `cut` are the groups that ``top``
+    cut off, in order, too.
     """
 
     title: str
@@ -39,7 +39,12 @@ class Section:
     by: tuple[str, ...]
     baseline: Record | None
     tests: Tests
-    hidden: int
+    cut: tuple[Group, ...] = ()
+
+    @property
+    def hidden(self) -> int:
+        """How many groups ``top`` cut off."""
+        return len(self.cut)
 
     @property
     def runs(self) -> tuple[Record, ...]:
@@ -134,11 +139,10 @@ def compare(
             by=by,
             baseline=first if first.tested_on == tested_on else None,
             tests=evaluated.tests(part),
-            hidden=0,
         )
-        found = _ordered(section, sort)
-        hidden = len(found[top:]) if top else 0
-        sections.append(replace(section, groups=tuple(found[:top]), hidden=hidden))
+        found = tuple(_ordered(section, sort))
+        cut = found[top:] if top else ()
+        sections.append(replace(section, groups=found[:top], cut=cut))
     unranked = tuple(record for record in kept if not record.ranked)
     return Comparison(tuple(sections), unranked, len(records))
 

@@ -107,6 +107,14 @@ def test_too_few_seeds_never_tell(tmp_path, figures, words):
         assert not any(row.get("validation.change.psnr_db.low") for row in table.values())
 
 
+@pytest.mark.parametrize("sort", ["psnr_db", "-psnr_db", "lambda_adv"])
+@pytest.mark.parametrize("top", [1, 2, None])
+def test_the_best_is_the_best_of_all_whatever_is_shown(tmp_path, sort, top):
+    sweep(tmp_path, seeds(0.0, 14.0, 14.5) | seeds(0.1, 15.0, 15.5) | seeds(0.2, 17.0, 17.5))
+    (said,) = answers(tmp_path, sort=sort, top=top)
+    assert said.startswith("Best by validation PSNR: lambda_adv=0.2. Its lead over lambda_adv=0.1,")
+
+
 def test_one_setting_and_runs_asked_for_one_by_one_have_no_answer(tmp_path):
     sweep(tmp_path, seeds(0.0, 15.0, 16.0))
     assert answers(tmp_path) == [""]
