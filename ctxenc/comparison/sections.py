@@ -99,7 +99,8 @@ def compare(
             leading minus reverses. Metrics sort best first, the rest upwards, and runs without the
             value come last.
         top: how many groups of each section are kept; None for all.
-        filters: as ``KEY=VALUE`` or ``KEY<VALUE``, which all hold for the runs that are kept.
+        filters: as ``KEY=VALUE`` or ``KEY<VALUE``, which all hold for the runs that are kept; of
+            no test figures, since these are chosen for the runs of a section.
         baseline: label, folder name or path of the run that changes are against; None for the
             first run of each section.
         group_by: keys of the configuration that runs are put together over; none for each run
@@ -114,12 +115,7 @@ def compare(
     if top is not None and top < 1:
         raise UserError(f"--top={top}: expected a whole number of at least 1")
     against = None if baseline is None else _named(baseline, records)
-    wanted = [Filter.of(text) for text in filters]
-    for each in wanted:
-        check_key(each.key, records, "--filter")
-    kept = [run for run in records if all(each.holds(run) for each in wanted)]
-    if not kept:
-        raise UserError(f"{' '.join(filters)}: none of the {len(records)} runs is like that")
+    kept = _kept(records, filters)
     parts: dict[TestedOn, list[Record]] = {}
     for record in kept:
         if record.tested_on is not None and record.ranked:
@@ -159,6 +155,23 @@ def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool =
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
         raise UserError(f"{option}={key}: no such key; {hint}")
+
+
+def _kept(records: Sequence[Record], filters: Sequence[str]) -> list[Record]:
+    """The runs for which all filters hold."""
+    wanted = [Filter.of(text) for text in filters]
+    for each in wanted:
+        check_key(each.key, records, "--filter")
+        # Runs from before there was a validation split have a key such as test.best.psnr_db.
+        if each.key.startswith("test.") and not any(each.key in run.values for run in records):
+            raise UserError(
+                f"--filter={each.text}: runs are not filtered by test figures; expected those of "
+                f"validation, as best.{MAIN}, or other keys; --sort {each.key} orders by it"
+            )
+    kept = [run for run in records if all(each.holds(run) for each in wanted)]
+    if not kept:
+        raise UserError(f"{' '.join(filters)}: none of the {len(records)} runs is like that")
+    return kept
 
 
 def _named(name: str, records: Sequence[Record]) -> Record:

@@ -178,6 +178,8 @@ def test_runs_without_a_validation_split_have_tables_of_their_own(tmp_path):
     assert first.answer.startswith("Best by validation PSNR: new.")
     assert second.answer.startswith("Best by test PSNR: older.")
     assert column(second, "test.last.psnr_db") == {"older": 19.0, "old": 18.0}
+    ((filtered,), _) = shown(tmp_path, filters=["test.last.psnr_db>18.5"])
+    assert column(filtered, "test.last.psnr_db") == {"older": 19.0}
     assert column(second, "test.psnr_db") == {"older": 18.0, "old": 18.0}
     assert not any("validation" in column.key for column in second.columns)
     assert not any(column.key.startswith("test.last") for column in first.columns)

@@ -71,6 +71,7 @@ def test_the_order_is_that_of_the_key(tmp_path):
         ({"filters": ["sed=1"]}, "did you mean seed"),
         ({"filters": ["seed"]}, "KEY=VALUE"),
         ({"filters": ["seed=9"]}, "none of the 2 runs"),
+        ({"filters": ["test.psnr_db>1"]}, "not filtered by test figures.*--sort test.psnr_db"),
         ({"baseline": "c"}, "no such run"),
         ({"baseline": "b"}, "no figures"),
         ({"top": 0}, "at least 1"),
