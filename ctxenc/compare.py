@@ -44,11 +44,13 @@ def main() -> None:
     monitor = named if named in METRICS else MAIN
     if options.importance or options.html is not None:
         if not (keys := importance.tables(compared, monitor)) and options.importance:
-            print("ctxenc.compare: --importance: fewer than two keys differ", file=sys.stderr)
+            why = importance.why_none(compared, monitor)
+            print(f"ctxenc.compare: --importance: {why}", file=sys.stderr)
         pairs += keys
     only = options.columns or ()
     for key in only:
-        sections.check_key(key, runs, "--columns")
+        if key not in METRICS:  # as swd, which only the test split and its differences have
+            sections.check_key(key, runs, "--columns")
     tables = comparison_table.tables(
         compared, pairs, everything=options.all, only=only, monitor=monitor
     )

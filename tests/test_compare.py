@@ -124,6 +124,7 @@ def test_a_narrow_terminal_has_every_column_whole(sweep):
         [".", "--filter=x"],
         ["{}", "--sort=nope"],
         ["{}", "--columns=sharp"],
+        ["{}", "--sort=swd"],
         ["{}", "--baseline=nope"],
         ["{}", "--html=/"],
     ],
@@ -135,6 +136,10 @@ def test_bad_input_is_one_line_and_a_non_zero_exit(arguments, sweep, tmp_path):
     assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("ctxenc.compare: ")
+
+
+def test_columns_may_be_of_the_test_split_alone(sweep):
+    assert ctxenc_compare(sweep, "--columns=psnr_db,swd").returncode == 0
 
 
 def test_names_cannot_move_the_cursor_or_break_a_table(tmp_path):

@@ -3,10 +3,10 @@
 import argparse
 
 from ctxenc import cli
-from ctxenc.comparison import records
+from ctxenc.comparison import figures, records
 from ctxenc.comparison.formats import FORMATS
 from ctxenc.errors import UserError
-from ctxenc.metrics.registry import MAIN, METRICS
+from ctxenc.metrics.registry import MAIN
 
 
 def read() -> argparse.Namespace:
@@ -23,9 +23,10 @@ def read() -> argparse.Namespace:
         "--sort",
         default=MAIN,
         metavar="KEY",
-        help=f"a metric of the last validation ({', '.join(METRICS)}; default: %(default)s); as "
-        f"best.{MAIN}, of the best; as test.{MAIN}, of the test split; "
-        f"{', '.join(records.OWN_KEYS)}, or a key of the configuration; --sort=-KEY reverses",
+        help=f"a metric of the last validation ({', '.join(figures.OF_VALIDATION)}; default: "
+        f"%(default)s); as best.{MAIN}, of the best; as test.{MAIN}, of the test split; as "
+        f"probe.linear, of a probe; {', '.join(records.OWN_KEYS)}, or a key of the "
+        "configuration; --sort=-KEY reverses",
     )
     add("--top", type=int, metavar="N", help="only the first N of each table")
     add(
@@ -67,8 +68,9 @@ def read() -> argparse.Namespace:
         if others := given - {"folders", "sort", "watch"}:
             got = min(others).replace("_", "-")
             raise UserError(f"--watch: expected folders and --sort alone, got --{got}")
-        if options.sort not in METRICS:
-            raise UserError(f"--watch --sort {options.sort}: expected one of {', '.join(METRICS)}")
+        if options.sort not in figures.OF_VALIDATION:
+            known = ", ".join(figures.OF_VALIDATION)
+            raise UserError(f"--watch --sort {options.sort}: expected one of {known}")
     return options
 
 

@@ -7,10 +7,11 @@ A run folder may be older or newer than the code: what a run lacks is left out, 
 import math
 from collections.abc import Iterable, Mapping
 
-from ctxenc.metrics.registry import MAIN, METRICS
+from ctxenc.metrics.registry import LABEL_ACCURACY, MAIN, METRICS, measured_in_training
 
 Figures = Mapping[str, float]
 
+OF_VALIDATION = (*measured_in_training(), LABEL_ACCURACY)  # metrics that a validation can have
 MOST_UNKNOWN = 100  # metrics of one comparison that this version does not know
 
 

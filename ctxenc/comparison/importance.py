@@ -29,6 +29,16 @@ def tables(comparison: Comparison, metric: str) -> list[Table]:
     return [table for table in found if table is not None]
 
 
+def why_none(comparison: Comparison, metric: str) -> str:
+    """Why there are no tables."""
+    if any(run.state == "finished" and metric in run.last for run in comparison.ranked):
+        return "fewer than two keys differ"
+    return (
+        f"no finished run has a validation with {metric}; expected --sort by one of "
+        f"{', '.join(figures.OF_VALIDATION)}"
+    )
+
+
 def _table(section: Section, metric: str, key: str) -> Table | None:
     """The keys of a section by how much of a metric's variance they explain.
 

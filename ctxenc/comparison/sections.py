@@ -144,14 +144,19 @@ def compare(
 
 
 def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool = True) -> None:
-    """Refuse a key that no run has; with `sorts` those that are no settings are keys too."""
+    """Refuse a key that no run can have; with `sorts` those that are no settings are keys too."""
     known = list(dict.fromkeys(k for r in records for k in r.settings.values))
     if sorts:
-        metrics = dict.fromkeys([*METRICS, *figures.names(r.last for r in records)])
-        fills = [m for m in metrics if not m.startswith(probed.PREFIX)]
-        of_tests = [*metrics, *(f"{prefix}{m}" for prefix in ("best.", "test.") for m in fills)]
-        known = list(dict.fromkeys([*OWN_KEYS, *of_tests, *(k for r in records for k in r.values)]))
+        there = figures.names(r.last for r in records)
+        probes = [m for m in METRICS if m.startswith(probed.PREFIX)]
+        validated = [*figures.OF_VALIDATION, *there]
+        tested = [m for m in (*METRICS, *there) if m not in probes]
+        known = [*OWN_KEYS, *validated, *probes, *(f"best.{m}" for m in validated)]
+        known += [*(f"test.{m}" for m in tested), *(k for r in records for k in r.values)]
+        known = list(dict.fromkeys(known))
     if key not in known:
+        if f"test.{key}" in known:
+            raise UserError(f"{option}={key}: no validation has it; expected test.{key}")
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
         raise UserError(f"{option}={key}: no such key; {hint}")

@@ -44,4 +44,14 @@ def test_of_noise_and_of_few_runs_nothing_is_said(tmp_path):
 def test_of_one_key_there_is_nothing_to_tell_apart(tmp_path):
     for number in range(30):
         fake_run(tmp_path / str(number), 15.0 + number, lambda_adv=number / 10)
-    assert importance.tables(sections.compare(load([tmp_path])), "psnr_db") == []
+    compared = sections.compare(load([tmp_path]))
+    assert importance.tables(compared, "psnr_db") == []
+    assert importance.why_none(compared, "psnr_db") == "fewer than two keys differ"
+
+
+def test_of_a_metric_that_no_validation_has_it_is_said(tmp_path):
+    found(tmp_path, lambda *_: 15.0, seeds=1)
+    compared = sections.compare(load([tmp_path]), sort="test.swd")
+    assert importance.tables(compared, "swd") == []
+    why = importance.why_none(compared, "swd")
+    assert why.startswith("no finished run has a validation with swd; expected --sort by")

@@ -68,6 +68,10 @@ def test_the_order_is_that_of_the_key(tmp_path):
     ("options", "message"),
     [
         ({"sort": "psnr"}, "did you mean psnr_db"),
+        ({"sort": "swd"}, "no validation has it; expected test.swd"),
+        ({"sort": "-fid"}, "no validation has it; expected test.fid"),
+        ({"sort": "best.kid"}, "did you mean test.kid"),
+        ({"filters": ["lpips<1"]}, "no validation has it; expected test.lpips"),
         ({"filters": ["sed=1"]}, "did you mean seed"),
         ({"filters": ["seed"]}, "KEY=VALUE"),
         ({"filters": ["seed=9"]}, "none of the 2 runs"),
@@ -84,6 +88,12 @@ def test_what_cannot_be_asked_is_a_user_error(tmp_path, options, message):
     damage(fake_run(tmp_path / "b", state="failed"), "summary.json", None)
     with pytest.raises(UserError, match=message):
         compared(tmp_path, **options)
+
+
+@pytest.mark.parametrize("sort", ["label_accuracy", "test.swd", "probe.linear", "best.sharpness"])
+def test_what_runs_could_have_is_a_key_though_none_of_these_has_it(tmp_path, sort):
+    fake_run(tmp_path / "a")
+    assert compared(tmp_path, sort=sort).found == 1
 
 
 def test_groups_are_the_runs_that_are_the_same_but_for_the_key(tmp_path):

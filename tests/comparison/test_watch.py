@@ -212,7 +212,9 @@ def test_what_is_no_terminal_is_given_what_has_changed(sweep, capsys, monkeypatc
     assert out.count("0-a") == 1
 
 
-@pytest.mark.parametrize("option", ["--html=x", "--format=csv", "--top=3", "--all", "--sort=nope"])
+@pytest.mark.parametrize(
+    "option", ["--html=x", "--format=csv", "--top=3", "--all", "--sort=nope", "--sort=swd"]
+)
 def test_other_options_are_refused_in_one_line(sweep, option, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["compare", str(sweep), "--watch", option])
     with pytest.raises(SystemExit) as ended:
