@@ -5,13 +5,13 @@ shuffled among runs that the forest has not seen, and what it then explains less
 variance is the key's importance. It says what matters within the values that were tried.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float
 
 from ctxenc.comparison import figures, groups, settings
-from ctxenc.comparison.records import Record, natural
+from ctxenc.comparison.records import Record, order
 from ctxenc.comparison.sections import Comparison, Section
 from ctxenc.comparison.tables import Cell, Column, Row, Table
 
@@ -84,12 +84,8 @@ def _coded(runs: Sequence[Record], keys: Sequence[str]) -> Float[np.ndarray, "ru
     columns = []
     for key in keys:
         texts = [run.settings.values.get(key, "") for run in runs]
-        numbers: Mapping[str, float | str] = {text: settings.typed(key, text) for text in texts}
-        if any(isinstance(number, str) for number in numbers.values()):
-            order = sorted(set(texts), key=natural)
-        else:
-            order = sorted(set(texts), key=lambda text: float(numbers[text]))
-        columns.append([order.index(text) for text in texts])
+        ranks = sorted(set(texts), key=lambda text: order(settings.typed(key, text)))
+        columns.append([ranks.index(text) for text in texts])
     return np.array(columns, float).T
 
 

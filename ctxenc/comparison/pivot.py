@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ctxenc.comparison import figures, settings
 from ctxenc.comparison.groups import Group
 from ctxenc.comparison.probed import PREFIX
-from ctxenc.comparison.records import Record, natural
+from ctxenc.comparison.records import Record, order
 from ctxenc.comparison.sections import Comparison, Section, check_key
 from ctxenc.comparison.tables import Cell, Column, Row, Table, shared_decimals, spread, with_best
 from ctxenc.errors import UserError
@@ -36,7 +36,10 @@ def pivot(comparison: Comparison, keys: tuple[str, str], name: str) -> Table:
             f"--metric={name}: expected one of {', '.join(METRICS)}, or as test.psnr_db"
         )
     cells = _gathered(comparison, keys)
-    rows, columns = (sorted(dict.fromkeys(p[i] for p in cells), key=natural) for i in (0, 1))
+    rows, columns = (
+        sorted({place[i] for place in cells}, key=lambda text: order(settings.typed(key, text)))
+        for i, key in enumerate(keys)
+    )
     places = [[(row, column) for column in columns] for row in rows]
     values = {place: _values(*cells[place], name) for place in cells}
     decimals = shared_decimals(figures.metric_of(name), values.values())
@@ -61,7 +64,9 @@ def pivot(comparison: Comparison, keys: tuple[str, str], name: str) -> Table:
         for line in places
     ]
     split = "test" if name.startswith(("test.", PREFIX)) else comparison.sections[0].split
-    return Table("pivot", f"{split} {figures.heading(figures.metric_of(name))}", notes, heads, made)
+    title = f"{split} {figures.heading(figures.metric_of(name))}"
+    title = f"best {title}" if "best" in name.split(".") else title
+    return Table("pivot", title, notes, heads, made)
 
 
 def _gathered(comparison: Comparison, keys: tuple[str, str]) -> Cells:

@@ -184,6 +184,11 @@ def natural(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(p)) if p.isascii() and p.isdigit() else (1, p) for p in parts]
 
 
+def order(value: float | str) -> tuple[int, float, list[tuple[int, int | str]]]:
+    """A sort key for a key's values: numbers by size, then texts, 2 before 10."""
+    return (1, 0.0, natural(value)) if isinstance(value, str) else (0, value, [])
+
+
 def _runs_below(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:
     def left_out(error: OSError) -> None:
         _left_out(error.filename, error.strerror)

@@ -159,6 +159,16 @@ def test_a_pivot_has_a_row_and_a_column_for_each_value(tmp_path):
     assert best == [[True, False], [False, True]]
 
 
+def test_a_pivot_has_numbers_by_size_and_says_which_validation_it_shows(tmp_path):
+    values = (0.1, 0.01, None, 0.5, 1e-5, 0.25, 10, 2)
+    for number, value in enumerate(values):
+        fake_run(tmp_path / str(number), 15.0 + number, overlap=value)
+    table = pivot(compared(tmp_path), ("mask", "overlap"), "best.psnr_db")
+    titles = [column.title.removeprefix("overlap=") for column in table.columns[1:]]
+    assert titles == ["1e-05", "0.01", "0.1", "0.25", "0.5", "2", "10", "null"]
+    assert table.title == "best validation PSNR dB"
+
+
 @pytest.mark.parametrize(
     ("keys", "metric", "message"),
     [

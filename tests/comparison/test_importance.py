@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ctxenc.comparison import importance, sections
-from ctxenc.comparison.records import load
+from ctxenc.comparison.records import load, read
 from tests.fake_runs import RANDOM, fake_run
 
 
@@ -30,6 +30,12 @@ def test_what_decides_comes_first_and_what_does_nothing_has_none(tmp_path):
     assert importances["lambda_adv"] > 3 * importances["mask"] > 0.1
     assert importances["batch_size"] == pytest.approx(0, abs=0.05)
     assert "36 runs" in table.notes[0]
+
+
+def test_numbers_are_by_size_beside_what_is_none(tmp_path):
+    values = (0.5, 0.25, 1e-5, None, 10)
+    runs = [read(fake_run(tmp_path / f"{v}", overlap=v).path, f"{v}") for v in values]
+    assert importance._coded(runs, ["overlap"])[:, 0].tolist() == [2, 1, 0, 4, 3]
 
 
 def test_of_noise_and_of_few_runs_nothing_is_said(tmp_path):

@@ -14,7 +14,7 @@ import numpy as np
 from markupsafe import escape
 
 from ctxenc.comparison import figures, pareto
-from ctxenc.comparison.records import natural
+from ctxenc.comparison.records import order
 from ctxenc.comparison.tables import Cell, Column, Table, Value
 from ctxenc.errors import printable
 from ctxenc.metrics.registry import MAIN, METRICS
@@ -213,11 +213,10 @@ def _ticks(axis: int, ticks: Mapping[float, str]) -> list[dict[str, Any]]:
 
 
 def _ordered(dimension: Dimension) -> list[str]:
-    """The values of a key, numbers by size."""
-    texts = dict(zip(_texts(dimension), dimension.values, strict=True))
-    if all(isinstance(value, int | float) for value in texts.values()):
-        return sorted(texts, key=lambda text: float(texts[text] or 0))
-    return sorted(texts, key=natural)
+    """The values of a key, numbers by size, then texts."""
+    values = ("none" if value is None else value for value in dimension.values)
+    texts = dict(zip(_texts(dimension), values, strict=True))
+    return sorted(texts, key=lambda text: order(texts[text]))
 
 
 def _texts(dimension: Dimension) -> list[str]:

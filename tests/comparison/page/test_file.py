@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ctxenc.comparison import comparison_table, page, sections
-from ctxenc.comparison.page import curves, links, samples
+from ctxenc.comparison.page import curves, links, relations, samples
 from ctxenc.comparison.records import load, read
 from ctxenc.report import grids
 from tests.comparison.page.runs import fill
@@ -84,6 +84,12 @@ def test_curves_are_thinned_to_means_and_keep_the_last_test(tmp_path):
     assert found["tests"]["step"][-1] == found["tests"]["psnr_db"][-1] == 100
     assert len(found["tests"]["step"]) <= 11
     assert "ssim" not in found["tests"]
+
+
+def test_the_values_of_a_key_are_by_size_though_one_is_none():
+    values = [0.5, "null", 0.25, 1e-05, None, 10]
+    axis = relations.Dimension("overlap", "overlap", values, [None] * 6)
+    assert relations._ordered(axis) == ["1e-05", "0.25", "0.5", "10", "none", "null"]
 
 
 def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
