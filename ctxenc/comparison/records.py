@@ -126,7 +126,7 @@ def load(folders: Iterable[str | os.PathLike[str]], *, workers: int = 1) -> list
         return list(pool.map(read, found, found.values(), chunksize=CHUNK))
 
 
-def find(folders: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:
+def find(folders: Iterable[str | os.PathLike[str]], *, needed: bool = True) -> dict[Path, str]:
     """Every run at or below the folders, each once, with 2 before 10, and its label.
 
     Run folders are not descended into, hidden folders are passed over, and links are followed but
@@ -134,7 +134,8 @@ def find(folders: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:
     they share.
 
     Raises:
-        UserError: a folder that is not there or cannot be read, or no run below any of them.
+        UserError: a folder that is not there or cannot be read, or, where a run is `needed`, none
+            below any of them.
     """
     roots = [expanded(folder) for folder in folders]
     seen: set[tuple[int, int]] = set()
@@ -145,6 +146,8 @@ def find(folders: Iterable[str | os.PathLike[str]]) -> dict[Path, str]:
         if not os.access(folder, os.R_OK | os.X_OK):
             raise UserError(f"{folder}: cannot be read (permission denied)")
         found += _runs_below(folder.absolute(), seen)
+    if not found and not needed:
+        return {}
     if not found:
         names = ", ".join(map(str, roots))
         raise UserError(

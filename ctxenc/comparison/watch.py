@@ -74,12 +74,8 @@ class Watcher:
 
     def look(self) -> None:
         """Read what has changed; a `UserError` where there is neither a run nor a sweep."""
-        found: dict[Path, str] = {}
-        try:
-            found = records.find(self._folders)
-        except UserError:
-            if not any(Sweep(folder).exists for folder in self._folders):
-                raise
+        begins = any(Sweep(folder).exists for folder in self._folders)  # though no job has yet
+        found = records.find(self._folders, needed=not begins)
         self._now = time.time()
         self.paths = list(found)
         self.jobs = [self._job(Run(path), label) for path, label in found.items()]

@@ -112,6 +112,15 @@ def test_neither_a_run_nor_a_sweep_is_one_line(tmp_path):
         looked(tmp_path)
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_folder_that_is_not_there_is_said_beside_a_sweep(tmp_path, begun):
+    Sweep(tmp_path / "sweep").update(planned=2)
+    if begun:
+        fake_run(tmp_path / "sweep" / "0-a")
+    with pytest.raises(UserError, match="typo: no such folder"):
+        looked(tmp_path / "sweep", tmp_path / "typo")
+
+
 @pytest.mark.parametrize("content", [None, "", "{", "[]", '{"state": 1, "step": "x"}', b"\xff"])
 @pytest.mark.parametrize("file", ["status.json", "summary.json", "dataset.json", "sweep.json"])
 def test_damaged_files_are_left_out(sweep, file, content):
