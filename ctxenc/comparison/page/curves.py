@@ -4,6 +4,7 @@ Whatever scalars the lines have become curves, whether this version knows them o
 written as in `ctxenc.comparison.page.relations`.
 """
 
+import logging
 import math
 import warnings
 from array import array
@@ -16,6 +17,9 @@ from jaxtyping import Float
 from ctxenc.comparison import figures
 from ctxenc.comparison.page.relations import COLOURS, html
 from ctxenc.comparison.records import Record
+from ctxenc.errors import UserError
+
+log = logging.getLogger(__name__)
 
 NUMBERS = 80_000  # of all curves of one page
 FEWEST, MOST = 20, 400  # points of one curve
@@ -43,11 +47,15 @@ def series(record: Record, most: int) -> dict[str, Series]:
 
     Training lines are already means over steps, so neighbours are averaged where there are more
     than `most`, at the last one's step; of the tests every so many is kept, and the last. A curve
-    without any value is left out; what is no number is NaN.
+    without any value is left out; what is no number is NaN. A file that cannot be read has none.
     """
-    found: dict[str, Series] = {}
-    for kind, split in (("tests", "validation"), ("train", "train")):
-        columns = _columns(record.run.each_line(split))
+    splits, found = {"tests": "validation", "train": "train"}, dict[str, Series]()
+    try:
+        read = {kind: _columns(record.run.each_line(split)) for kind, split in splits.items()}
+    except (UserError, OSError) as error:  # the other runs' page is made all the same
+        log.warning("%s", error)
+        read = {kind: _columns([]) for kind in splits}
+    for kind, columns in read.items():
         names, table = list(columns), np.stack([*columns.values()], axis=1)
         table = table[np.isfinite(table[:, 0])]
         size = max(1, math.ceil(len(table) / most))

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import re
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -84,6 +85,16 @@ def test_curves_are_thinned_to_means_and_keep_the_last_test(tmp_path):
     assert found["tests"]["step"][-1] == found["tests"]["psnr_db"][-1] == 100
     assert len(found["tests"]["step"]) <= 11
     assert "ssim" not in found["tests"]
+
+
+def test_a_run_whose_lines_cannot_be_read_has_no_curves_and_the_page_is_made(tmp_path, caplog):
+    fake_run(tmp_path / "a", seed=1)
+    damage(fake_run(tmp_path / "b", seed=2), "metrics.jsonl", None)
+    (tmp_path / "b" / "metrics.jsonl").mkdir()
+    os.truncate(fake_run(tmp_path / "d", seed=4).path / "metrics.jsonl", 2**40)
+    assert curves.series(read(tmp_path / "b", "b"), 10) == {"tests": {}, "train": {}}
+    assert ">validation PSNR dB</option>" in made(tmp_path)
+    assert caplog.text.count("d/metrics.jsonl") == 1
 
 
 def test_the_values_of_a_key_are_by_size_though_one_is_none():
