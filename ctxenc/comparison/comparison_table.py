@@ -129,8 +129,10 @@ def _run_table(section: Section, key: str, minor: set[str], everything: bool) ->
     notes += evaluated_columns.notes(section) + probed.notes(runs)
     if section.hidden:
         notes.append(f"{section.hidden} more not shown.")
+    tests = [evaluated_columns.cells(section.tests.shown.get(run)) for run in runs]
     rows = [
-        _run(run, against) | evaluated_columns.cells(section.tests.shown.get(run)) for run in runs
+        _run(run, against) | tested | probed.cells(run)
+        for run, tested in zip(runs, tests, strict=True)
     ]
     return Table(key, section.title, notes, columns, rows)
 
@@ -185,7 +187,7 @@ def _group_table(section: Section, key: str, minor: set[str], everything: bool) 
     columns += [
         *evaluated_columns.columns(section, minor, ("sd",))[1:],
         Column("test.n", "", True, True),
-        *probed.columns(runs, ("sd",)),
+        *probed.columns(runs, ("sd",))[1:],
     ]
     over = ", ".join(section.by)
     notes = [*section.notes]

@@ -24,8 +24,7 @@ class Evaluated:
     """One evaluation of a run.
 
     `on` is the hash of the masks and the fingerprint of the images, `own` whether these are the
-    run's own. `saved` tells checkpoints apart; `checkpoint` names it for people: ``best``,
-    ``latest`` or a step, and ``raw`` where the run has averaged weights and these are not.
+    run's own. `saved` tells checkpoints apart; `checkpoint` names it as `Record.called`.
     """
 
     record: Record
@@ -74,11 +73,6 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
         raise UserError(f"{file}: mask_hash and dataset.test_fingerprint are not both there")
     which, step, weights = (str(saved.get(key, ""))[:20] for key in ("which", "step", "weights"))
     weights = weights or "raw"  # the only ones, before there were others
-    averaged = record.settings.values.get("ema_decay", "null") != "null"
-    last_of = {"best": record.best_step, "latest": record.step}.get(which)
-    went_on = last_of is not None and step not in ("", str(last_of))
-    words = [f"step {step}"] if went_on else [] if which in ("", "best") else [which]
-    words += ["raw"] if averaged and weights == "raw" else []
     figures, intervals = {}, {}
     for name, figure in (rows.get("model") or {}).items():
         mean, low, high = map((figure or {}).get, ("mean", "low", "high"))
@@ -96,7 +90,7 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
         on=(masks, images),
         own=own,
         saved=(which, step, weights),
-        checkpoint=", ".join(words) or "best",
+        checkpoint=record.called(saved),
         images=metrics.get("images"),
         figures=figures,
         intervals=intervals,

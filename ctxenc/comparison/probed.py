@@ -6,17 +6,16 @@ A run may have several. That of its own images stands in a table, at all stages,
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ctxenc.comparison import figures
 from ctxenc.comparison.figures import Figures
-from ctxenc.comparison.tables import Column
+from ctxenc.comparison.tables import Cell, Column, Row
 from ctxenc.errors import UserError
 from ctxenc.probing.folder import Probe
 from ctxenc.run_folder.files import is_number
-from ctxenc.run_folder.folder import Run
 
 if TYPE_CHECKING:
     from ctxenc.comparison.records import Record
@@ -33,6 +32,7 @@ class Probed:
 
     `on` are the fingerprints of the training and test images, the cells that maps are averaged
     over, the stages that were asked for, and up to how many features these were joined, too.
+    `checkpoint` names it as `Record.called`.
     """
 
     on: tuple[str, ...]
@@ -41,18 +41,15 @@ class Probed:
     figures: Figures
 
 
-def read(run: Run, dataset: Mapping[str, Any]) -> Probed | None:
-    """The probe of a run that stands in tables; None where there is none that can be read.
-
-    `dataset` is the run's ``dataset.json``.
-    """
+def read(record: "Record") -> Probed | None:
+    """The probe of a run that stands in tables; None where there is none that can be read."""
     found = []
-    for probe in Probe.all_of(run):
+    for probe in Probe.all_of(record.run):
         try:
-            found.append(_probed(probe))
+            found.append(_probed(record, probe))
         except UserError as error:
             log.warning("%s", error)
-    own = dataset.get("train_fingerprint")
+    own = record.dataset.get("train_fingerprint")
 
     def preference(probed: Probed) -> tuple[bool, bool, bool]:
         return probed.on[0] != own, probed.checkpoint != "best", probed.on[3] != "all"
@@ -60,7 +57,7 @@ def read(run: Run, dataset: Mapping[str, Any]) -> Probed | None:
     return min(found, key=preference, default=None)
 
 
-def _probed(probe: Probe) -> Probed:
+def _probed(record: "Record", probe: Probe) -> Probed:
     metrics = probe.metrics
     dataset, options, saved, rows = (
         metrics.get(key) or {} for key in ("dataset", "options", "checkpoint", "rows")
@@ -72,7 +69,7 @@ def _probed(probe: Probe) -> Probed:
         for method, figure in (rows.get("model") or {}).items()
         if figure and is_number(figure.get("mean"))
     }
-    return Probed(on, metrics.get("images"), str(saved.get("which", "?")), means)
+    return Probed(on, metrics.get("images"), record.called(saved), means)
 
 
 def alike(records: Sequence["Record"]) -> list["Record"]:
@@ -88,11 +85,20 @@ def alike(records: Sequence["Record"]) -> list["Record"]:
 
 def columns(runs: Sequence["Record"], beside: Sequence[str] = ()) -> list[Column]:
     """Those of the probes' figures, where any run has some; `beside` each, hidden ones."""
-    made = []
-    for name in figures.names(run.probed.figures for run in runs if run.probed):
+    there = [run.probed for run in runs if run.probed and run.probed.figures]
+    alike = len({probe.checkpoint for probe in there}) < 2
+    made = [Column("probe.checkpoint", "checkpoint", hidden=alike, group=GROUP)] if there else []
+    for name in figures.names(probe.figures for probe in there):
         made.append(Column(name, figures.heading(name), True, metric=name, group=GROUP))
         made += [Column(f"{name}.{end}", "", True, hidden=True, group=GROUP) for end in beside]
     return made
+
+
+def cells(run: "Record") -> Row:
+    """What a run's table has of its probe beside the figures."""
+    if run.probed is None or not run.probed.figures:
+        return {}
+    return {"probe.checkpoint": Cell.of(run.probed.checkpoint)}
 
 
 def notes(runs: Sequence["Record"]) -> list[str]:

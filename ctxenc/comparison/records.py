@@ -87,6 +87,21 @@ class Record:
         shared = str(self.run.path).removesuffix(self.label)
         return value.removeprefix(shared) if value.startswith(shared) else Path(value).name
 
+    def called(self, saved: Mapping[str, Any]) -> str:
+        """A checkpoint of the run, by an evaluation's or probe's account of it, as people see it.
+
+        ``best``, ``latest`` or a step, and ``raw`` where the run has averaged weights and these are
+        not.
+        """
+        which, step = (str(saved.get(key, ""))[:20] for key in ("which", "step"))
+        averaged = self.settings.values.get("ema_decay", "null") != "null"
+        last_of = {"best": self.best_step, "latest": self.step}.get(which)
+        went_on = last_of is not None and step not in ("", str(last_of))
+        words = [f"step {step}"] if went_on else [] if which in ("", "best") else [which]
+        # There were only raw ones, before there were others.
+        words += ["raw"] if averaged and (saved.get("weights") or "raw") == "raw" else []
+        return ", ".join(words) or "best"
+
     @property
     def ranked(self) -> bool:
         """Whether it can stand beside others: it has figures, and it is known of what."""
@@ -168,7 +183,7 @@ def read(path: Path, label: str) -> Record:
         "status.json": _status,
         "summary.json": _summary,
         "dataset.json": _dataset,
-        Probe.folder: lambda record: {"probed": probed.read(record.run, record.dataset)},
+        Probe.folder: lambda record: {"probed": probed.read(record)},
     }
     for name, part in parts.items():
         try:

@@ -46,3 +46,20 @@ def test_runs_that_a_filter_leaves_out_do_not_decide_which_probes_are_shown(tmp_
     assert column(all_of_them, "validation.change.psnr_db") == dict.fromkeys("abc", 0.0)
     (filtered,) = shown(tmp_path, filters=["run=d"])
     assert column(filtered, "probe.linear") == {"d": 30.0}
+
+
+def test_a_probe_of_weights_that_were_not_averaged_gives_way_and_is_said(tmp_path):
+    both = fake_run(tmp_path / "a", ema_decay=0.9)
+    fake_probe(both, 60.0, name="1", weights="raw")
+    fake_probe(both, 50.0, name="2", weights="averaged")
+    (table,) = shown(tmp_path)
+    assert column(table, "probe.linear") == {"a": 50.0}
+    assert "checkpoint" not in [head.title for head, _ in table.visible()]
+    fake_probe(fake_run(tmp_path / "b", ema_decay=0.9), 70.0, weights="raw")
+    fake_probe(fake_run(tmp_path / "c"), 40.0)  # it has no averaged ones
+    fake_probe(fake_run(tmp_path / "d"), 30.0, step=20)  # best by then
+    (table,) = shown(tmp_path)
+    called = {"a": "best", "b": "raw", "c": "best", "d": "step 20"}
+    assert column(table, "probe.checkpoint") == called
+    assert "checkpoint" in [head.title for head, _ in table.visible()]
+    assert "checkpoint best, raw, step 20." in " ".join(table.notes)
