@@ -107,7 +107,7 @@ all(document, "main table").forEach((node) => {
     pageLength: 50,
     paging: long,
     titleRow: node.tHead.rows.length - 1,
-    select: keyed ? { style: "multi+shift", info: false } : false,
+    select: keyed ? { style: "multi+shift", info: false, keys: true } : false,
   });
   const place = node.closest("section").querySelector(".chosen");
   if (place) table.on("select deselect", () => showChosen(place, table));

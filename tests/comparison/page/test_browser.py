@@ -117,6 +117,29 @@ def test_two_selected_rows_show_what_differs_and_latex_has_them_alone(opened):
     assert r"\textbf{17.25}" in lines[4]
 
 
+def test_rows_are_selected_with_the_keyboard_and_tab_leaves_the_table(opened):
+    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.keys import Keys
+
+    def press(*keys):
+        ActionChains(opened).send_keys(*keys).perform()
+
+    inside = "return document.querySelector('main table tbody').contains(document.activeElement)"
+    opened.execute_script("document.querySelector('main table thead [tabindex]').focus()")
+    for _ in range(20):
+        press(Keys.TAB)
+        if opened.execute_script(inside):
+            break
+    press(Keys.SPACE, Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ARROW_UP, Keys.ENTER)
+    chosen = opened.find_element("css selector", ".chosen")
+    assert chosen.text.split("\n")[:3] == ["1 key differs", "key 2 0", "seed 2 0"]
+    press(Keys.SPACE)
+    assert chosen.text == ""
+    for _ in names(opened):
+        press(Keys.TAB)
+    assert not opened.execute_script(inside)
+
+
 def copied(browser):
     browser.execute_cdp_cmd("Browser.grantPermissions", {"permissions": ["clipboardReadWrite"]})
     read_back = "navigator.clipboard.readText().then(arguments[0], e => arguments[0](String(e)))"
