@@ -138,7 +138,10 @@ def _fronts(metrics: Sequence[Dimension]) -> dict[str, list[int]]:
 
 
 def parallel(found: Sequence[Dimension], names: Sequence[str]) -> dict[str, Any] | None:
-    """A line a setting through an axis for each key and metric; None of fewer than three axes."""
+    """A line a setting through an axis for each key and metric; None of fewer than three axes.
+
+    `undrawn` counts the settings that are too many, `left_out` are the labels of such axes.
+    """
     shown = [d for d in found if not (d.metric in METRICS and METRICS[d.metric].minor)]
     keys = [d for d in shown if not d.metric][: MOST_AXES // 2]
     axes = keys + [d for d in shown if d.metric][: MOST_AXES - len(keys)]
@@ -178,7 +181,10 @@ def parallel(found: Sequence[Dimension], names: Sequence[str]) -> dict[str, Any]
         "yaxis": {"visible": False, "range": [-0.08, 1.06]},
         "hovermode": "closest",
     }
-    return {"data": lines, "layout": layout, "axes": len(axes)}
+    left_out = [d.label for d in shown if d.key not in {axis.key for axis in axes}]
+    undrawn = len(names) - len(lines)
+    said = {"axes": len(axes), "undrawn": undrawn, "left_out": left_out}
+    return {"data": lines, "layout": layout, **said}
 
 
 def _heights(dimension: Dimension) -> tuple[list[float | None], Mapping[float, str]]:

@@ -103,6 +103,20 @@ def test_the_values_of_a_key_are_by_size_though_one_is_none():
     assert relations._ordered(axis) == ["1e-05", "0.25", "0.5", "10", "none", "null"]
 
 
+def test_settings_and_axes_that_are_not_drawn_are_said(tmp_path, monkeypatch):
+    keys = ("gamma_1", "gamma_2", "gamma_3", "gamma_4", "gamma_5", "<b>")
+    for number in range(4):
+        fake_run(tmp_path / f"{number}", 15.0 + number, **dict.fromkeys(keys, number))
+    said = (" more, further down in the table, have no line here.", "Without an axis here: ")
+    monkeypatch.setattr(relations, "MOST_AXES", 12)
+    assert not any(text in made(tmp_path) for text in said)
+    monkeypatch.setattr(relations, "MOST_AXES", 10)
+    monkeypatch.setattr(relations, "MOST_LINES", 3)
+    html = made(tmp_path)
+    assert f">1{said[0]}<" in html
+    assert f">{said[1]}&lt;b&gt;.<" in html
+
+
 def test_a_command_makes_the_run_again_as_far_as_it_was_resumed(tmp_path):
     overrides = ["max_steps=10", "mask=random", "name=it's"]
     run = fake_run(tmp_path, overrides=overrides, max_steps=50)
