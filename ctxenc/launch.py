@@ -56,6 +56,7 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
     logging.getLogger("ctxenc").setLevel(level)
     with open_dict(composed):
         del composed["hydra"]
+    build.reread(composed)
     ready = prepare(composed)
 
     new_run = Run(processes.first(lambda: reserve_for(ready.config, wanted)))
@@ -125,6 +126,7 @@ def resume(path: str, changes: Sequence[str] = ()) -> Run:
     for override in given:
         if override.key_or_group == "n_epoch" and resumed.max_steps is not None:
             raise UserError(f"{override.input_line}: max_steps={resumed.max_steps} decides here")
+    build.reread(resumed)
     ready = prepare(resumed)
     if longer and ready.model.schedule is not optim.constant:
         raise UserError(

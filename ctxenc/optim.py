@@ -42,12 +42,12 @@ def adamw(
 def muon(
     learning_rate: optax.ScalarOrSchedule, *, beta: float, weight_decay: float, steps: int
 ) -> optax.GradientTransformation:
-    """Muon (Jordan et al., 2024) on kernels, Adam on all else: momentum with equal singular values.
+    """Muon (Jordan et al., 2024) on kernels, Nadam on all else: momentum of equal singular values.
 
     Its updates are as large as Adam's (Liu et al., 2025), so that it takes Adam's learning rates. A
     convolution's kernel is the matrix from all of a window's channels to its features, a
     channel-wise layer's one matrix for each channel. Matrices whose sides are both above
-    `LARGEST` are left to Adam. `steps` are Newton and Schulz's.
+    `LARGEST` are left to Nadam. `steps` are Newton and Schulz's.
     """
     if not 0 <= beta < 1:
         raise UserError(f"optimizer.beta={beta}: expected a number from 0 up to below 1")
@@ -138,7 +138,7 @@ def cosine(
         step: steps already taken.
         total: steps of the whole run.
         warmup: share of the run until the full rate is reached.
-        end: the factor at the last step.
+        end: the factor after the last step, which the last steps come close to.
 
     Raises:
         UserError: a share that is not from 0 up to below 1, or an end that is not 0 to 1.

@@ -12,10 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float
+from omegaconf import DictConfig, OmegaConf
 
 from ctxenc import step
 from ctxenc.config import schema
-from ctxenc.config.instantiate import locate, made, strategy, target
+from ctxenc.config.compose import folder_keys
+from ctxenc.config.instantiate import forget_strategies, locate, made, strategy, target
 from ctxenc.config.schema import Config, Role
 from ctxenc.data.images import Dataset, Images, in_memory
 from ctxenc.data.labels import labels_of
@@ -200,6 +202,21 @@ def hyperparameters(
     numbers["fill_value"] = mean_colour if fill == "mean" else np.full(3, fill)
     numbers["total_steps"] = total_steps
     return {name: jnp.asarray(value, jnp.float32) for name, value in numbers.items()}
+
+
+def reread(composed: DictConfig) -> None:
+    """Forget what this process has read of a configuration's folders: their files may have changed.
+
+    What is prepared once and for all, under a `data_dir`, is kept.
+    """
+    for name in folder_keys(composed):
+        group, _, option = name.partition(".")
+        if option in schema.keys()[group].places or not OmegaConf.select(composed, name):
+            continue
+        _dataset.cache_clear()
+        if group != "dataset":
+            forget_strategies()
+            _model.cache_clear()
 
 
 def dataset(config: Config, *held_out: str) -> Dataset:

@@ -96,6 +96,11 @@ def strategy(node: Any, key: str = "mask") -> MaskStrategy:
     return _strategy(json.dumps(node), key)
 
 
+def forget_strategies() -> None:
+    """Make each mask strategy anew from now on."""
+    _strategy.cache_clear()
+
+
 @functools.cache
 def _strategy(node_json: str, key: str) -> MaskStrategy:
     node = json.loads(node_json)

@@ -132,7 +132,8 @@ def tfds_images(
             f"{', '.join(keys) or 'another dataset'}"
         )
     test_split = _test_split(builder) if test_split is None else test_split
-    if validation_split is None and test_split != "validation" and _has(builder, "validation"):
+    of_validation = test_split.startswith("validation")  # or a slice of it
+    if validation_split is None and not of_validation and _has(builder, "validation"):
         validation_split = "validation"
     named = {"train": train_split, "validation": validation_split, "test": test_split}
     splits = {role: split for role, split in named.items() if split is not None}

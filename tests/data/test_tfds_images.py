@@ -210,8 +210,8 @@ def test_labels_are_read_once(folder, monkeypatch):
 
 def test_images_of_another_key_are_other_images(folder):
     pictures = opened(folder).train.pictures
-    assert pictures.name(0) == b"shades/1.0.0 train 0"
-    assert dataclasses.replace(pictures, key="mask").name(0) != pictures.name(0)
+    assert pictures.name(0).startswith(b"shades/first/1.2.0 train ")
+    assert dataclasses.replace(pictures, key="grey").name(0) != pictures.name(0)
 
 
 @pytest.mark.parametrize("classes", [["four"], ["one", "four"], []])
@@ -460,6 +460,11 @@ def test_a_validation_split_of_its_own_is_validated_on_unless_it_is_the_test_spl
         validated, own = levels(data.validation), list(range(100, 100 + MANY))
         assert (validated == own) == (test != "validation")
         assert_apart(data)
+    half = opened(folder, name=name, test_split="validation[:50%]")
+    assert len(half.test) == MANY // 2
+    assert {*levels(half.test)} < {*range(100, 100 + MANY)}
+    assert len(half.validation) == 1  # a tenth of the training split
+    assert_apart(half)
 
 
 def test_without_a_named_test_split_it_is_test_or_else_validation(well_known):

@@ -69,6 +69,17 @@ def test_an_image_that_goes_missing_on_the_way_stops_the_run_and_is_named(pictur
     assert saved(run) == [4]
 
 
+def test_a_folder_that_has_changed_since_the_last_run_of_a_process_is_read_anew(pictures):
+    few = [*SHORT, *DATA, "max_steps=1", "num_img=1"]
+    first = launch.run(*few, "name=first")
+    for path in sorted(pictures.iterdir())[:30]:
+        path.unlink()
+    second = launch.run(*few, "name=second")
+    assert second.dataset["train_images"] < first.dataset["train_images"]
+    with pytest.raises(UserError, match="the data is not what it was trained on"):
+        launch.run(f"resume={first.path}", "max_steps=2")
+
+
 def test_folders_that_have_moved_are_given_with_resume_and_fingerprints_decide(pictures, tmp_path):
     maps = tmp_path / "maps"
     maps.mkdir()
