@@ -80,7 +80,8 @@ def probe(
     for other in others.values():
         check_held_out(other.config.dataset, source)
         _encoder(other, other.variables, images, pool)
-    options = {"stages": stages, "pool": pool, "beside": [str(run) for run in beside]}
+    weights = [{"run": str(other.run.path), **other.described} for other in others.values()]
+    options: dict[str, Any] = {"stages": stages, "pool": pool, "beside": weights}
     options["joined"] = features.WIDEST_JOINED  # probes without it had no such stage
     measured_on: dict[str, Any] = {
         "checkpoint": {"which": checkpoint, **trained.described},

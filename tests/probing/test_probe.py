@@ -223,6 +223,9 @@ def test_another_runs_encoder_stands_beside(sweep):
     assert list(found["rows"]) == ["model", "random", "1", "pixels"]
     assert found["rows"]["1"]["linear"]["mean"] > 50
     assert "1" in found["model_minus"]
+    (beside,) = found["options"]["beside"]  # by its place and weights: these may change
+    assert beside["run"] == str(sweep / "1")
+    assert beside["step"] == TrainedModel.load(sweep / "1").step
 
 
 def test_runs_beside_are_called_by_as_much_of_their_paths_as_tells_them_apart(tmp_path):
