@@ -140,9 +140,6 @@ def _check_together(config: Config) -> None:
     """Refuse keys that are fine alone and make no sense together."""
     if config.resume_step is not None and config.resume is None:
         raise UserError(f"resume_step={config.resume_step}: expected resume=RUN with it")
-    if config.init_from is None and config.init_from_parts != schema.NETWORKS:
-        parts = ",".join(config.init_from_parts)
-        raise UserError(f"init_from_parts=[{parts}]: expected init_from=RUN with it")
     if Path(config.samples_dir) == Path(config.save_dir):
         raise UserError(f"save_dir={config.save_dir}: must not be samples_dir")
     if config.lambda_rec is None and config.lambda_adv > 1:

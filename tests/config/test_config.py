@@ -258,11 +258,6 @@ def test_a_number_is_neither_true_nor_false_to_an_option():
         build.model(check(compose(["model=cifar", "model.discriminator.batch_norm=5"])))
 
 
-def test_parts_of_a_run_that_nothing_begins_with_are_refused():
-    with pytest.raises(UserError, match=r"init_from_parts=\[generator\]: expected init_from=RUN"):
-        check(compose(["init_from_parts=[generator]"]))
-
-
 @pytest.mark.parametrize("named", ["my_parts.py", "nosuch.sub", "./here", ".."])
 def test_plugins_that_are_no_packages_are_one_line(monkeypatch, named):
     monkeypatch.setenv("CTXENC_PLUGINS", named)
