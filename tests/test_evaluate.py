@@ -284,6 +284,10 @@ def test_a_folder_that_has_moved_is_the_runs_own_and_its_training_images_are_not
     assert moved.name == "folder-center"
     assert moved.metrics["own"] is True
     assert 10 < moved.metrics["images"] < 40
+    asked = "--baselines=none", "dataset.path=elsewhere", "dataset.resize=20"
+    _, out, _ = program(run.path, *asked)
+    resized = Evaluation(out.splitlines()[-1]).metrics
+    assert (resized["own"], resized["images"]) == (False, moved.metrics["images"])
     Path("elsewhere", "0.png").rename("elsewhere/new.png")
     for i in range(40):
         Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8)).save(f"elsewhere/{i}.png")

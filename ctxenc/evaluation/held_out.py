@@ -130,9 +130,8 @@ def measured(
 def _frozen_masks(strategy: masks.MaskStrategy, count: int, size: int) -> FrozenMasks:
     digest, shares = hashlib.sha256(f"{count} {size}".encode()), []
     always, ever = np.ones((size, size), bool), np.zeros((size, size), bool)
-    at_once = max(
-        8, min(1024, masks.MOST_DRAWN // size**2 // 8 * 8)
-    )  # whole bytes: the same digest
+    most = masks.MOST_DRAWN // size**2 // 8 * 8  # in whole bytes: the same digest
+    at_once = max(8, min(1024, most))
     for start in range(0, count, at_once):
         indices = jnp.arange(start, min(start + at_once, count))
         missing = np.asarray(masks.frozen(strategy, indices, size, size))[..., 0] > 0

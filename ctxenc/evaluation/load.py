@@ -100,9 +100,13 @@ def _tested(config: Config, *without: str) -> dict[str, Any]:
 
 
 def _is_moved(trained: TrainedModel, composed: DictConfig) -> bool:
-    """Whether a run was trained on these images, wherever they were then."""
+    """Whether a run was trained on the images of this folder, wherever it was then."""
+    there = trained.saved.copy()
+    if "path" not in there.dataset:
+        return False
+    there.dataset.path = composed.dataset.path
     with contextlib.suppress(UserError):  # too few to be split as the run's own were
-        train = build.dataset(check(composed), "test").train
+        train = build.dataset(check(there), "test").train
         return fingerprint(train) == trained.run.dataset.get("train_fingerprint")
     return False
 
