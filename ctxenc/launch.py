@@ -12,7 +12,6 @@ from ctxenc import optim, runtime
 from ctxenc.config import build, schema, search_path
 from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import (
-    PRIMARY,
     absolute,
     as_typed,
     compose,
@@ -20,7 +19,7 @@ from ctxenc.config.compose import (
     parse,
     quoted,
 )
-from ctxenc.config.schema import Config
+from ctxenc.config.schema import PRIMARY, Config
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment, train
 from ctxenc.parallel import processes

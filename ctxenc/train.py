@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from ctxenc import cli, launch
 from ctxenc.config import search_path
-from ctxenc.config.compose import PRIMARY
+from ctxenc.config.schema import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.report.help import help_text
 from ctxenc.sweeps import run as sweep_run

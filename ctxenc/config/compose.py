@@ -19,10 +19,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ctxenc.config import references, schema, search_path
 from ctxenc.config.instantiate import option_type
+from ctxenc.config.schema import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 
-PRIMARY = "train"  # conf/train.yaml
 FORCED = re.compile(r"force-add of config groups is not supported: '\+\+([^=']+)")
 THERE = re.compile(r"Multiple values for (\w+)\.|item is already at '([^']+)'")  # Hydra's words
 

@@ -19,6 +19,7 @@ from typing import Any, get_args
 from ctxenc.config.keys import UNCHANGED, Key, Role, group, key
 from ctxenc.metrics.registry import LABEL_ACCURACY, MAIN, measured_in_training
 
+PRIMARY = "train"  # conf/train.yaml, with which a run begins where nothing else is said
 NETWORKS = ("generator", "discriminator")
 HALF = "${half:${image_size}}"  # a number in every composed configuration (`ctxenc.config.compose`)
 

@@ -7,7 +7,8 @@ from omegaconf import OmegaConf, open_dict
 
 from ctxenc.cli import called
 from ctxenc.config import schema
-from ctxenc.config.compose import PRIMARY, compose
+from ctxenc.config.compose import compose
+from ctxenc.config.schema import PRIMARY
 from ctxenc.config.search_path import choices
 
 USAGE = """\

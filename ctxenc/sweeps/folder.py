@@ -14,7 +14,7 @@ import filelock
 
 from ctxenc.comparison import records
 from ctxenc.comparison.records import Record
-from ctxenc.config.compose import PRIMARY
+from ctxenc.config.schema import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.paths import expanded
 from ctxenc.run_folder import files

@@ -12,7 +12,7 @@ from ctxenc import launch
 from ctxenc.comparison import comparison_table, sections
 from ctxenc.comparison.formats import render
 from ctxenc.comparison.records import Record
-from ctxenc.config.compose import PRIMARY
+from ctxenc.config.schema import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.run_folder.new import reserve
 from ctxenc.run_folder.session import to_go_on

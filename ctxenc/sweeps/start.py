@@ -14,7 +14,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from ctxenc import launch
 from ctxenc.config import schema
 from ctxenc.config.checks import compatible
-from ctxenc.config.compose import PRIMARY, as_typed, compose, parse, quoted
+from ctxenc.config.compose import as_typed, compose, parse, quoted
+from ctxenc.config.schema import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.experiment import data_of
 from ctxenc.metrics.registry import METRICS

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ctxenc.comparison.records import Record
 from ctxenc.config import schema
-from ctxenc.config.compose import PRIMARY
+from ctxenc.config.schema import PRIMARY
 from ctxenc.evaluation.folder import Evaluation
 
 FILES = ("", "train.log", "curves.png")  # of a run folder, itself first
