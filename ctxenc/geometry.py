@@ -168,14 +168,13 @@ def _drawn(mask: MaskStrategy, size: int) -> Bool[np.ndarray, "n height width"]:
     starts = range(0, SAMPLE, at_once)
     indices = [jnp.arange(start, min(start + at_once, SAMPLE)) for start in starts]
     parts = [np.asarray(masks.frozen(mask, some, size, size)) > 0 for some in indices]
-    drawn = np.concatenate(parts)
-    if drawn.shape != (SAMPLE, size, size, 1):
+    if shapes := {part.shape[1:] for part in parts} - {(size, size, 1)}:
         raise UserError(
-            f"mask: returned {drawn.shape[1:]} for an image of {size} × {size}; expected "
+            f"mask: returned {shapes.pop()} for an image of {size} × {size}; expected "
             f"(batch, {size}, {size}, 1), 1 where a pixel is missing"
         )
     of_parts = [_drawn(part, size) for part in getattr(mask, "parts_used", ())]
-    return np.concatenate([drawn[..., 0], *of_parts])
+    return np.concatenate([*(part[..., 0] for part in parts), *of_parts])
 
 
 def _cover_everything(drawn: Bool[np.ndarray, "n height width"]) -> bool:

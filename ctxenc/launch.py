@@ -14,6 +14,7 @@ from ctxenc.config.checks import check, compatible
 from ctxenc.config.compose import (
     absolute,
     as_typed,
+    check_length,
     compose,
     folder_keys,
     parse,
@@ -50,6 +51,7 @@ def run(*overrides: str, config_dir: str | Path | None = None, config_name: str 
     if folder is not None:
         return resume(folder, rest)
     composed = compose(rest, with_hydra=True, config_name=config_name)
+    check_length(composed, rest)
     wanted = Path(composed.hydra.run.dir)
     level = logging.DEBUG if composed.hydra.verbose else logging.NOTSET
     logging.getLogger("ctxenc").setLevel(level)

@@ -156,7 +156,8 @@ def check_key(key: str, records: Sequence[Record], option: str, *, sorts: bool =
         known = list(dict.fromkeys(known))
     if key not in known:
         if f"test.{key}" in known:
-            raise UserError(f"{option}={key}: no validation has it; expected test.{key}")
+            hint = "" if option == "--filter" else f"; expected test.{key}"
+            raise UserError(f"{option}={key}: no validation has it{hint}")
         near = difflib.get_close_matches(key, known, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"expected {', '.join(known)}"
         raise UserError(f"{option}={key}: no such key; {hint}")

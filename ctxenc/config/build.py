@@ -211,7 +211,9 @@ def reread(composed: DictConfig) -> None:
     """
     for name in folder_keys(composed):
         group, _, option = name.partition(".")
-        if option in schema.keys()[group].places or not OmegaConf.select(composed, name):
+        key = schema.keys()[group]
+        mere_place = option in key.places or key.role is Role.LOCATION
+        if mere_place or not OmegaConf.select(composed, name):
             continue
         _dataset.cache_clear()
         if group != "dataset":

@@ -41,8 +41,8 @@ def compose(
     """The configuration of ``conf/train.yaml``, or another file, with Hydra overrides applied.
 
     Raises:
-        UserError: an unknown key or choice (with the near names), an override that Hydra cannot
-            read, or one that would do nothing.
+        UserError: an unknown key or choice (with the near names), or an override that Hydra
+            cannot read.
     """
     overrides = as_typed(overrides, config_name=config_name)
     for override in parse(overrides):
@@ -64,13 +64,17 @@ def compose(
         raise UserError(_refused(error)) from None
     finally:
         GlobalHydra.instance().hydra = around
+    return with_absolute_paths(composed)
+
+
+def check_length(composed: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse an override of `n_epoch` where `max_steps`, a recipe's say, decides."""
     given = [text for text in overrides if text.startswith("n_epoch=")]
     if given and composed.get("max_steps") is not None:
         raise UserError(
             f"{given[-1]}: max_steps={composed.max_steps} decides here; expected max_steps=null "
             "with it"
         )
-    return with_absolute_paths(composed)
 
 
 def with_absolute_paths(composed: DictConfig) -> DictConfig:

@@ -26,7 +26,7 @@ from ctxenc.paths import expanded
 log = logging.getLogger(__name__)
 
 KINDS = "JPEG, PNG or WebP"
-VALIDATION_FOLDERS = ("val", "valid", "validation")
+VALIDATION_FOLDERS = ("val", "validation")
 RECENT = 2.0  # seconds: a file changed so lately may change again within a tick of its clock
 MOST_KINDS = 5  # of other files that the log lists
 MANY = 1000  # files that take so long to read that the log says so
@@ -164,6 +164,12 @@ def _split_folders(names: Sequence[str]) -> list[str]:
     """
     tops = {top.lower(): top for top in (name.split("/")[0] for name in names if "/" in name)}
     found = [tops[name] for name in ("test", *VALIDATION_FOLDERS) if name in tops]
+    if "train" in tops and not found and len(tops) > 1:  # as valid/ would be
+        log.warning(
+            "train/ stands beside %s, and none is a split that is known (%s): all are one set",
+            ", ".join(f"{top}/" for name, top in tops.items() if name != "train"),
+            ", ".join(f"{name}/" for name in ("test", *VALIDATION_FOLDERS)),
+        )
     return [*found[:2], tops["train"]] if "train" in tops and found else []
 
 

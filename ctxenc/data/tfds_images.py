@@ -43,6 +43,7 @@ class Records:
     feature: tfds.features.Image
     origin: str
     option: str  # that chose them, for messages
+    which: str = ""  # of several images in a record, where it is not called image
 
     @functools.cached_property
     def chosen(self) -> Sequence[int]:
@@ -99,8 +100,7 @@ class Records:
 
     def name(self, index: int) -> bytes:
         """Name, version, split and position: prepared sets do not change under one version."""
-        which = "" if self.key == "image" else f" {self.key}"
-        return f"{self.origin}{which} {self.chosen[index]}".encode()
+        return f"{self.origin}{self.which} {self.chosen[index]}".encode()
 
 
 def tfds_images(
@@ -155,6 +155,7 @@ def tfds_images(
             key=image_key,
             feature=features[image_key],
             origin=f"{builder.info.full_name} {splits[role]}",
+            which=f" {image_key}" if len(keys) > 1 and image_key != "image" else "",
             option=f"dataset.{role}_split={'null' if named[role] is None else named[role]}",
         )
         for role in named

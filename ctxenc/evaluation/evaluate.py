@@ -89,12 +89,12 @@ def evaluate(
         "networks": networks.described(),
         "options": {"baselines": sorted(wanted), "slow_images": slow_images},
     }
-    if name is None:
+    if name is None and not setup.own:
         evaluation = Evaluation.apart(trained.run, setup.name, measured_on)
     else:
-        evaluation = Evaluation.of(trained.run, name)
+        evaluation = Evaluation.of(trained.run, name or setup.name)
     measured_on = {"name": evaluation.name, **measured_on}
-    if evaluation.says(measured_on) and keep(evaluation):
+    if evaluation.says(measured_on) and evaluation.is_own == setup.own and keep(evaluation):
         return evaluation
     known = _known(
         *(tested, fingerprint(setup.dataset.train), test.frozen_masks.sha256, slow_images),

@@ -79,6 +79,11 @@ class Evaluation:
         """Whether the figures of each image are there, and not only their means."""
         return (self.path / "per_image.csv").exists()
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is of the run's own images and masks; earlier ones have overrides alone."""
+        return bool(self.metrics.get("own", not self.metrics.get("overrides")))
+
     def says(self, known: Mapping[str, Any]) -> bool:
         """Whether it is finished, and all of this is in its ``metrics.json``."""
         with contextlib.suppress(UserError, OSError):

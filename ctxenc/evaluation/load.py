@@ -11,7 +11,6 @@ from typing import Any
 import jax
 import numpy as np
 from flax.errors import FlaxError
-from flax.traverse_util import flatten_dict
 from hydra.core.override_parser.types import OverrideType
 from jaxtyping import Array, Float
 from omegaconf import DictConfig, OmegaConf
@@ -85,7 +84,7 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
     test = HeldOutSplit(dataset.test, model, config.batch_size, devices.shardings()[1])
     _check_missing(test)
     own = _tested(config) == _tested(check(before)) or (
-        _tested(config, "dataset") == _tested(trained.config, "dataset")
+        _tested(config, "path") == _tested(trained.config, "path")
         and fingerprint(dataset.train) == trained.run.dataset.get("train_fingerprint")
     )
     name = named(composed, [] if own else overrides, _groups(KEYS))
@@ -93,10 +92,15 @@ def load(path: str | Path, checkpoint: str, overrides: Sequence[str], *, raw: bo
 
 
 def _tested(config: Config, *without: str) -> dict[str, Any]:
-    """All that decides on the images and masks that are tested, by dotted keys."""
-    nodes = {name: getattr(config, name) for name in KEYS if name not in without}
-    flat = flatten_dict(nodes, sep=".")
-    return {key: value for key, value in flat.items() if schema.changes_test(key)}
+    """All that decides on the images and masks that are tested, but for some options."""
+    found = {name: getattr(config, name) for name in KEYS if schema.changes_test(name)}
+    left_out = {name: (*without, *schema.keys()[name].places) for name in found}
+    return {
+        name: {o: v for o, v in value.items() if o not in left_out[name]}
+        if isinstance(value, dict)
+        else value
+        for name, value in found.items()
+    }
 
 
 def _is_moved(trained: TrainedModel, composed: DictConfig) -> bool:

@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from flax.traverse_util import flatten_dict
 from omegaconf import OmegaConf
 
 from ctxenc.config import schema
@@ -39,7 +38,7 @@ class Trackers(AbstractContextManager["Trackers"]):
         config: Any = OmegaConf.to_container(self._run.config, resolve=True)
         for place in schema.keys(lambda key: key.role is Role.LOCATION):
             config.pop(place, None)
-        flat, ids = flatten_dict(config, sep="."), self._run.tracker_ids
+        flat, ids = _flat(config, "."), self._run.tracker_ids
         for name, tracker in self._by_name.items():
             with self._warned(name):
                 found = tracker.begin(self._run, flat, self._start, ids.get(name))
@@ -68,7 +67,7 @@ class Trackers(AbstractContextManager["Trackers"]):
     def _end(self, state: str) -> None:
         summary: dict[str, Any] = {}
         with contextlib.suppress(UserError):  # there was no validation
-            summary = flatten_dict(self._run.summary, sep="/")
+            summary = _flat(self._run.summary, "/")
         figures = {name: value for name, value in summary.items() if is_number(value)}
         for name, tracker in self._by_name.items() if self._begun else ():
             with self._warned(name):
@@ -88,3 +87,12 @@ class Trackers(AbstractContextManager["Trackers"]):
 
 def _name(tracker: Tracker) -> str:
     return f"{type(tracker).__module__}.{type(tracker).__qualname__}"
+
+
+def _flat(node: Mapping[str, Any], mark: str, above: str = "") -> dict[str, Any]:
+    """The values of a nested mapping by the names of all keys above them."""
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        inside = isinstance(value, dict) and value
+        found |= _flat(value, mark, f"{above}{key}{mark}") if inside else {f"{above}{key}": value}
+    return found

@@ -14,7 +14,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from ctxenc import launch
 from ctxenc.config import schema
 from ctxenc.config.checks import compatible
-from ctxenc.config.compose import as_typed, compose, parse, quoted
+from ctxenc.config.compose import as_typed, check_length, compose, parse, quoted
 from ctxenc.config.schema import PRIMARY
 from ctxenc.errors import UserError
 from ctxenc.experiment import data_of
@@ -162,6 +162,8 @@ def _checked(command: list[str], config_name: str, hint: str = "", *, begun: boo
         if override.is_sweep_override() and override.is_hydra_override():
             raise UserError(f"{line}: expected one value; Hydra's own keys cannot be swept")
     for composed in singles:
+        if not begun:
+            check_length(composed, command)
         if composed.get("distributed"):
             raise UserError(
                 "distributed=true: a sweep's jobs are one process each; start the processes of one "

@@ -17,11 +17,12 @@ from omegaconf import OmegaConf
 from ctxenc import launch, step
 from ctxenc.config import build, schema, search_path
 from ctxenc.config.checks import check, compatible
-from ctxenc.config.compose import as_typed, compose, folder_name
+from ctxenc.config.compose import as_typed, check_length, compose, folder_name
 from ctxenc.config.search_path import choices, config_dir
 from ctxenc.errors import UserError
 from ctxenc.experiment import Experiment
 from ctxenc.report.help import help_text
+from ctxenc.sweeps import start
 from ctxenc.sweeps.overrides import settled, single_runs
 from tests.tiny import TINY
 
@@ -241,8 +242,11 @@ def test_a_sweep_is_tried_one_value_at_a_time():
 @pytest.mark.parametrize("chosen", ["+experiment=cifar10_center", "max_steps=6000"])
 def test_epochs_where_steps_decide_are_refused(chosen):
     with pytest.raises(UserError, match=r"^n_epoch=2: max_steps=6000 decides here; expected max"):
-        compose([chosen, "n_epoch=2"])
-    assert compose([chosen, "n_epoch=2", "max_steps=null"]).n_epoch == 2
+        launch.run(chosen, "n_epoch=2")
+    with pytest.raises(UserError, match=r"^n_epoch=2,3: max_steps=6000 decides here"):
+        start.new([chosen, "n_epoch=2,3"])
+    typed = ["n_epoch=2", "max_steps=null"]
+    check_length(compose([chosen, *typed]), typed)
 
 
 @pytest.mark.parametrize("override", ["flip=2", "mask_channel=-1", "flip=0.5"])

@@ -45,6 +45,8 @@ def command(run: Record) -> str | None:
         given = [o for o in overrides if o.startswith(f"{name}=")]
         if given and value is not None and given[-1] != f"{name}={value}":
             overrides = [o for o in overrides if o not in given] + [f"{name}={value}"]
+    if run.settings.values.get("max_steps", "null") != "null":  # it decides: n_epoch is refused
+        overrides = [text for text in overrides if not text.startswith("n_epoch=")]
     name = run.run.config_name or PRIMARY
     begun = ["--config-dir", "DIR", "--config-name", name] if name != PRIMARY else []
     return shlex.join(["python", "-m", "ctxenc.train", *begun, *overrides])
