@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from ctxenc.comparison.figures import Figures
 from ctxenc.comparison.records import Record, TestedOn, natural
-from ctxenc.config import schema
 from ctxenc.errors import UserError
-from ctxenc.evaluation.folder import Evaluation
+from ctxenc.evaluation.folder import Evaluation, is_own
 from ctxenc.run_folder.files import is_number
 
 ORDER = ("best", "latest")  # of a run's own evaluations, the first is shown
@@ -80,15 +79,11 @@ def read(record: Record, evaluation: Evaluation) -> Evaluated:
             figures[name] = float(mean)
             if is_number(low) and is_number(high):
                 intervals[name] = (float(low), float(high))
-    # Earlier files say nothing of it, or have the overrides alone.
-    own = metrics.get("own") is True or record.tested_on == TestedOn("test", masks, images)
-    if "own" not in metrics and isinstance(overrides := metrics.get("overrides"), list):
-        own |= not any(schema.changes_test(str(text).partition("=")[0]) for text in overrides)
     return Evaluated(
         record=record,
         evaluation=evaluation,
         on=(masks, images),
-        own=own,
+        own=is_own(metrics) or record.tested_on == TestedOn("test", masks, images),
         saved=(which, step, weights),
         checkpoint=record.called(saved),
         images=metrics.get("images"),

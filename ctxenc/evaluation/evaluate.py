@@ -15,7 +15,7 @@ from ctxenc.config.instantiate import locate
 from ctxenc.data.images import fingerprint
 from ctxenc.data.near_copies import near_copies
 from ctxenc.errors import UserError, warned
-from ctxenc.evaluation.folder import Evaluation
+from ctxenc.evaluation.folder import Evaluation, is_own
 from ctxenc.evaluation.held_out import Batch, HeldOutSplit, measured
 from ctxenc.evaluation.load import Setup, load
 from ctxenc.evaluation.statistics import sentence, standing
@@ -94,7 +94,8 @@ def evaluate(
     else:
         evaluation = Evaluation.of(trained.run, name or setup.name)
     measured_on = {"name": evaluation.name, **measured_on}
-    if evaluation.says(measured_on) and evaluation.is_own == setup.own and keep(evaluation):
+    same = evaluation.says(measured_on) and is_own(evaluation.metrics) == setup.own
+    if same and keep(evaluation):
         return evaluation
     known = _known(
         *(tested, fingerprint(setup.dataset.train), test.frozen_masks.sha256, slow_images),

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Float
 
+from ctxenc.config import schema
 from ctxenc.errors import UserError
 from ctxenc.run_folder import files
 from ctxenc.run_folder.files import COUNT, FLOAT, OTHERS, TEXT
@@ -79,11 +80,6 @@ class Evaluation:
         """Whether the figures of each image are there, and not only their means."""
         return (self.path / "per_image.csv").exists()
 
-    @property
-    def is_own(self) -> bool:
-        """Whether it is of the run's own images and masks; earlier ones have overrides alone."""
-        return bool(self.metrics.get("own", not self.metrics.get("overrides")))
-
     def says(self, known: Mapping[str, Any]) -> bool:
         """Whether it is finished, and all of this is in its ``metrics.json``."""
         with contextlib.suppress(UserError, OSError):
@@ -118,6 +114,16 @@ class Evaluation:
         (self.path / "metrics.json").unlink(missing_ok=True)
         files.write_text(self.path / "per_image.csv", "\n".join(lines) + "\n")
         files.write_json(self.path / "metrics.json", metrics)
+
+
+def is_own(metrics: Mapping[str, Any]) -> bool:
+    """Whether a ``metrics.json`` is of the run's own images and masks.
+
+    Earlier ones have the overrides alone, and the first say nothing of it: False.
+    """
+    if "own" in metrics or not isinstance(overrides := metrics.get("overrides"), list):
+        return metrics.get("own") is True
+    return not any(schema.changes_test(str(text).partition("=")[0]) for text in overrides)
 
 
 def _images_and_masks(metrics: Mapping[str, Any]) -> tuple[Any, Any]:
